@@ -1,0 +1,151 @@
+//! What a device must offer to run plans, and the buffers that it hands out.
+//! Depends on `plan` and the vocabulary. Invariant: nothing here knows which backends exist.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::dtype::DType;
+use crate::error::Result;
+use crate::layout::Layout;
+use crate::plan::Plan;
+
+/// Where tensors live and are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Device {
+    /// The processor.
+    Cpu,
+    /// The n-th admitted graphics adapter.
+    Gpu(u32),
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Device::Cpu => f.write_str("cpu"),
+            Device::Gpu(0) => f.write_str("gpu"),
+            Device::Gpu(n) => write!(f, "gpu:{n}"),
+        }
+    }
+}
+
+/// Memory of a device. Dropping the last handle gives it back to the device's pool (or its foreign owner).
+pub trait Buffer: Any + Send + Sync + fmt::Debug {
+    /// Size in bytes that tensors may use.
+    fn bytes(&self) -> usize;
+    /// First byte, where the processor can read the memory directly.
+    fn host(&self) -> Option<*mut u8>;
+    /// Whether plans may write over it once no tensor holds it: false for memory that others own.
+    fn recyclable(&self) -> bool;
+    /// For the backend that made it.
+    fn as_any(&self) -> &dyn Any;
+}
+
+/// A shared buffer.
+pub type BufferRef = Arc<dyn Buffer>;
+
+/// What a run reads and writes.
+pub struct Bindings<'a> {
+    /// One per `Place::Input`: buffer and the element where the argument starts.
+    pub inputs: &'a [(BufferRef, isize)],
+    /// One per `Place::Output`; a donated one is the donor's own buffer.
+    pub outputs: &'a [(BufferRef, isize)],
+    /// The arena of temporaries; `None` where the plan needs none or the backend plans its own.
+    pub arena: Option<&'a BufferRef>,
+    /// Run-time numbers.
+    pub slots: &'a [u64],
+    /// Asked now and then during the compute phase; true ends it with an `Interrupted` error.
+    pub cancelled: &'a (dyn Fn() -> bool + Sync),
+}
+
+/// Counters since the start of the process; tests assert on them, not on time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Buffers asked for that the pool did not have.
+    pub pool_misses: u64,
+    /// Buffers asked for.
+    pub allocations: u64,
+    /// Bytes that live tensors and runs hold.
+    pub bytes_in_use: u64,
+    /// Largest `bytes_in_use` since the last reset of the peak.
+    pub peak_bytes: u64,
+    /// Bytes that the pool keeps for reuse.
+    pub bytes_cached: u64,
+    /// Kernels run (on a GPU: launches).
+    pub launches: u64,
+    /// Runs of plans.
+    pub runs: u64,
+    /// Multiply-adds of matrix products, times two.
+    pub matmul_flops: u64,
+}
+
+/// A device that runs plans.
+pub trait Backend: Send + Sync {
+    /// Which device this is.
+    fn device(&self) -> Device;
+
+    /// One line for people: processor or adapter, and path in use.
+    fn describe(&self) -> String;
+
+    /// Whether tensors of this dtype can live and be computed here.
+    fn supports(&self, dtype: DType) -> bool;
+
+    /// Uninitialised memory from the pool.
+    ///
+    /// # Errors
+    /// `OutOfMemory` with bytes asked, in use and cached.
+    fn allocate(&self, bytes: usize) -> Result<BufferRef>;
+
+    /// Copies `data` (elements of `dtype` as the processor stores them) into a new buffer.
+    ///
+    /// # Errors
+    /// As `allocate`.
+    fn upload(&self, dtype: DType, data: &[u8]) -> Result<BufferRef>;
+
+    /// Copies `data.len()` bytes' worth of elements from element `first` on to the processor's storage form.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    fn download(&self, buffer: &BufferRef, dtype: DType, first: usize, data: &mut [u8]) -> Result<()>;
+
+    /// Bytes that `elements` of `dtype` take in this device's buffers.
+    fn storage_bytes(&self, dtype: DType, elements: usize) -> usize;
+
+    /// Whether runs need `Bindings::arena`.
+    fn wants_arena(&self) -> bool;
+
+    /// Runs a plan: the compute phase, then the commit phase.
+    ///
+    /// # Errors
+    /// `Interrupted` or an index error from the compute phase, after which no visible buffer has changed.
+    fn run(&self, plan: &Plan, bindings: &Bindings<'_>) -> Result<()>;
+
+    /// The counters.
+    fn stats(&self) -> Stats;
+
+    /// Sets `peak_bytes` to `bytes_in_use`.
+    fn reset_peak(&self);
+
+    /// Gives cached memory back to the system.
+    fn trim(&self);
+}
+
+/// An argument of a structured kernel on the CPU: memory with a layout.
+pub struct HostArgument<'a> {
+    /// Where index `(0, …, 0)` lies, `layout.offset` already added.
+    pub data: *mut u8,
+    /// Type of the elements.
+    pub dtype: DType,
+    /// Shape and strides.
+    pub layout: &'a Layout,
+}
+
+/// What a structured kernel gets on the CPU.
+pub struct HostArguments<'a> {
+    /// In the kernel's order.
+    pub arguments: &'a [HostArgument<'a>],
+    /// Runs `body(chunk)` for every chunk, on all threads.
+    pub parallel: &'a dyn Fn(usize, &(dyn Fn(usize) + Sync)),
+    /// Run-time numbers.
+    pub slots: &'a [u64],
+}

@@ -1,0 +1,12 @@
+//! The engine of adret: a lazy graph with autograd, fusion into groups, cached plans and a CPU backend.
+//!
+//! Arrows go one way: vocabulary ← kit ← graph ← ops ← schedule ← evaluation; graph ← autograd; plans ← backends.
+
+pub mod backend;
+pub mod code;
+pub mod dtype;
+pub mod error;
+pub mod group;
+pub mod layout;
+pub mod plan;
+pub mod shape;

@@ -1,0 +1,212 @@
+//! The Plan: kernels in order, with places instead of buffers. Made once per graph structure, run many times.
+//! Depends on `group` and the vocabulary. Invariant: a plan owns no buffer, and names none.
+
+use std::fmt;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::backend::HostArguments;
+use crate::dtype::DType;
+use crate::error::Result;
+use crate::group::{Affine, Group};
+use crate::layout::Layout;
+
+/// What an argument of a kernel is bound to when the plan runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// The plan's n-th leaf: a tensor that is there already, read from its layout's first element on.
+    Input(usize),
+    /// The plan's n-th result, contiguous.
+    Output(usize),
+    /// The plan's n-th temporary, contiguous.
+    Temporary(usize),
+}
+
+/// An argument of a kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Argument {
+    /// Where it lies.
+    pub place: Place,
+    /// Type of its elements.
+    pub dtype: DType,
+    /// Shape and strides counted from where the binding points; `offset` is what views add to that.
+    pub layout: Layout,
+    /// Whether the kernel writes it.
+    pub write: bool,
+}
+
+/// Matrix product `result[b…, i, j] = Σₖ lhs[b…, i, k] · rhs[b…, k, j]`, then the epilogue.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Matmul {
+    /// Sizes of the batch axes, already broadcast.
+    pub batch: SmallVec<[usize; 4]>,
+    /// Rows, columns and summed size.
+    pub m: usize,
+    /// Columns of the result.
+    pub n: usize,
+    /// Length of the sums.
+    pub k: usize,
+    /// Type of operands and result; float16 and bfloat16 accumulate in float32.
+    pub dtype: DType,
+    /// Kernel argument of the left operand; its layout has shape `[batch…, m, k]`, any strides.
+    pub lhs: usize,
+    /// Kernel argument of the right operand; its layout has shape `[batch…, k, n]`, any strides.
+    pub rhs: usize,
+    /// Kernel argument that receives the product, contiguous `[batch…, m, n]`.
+    pub result: usize,
+    /// Elementwise work on the finished rows of the product, `outer` = `batch… ++ [m, n]` (possibly in another factorisation of the same
+    /// row-major order), which reads the product as argument `result`. May run for any block of finished rows.
+    pub epilogue: Option<Group>,
+}
+
+/// Work that is neither a Group nor a contraction: it brings its own routine per backend.
+pub trait Structured: fmt::Debug + Send + Sync {
+    /// Name in profiles and messages.
+    fn name(&self) -> &'static str;
+
+    /// Runs on the CPU. Arguments are in the order of `Kernel::arguments`.
+    ///
+    /// # Errors
+    /// When values are outside the op's domain (indices).
+    fn cpu(&self, arguments: &HostArguments<'_>) -> Result<()>;
+
+    /// The ways to run on a GPU with these capabilities, best first; none where there is none.
+    fn gpu(&self, arguments: &[Argument], caps: &Caps) -> Vec<Candidate>;
+}
+
+/// What a kernel does.
+#[derive(Clone, Debug)]
+pub enum Work {
+    /// A fused Group.
+    Group(Group),
+    /// A matrix product with its epilogue.
+    Matmul(Matmul),
+    /// An op with routines of its own.
+    Structured(Arc<dyn Structured>),
+}
+
+/// One piece of work with its arguments.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// What it does.
+    pub work: Work,
+    /// What it reads and writes; the numbers in `work` index this list.
+    pub arguments: Vec<Argument>,
+}
+
+/// A temporary of a plan: where it lies in the run's arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Temporary {
+    /// First byte in the arena (a multiple of 64).
+    pub offset: usize,
+    /// Bytes that it takes.
+    pub bytes: usize,
+}
+
+/// A result of a plan: a contiguous tensor with a buffer of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PlanOutput {
+    /// Type of its elements.
+    pub dtype: DType,
+    /// Number of elements.
+    pub elements: usize,
+    /// A leaf whose buffer this result may take over when nobody else holds it; only kernels of the commit phase write there.
+    pub donor: Option<usize>,
+}
+
+/// Kernels in order. Those from `commit` on do all in-place writing and cannot be interrupted.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The work.
+    pub kernels: Vec<Kernel>,
+    /// First kernel of the commit phase.
+    pub commit: usize,
+    /// Temporaries, with planned places in one arena.
+    pub temporaries: Vec<Temporary>,
+    /// Bytes of the arena.
+    pub arena: usize,
+    /// Results.
+    pub outputs: Vec<PlanOutput>,
+}
+
+/// What a device can do; plain data, so that kernels can be written without knowing wgpu.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Caps {
+    /// Smallest and largest subgroup; 0 where subgroups are absent.
+    pub subgroup: (u32, u32),
+    /// Bytes of workgroup memory.
+    pub workgroup_bytes: u32,
+    /// Invocations of a workgroup.
+    pub workgroup_invocations: u32,
+    /// Storage buffers that a kernel can bind.
+    pub bindings: u32,
+    /// Bytes that one binding can span.
+    pub binding_bytes: u64,
+    /// Bytes of immediates.
+    pub immediates: u32,
+    /// Workgroups along each axis of a launch.
+    pub grid: u32,
+    /// Element types that kernels may use.
+    pub dtypes: Vec<DType>,
+}
+
+/// One launch of a shader.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// Identifies the shader in caches: equal keys, equal text.
+    pub key: String,
+    /// The shader; its entry point is `main`. Bindings are group 0, in the order of `bindings`; parameters come as immediates.
+    pub wgsl: String,
+    /// Kernel arguments (or, from the number of arguments on, the candidate's temporaries) that are bound.
+    pub bindings: Vec<Binding>,
+    /// 32-bit words of `var<immediate>`, in order.
+    pub parameters: Vec<Parameter>,
+    /// Workgroups along x, y, z.
+    pub grid: [u32; 3],
+}
+
+/// One bound buffer of a launch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Binding {
+    /// Index into the kernel's arguments, then into the candidate's temporaries.
+    pub argument: usize,
+    /// Whether the shader writes it.
+    pub write: bool,
+}
+
+/// One 32-bit word that a launch receives.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Parameter {
+    /// Known when the plan is made.
+    Word(u32),
+    /// A whole number from slots, as `i32`.
+    Linear(crate::group::Linear),
+    /// The low word of a slot.
+    SlotLow(usize),
+    /// The high word of a slot.
+    SlotHigh(usize),
+    /// Elements between the start of the bound buffer and where the argument's binding points.
+    Offset(usize),
+}
+
+/// One way to run a kernel on a GPU.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Names the way in tuning tables.
+    pub key: String,
+    /// Bytes of each temporary.
+    pub temporaries: Vec<usize>,
+    /// Launches in order.
+    pub launches: Vec<Launch>,
+}
+
+/// An affine index that walks `sizes` row-major, with stride 0 along `zeros` further axes.
+pub fn row_major(sizes: &[usize], zeros: usize) -> Affine {
+    let mut strides: SmallVec<[i64; 4]> = SmallVec::from_elem(1, sizes.len());
+    for axis in (1..sizes.len()).rev() {
+        strides[axis - 1] = strides[axis] * sizes[axis].max(1) as i64;
+    }
+    strides.extend(std::iter::repeat_n(0, zeros));
+    Affine { offset: crate::group::Linear::default(), strides }
+}
