@@ -130,10 +130,22 @@ pub trait Backend: Send + Sync {
     fn trim(&self);
 }
 
+/// An address that chunks on several threads may use; each chunk writes elements that no other chunk touches.
+#[derive(Clone, Copy, Debug)]
+pub struct HostPointer(pub *mut u8);
+
+// SAFETY: an address alone can do no harm; whoever reads or writes through it proves that its chunk owns the elements.
+unsafe impl Send for HostPointer {}
+// SAFETY: as above.
+unsafe impl Sync for HostPointer {}
+
+/// Runs `body(chunk)` for every chunk below a number, on all threads.
+pub type Parallel<'a> = dyn Fn(usize, &(dyn Fn(usize) + Sync)) + Sync + 'a;
+
 /// An argument of a structured kernel on the CPU: memory with a layout.
 pub struct HostArgument<'a> {
     /// Where index `(0, …, 0)` lies, `layout.offset` already added.
-    pub data: *mut u8,
+    pub data: HostPointer,
     /// Type of the elements.
     pub dtype: DType,
     /// Shape and strides.
@@ -144,8 +156,8 @@ pub struct HostArgument<'a> {
 pub struct HostArguments<'a> {
     /// In the kernel's order.
     pub arguments: &'a [HostArgument<'a>],
-    /// Runs `body(chunk)` for every chunk, on all threads.
-    pub parallel: &'a dyn Fn(usize, &(dyn Fn(usize) + Sync)),
+    /// Spreads chunks over the threads; the number of chunks depends on shapes alone.
+    pub parallel: &'a Parallel<'a>,
     /// Run-time numbers.
     pub slots: &'a [u64],
 }

@@ -4,9 +4,12 @@
 
 pub mod backend;
 pub mod code;
+pub mod cpu;
 pub mod dtype;
 pub mod error;
 pub mod group;
+pub mod kit;
 pub mod layout;
 pub mod plan;
 pub mod shape;
+pub mod wgsl;
