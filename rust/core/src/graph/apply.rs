@@ -1,0 +1,155 @@
+//! Making nodes. Depends on `node`, `op`, `mode`. Invariant: a user's mistake is raised here, before a node exists.
+
+use std::sync::Arc;
+
+use smallvec::{SmallVec, smallvec};
+
+use super::handle::GradSlot;
+use super::mode::{current_scope, grad_enabled, scope_name};
+use super::node::{History, Node, Storage, Tensor};
+use super::op::{Cotangent, Lowering, Meta, Op, View, Vjp};
+use crate::backend::Device;
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::layout::Layout;
+use crate::shape::Shape;
+
+/// Applies an op to inputs of one device; the only output.
+///
+/// # Errors
+/// What `Op::infer` finds, and inputs on different devices.
+pub fn apply(op: impl Op + 'static, inputs: &[&Tensor]) -> Result<Tensor> {
+    Ok(Tensor { node: node(Box::new(op), inputs, inputs[0].device())?, output: 0 })
+}
+
+/// Applies an op with several outputs.
+///
+/// # Errors
+/// As `apply`.
+pub fn apply_multi(op: impl Op + 'static, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+    let node = node(Box::new(op), inputs, inputs[0].device())?;
+    Ok((0..node.outputs.len()).map(|output| Tensor { node: node.clone(), output }).collect())
+}
+
+/// Applies an op without inputs on a device.
+///
+/// # Errors
+/// What `Op::infer` finds.
+pub fn source(op: impl Op + 'static, device: Device) -> Result<Tensor> {
+    Ok(Tensor { node: node(Box::new(op), &[], device)?, output: 0 })
+}
+
+fn node(op: Box<dyn Op>, inputs: &[&Tensor], device: Device) -> Result<Arc<Node>> {
+    for (position, input) in inputs.iter().enumerate() {
+        if input.device() != device {
+            return Err(in_scope(Error::device(format!(
+                "{}: operand 0 is on {device} and operand {position} on {}. Move one with .to(device).",
+                op.name(),
+                input.device()
+            ))));
+        }
+    }
+    let metas: SmallVec<[&Meta; 4]> = inputs.iter().map(|input| input.meta()).collect();
+    let metas = op.infer(&metas).map_err(in_scope)?;
+    let lowering = op.lower();
+    let device = if let Lowering::Transfer(target) = lowering { target } else { device };
+    let recorded = grad_enabled()
+        && metas.iter().any(|meta| meta.dtype.is_float())
+        && inputs.iter().any(|input| input.requires_grad());
+    let history = if recorded { History::Recorded } else { History::None };
+
+    // A view of a value that is there is there at once.
+    let view = match &lowering {
+        Lowering::View(view) => inputs[0].storage().and_then(|storage| {
+            let layout = view.layout(&storage.layout, &metas[0].shape)?;
+            Some(Storage { buffer: storage.buffer.clone(), layout })
+        }),
+        _ => None,
+    };
+    if let (Some(storage), History::None) = (&view, history) {
+        return Ok(Arc::new(ready(metas, device, storage.clone(), None)));
+    }
+    let inputs = inputs.iter().map(|&input| input.clone()).collect();
+    let node = Node::new(Some(op), inputs, metas, device, history, None);
+    if let Some(storage) = view {
+        node.set_value(0, storage);
+    }
+    Ok(Arc::new(node))
+}
+
+fn ready(metas: SmallVec<[Meta; 1]>, device: Device, storage: Storage, slot: Option<Arc<GradSlot>>) -> Node {
+    let node = Node::new(None, SmallVec::new(), metas, device, History::None, slot);
+    node.set_value(0, storage);
+    node
+}
+
+/// Adds the module path to an error's text.
+fn in_scope(mut error: Error) -> Error {
+    let path = scope_name(current_scope());
+    if !path.is_empty() {
+        error.message = format!("{path}: {}", error.message);
+    }
+    error
+}
+
+/// A tensor of a value that is there.
+pub fn from_storage(dtype: DType, storage: Storage, device: Device) -> Tensor {
+    let meta = Meta::new(storage.layout.shape.clone(), dtype);
+    Tensor { node: Arc::new(ready(smallvec![meta], device, storage, None)), output: 0 }
+}
+
+/// The same value without its history.
+pub fn identity(tensor: &Tensor) -> Tensor {
+    alias(tensor, None)
+}
+
+/// The same value as a differentiable leaf whose gradient gathers in `slot`.
+pub fn leaf(tensor: &Tensor, slot: Arc<GradSlot>) -> Tensor {
+    alias(tensor, Some(slot))
+}
+
+fn alias(tensor: &Tensor, slot: Option<Arc<GradSlot>>) -> Tensor {
+    let metas: SmallVec<[Meta; 1]> = smallvec![tensor.meta().clone()];
+    let node = match tensor.storage() {
+        Some(storage) => ready(metas, tensor.device(), storage.clone(), slot),
+        None => {
+            let inputs = smallvec![tensor.clone()];
+            Node::new(Some(Box::new(Alias)), inputs, metas, tensor.device(), History::None, slot)
+        }
+    };
+    Tensor { node: Arc::new(node), output: 0 }
+}
+
+/// Another name for a value.
+#[derive(Debug)]
+struct Alias;
+
+impl Op for Alias {
+    fn name(&self) -> &'static str {
+        "alias"
+    }
+    fn infer(&self, inputs: &[&Meta]) -> Result<SmallVec<[Meta; 1]>> {
+        Ok(smallvec![inputs[0].clone()])
+    }
+    fn vjp(&self, cx: &Vjp<'_>) -> Result<SmallVec<[Option<Cotangent>; 2]>> {
+        Ok(smallvec![Some(Cotangent::Dense(cx.grad().clone()))])
+    }
+    fn lower(&self) -> Lowering {
+        Lowering::View(View::Identity)
+    }
+}
+
+impl View {
+    /// The layout of this view of `base`, where strides can express it.
+    pub fn layout(&self, base: &Layout, shape: &Shape) -> Option<Layout> {
+        Some(match self {
+            View::Identity => base.clone(),
+            View::Reshape => base.reshape(shape)?,
+            View::Permute(order) => base.permute(order),
+            View::Expand => base.expand(shape),
+            View::Slice { starts, steps } => base.slice(starts, steps, shape),
+            View::Pad { .. } if base.shape == *shape => base.clone(),
+            View::Pad { .. } => return None,
+        })
+    }
+}

@@ -1,0 +1,134 @@
+//! Handles: what users hold. A handle names a tensor and can be rebound to another (in-place writing).
+//! Depends on `node`. Invariant: the registry knows every pending node that a handle points at.
+
+use std::sync::Arc;
+use std::sync::Weak;
+use std::sync::atomic::Ordering;
+
+use parking_lot::Mutex;
+
+use super::node::{Node, PENDING, Tensor};
+
+/// Where a leaf's gradient is gathered; shared by the handle and the leaves that it is bound to in turn.
+#[derive(Debug, Default)]
+pub struct GradSlot {
+    grad: Mutex<Option<Handle>>,
+}
+
+impl GradSlot {
+    /// The gradient gathered so far.
+    pub fn get(&self) -> Option<Handle> {
+        self.grad.lock().clone()
+    }
+
+    /// Replaces the gradient.
+    pub fn set(&self, grad: Option<Handle>) {
+        let old = std::mem::replace(&mut *self.grad.lock(), grad);
+        drop(old);
+    }
+}
+
+/// A live, rebindable name of a tensor. Clones are the same name.
+#[derive(Clone, Debug)]
+pub struct Handle(Arc<Binding>);
+
+#[derive(Debug)]
+struct Binding(Mutex<Tensor>);
+
+/// Pending nodes that handles point at; dead entries are swept when read.
+static REGISTRY: Mutex<Vec<Weak<Node>>> = Mutex::new(Vec::new());
+
+fn enter(tensor: &Tensor) {
+    let output = &tensor.node.outputs[tensor.output];
+    output.live.fetch_add(1, Ordering::AcqRel);
+    if output.storage.get().is_none() && !tensor.node.registered.swap(true, Ordering::AcqRel) {
+        REGISTRY.lock().push(Arc::downgrade(&tensor.node));
+    }
+}
+
+fn leave(tensor: &Tensor) {
+    tensor.node.outputs[tensor.output].live.fetch_sub(1, Ordering::AcqRel);
+}
+
+impl Handle {
+    /// A new name for a tensor.
+    pub fn new(tensor: Tensor) -> Self {
+        enter(&tensor);
+        Self(Arc::new(Binding(Mutex::new(tensor))))
+    }
+
+    /// The tensor that it names now.
+    pub fn tensor(&self) -> Tensor {
+        self.0.0.lock().clone()
+    }
+
+    /// Names another tensor from now on. Concurrent rebinds: the last wins.
+    pub fn rebind(&self, tensor: Tensor) {
+        enter(&tensor);
+        let old = std::mem::replace(&mut *self.0.0.lock(), tensor);
+        leave(&old);
+    }
+
+    /// Names another tensor, unless the handle has been rebound since `expected` was read; says whether it did.
+    pub fn rebind_if(&self, expected: &Tensor, tensor: Tensor) -> bool {
+        enter(&tensor);
+        let mut current = self.0.0.lock();
+        if current.key() != expected.key() {
+            drop(current);
+            leave(&tensor);
+            return false;
+        }
+        let old = std::mem::replace(&mut *current, tensor);
+        drop(current);
+        leave(&old);
+        true
+    }
+
+    /// Identifies the name.
+    pub fn id(&self) -> usize {
+        Arc::as_ptr(&self.0) as usize
+    }
+}
+
+impl Drop for Binding {
+    fn drop(&mut self) {
+        leave(self.0.get_mut());
+    }
+}
+
+/// Pending tensors with a live handle, oldest first. Sweeps entries that are computed, unnamed or gone.
+pub fn live_pending() -> Vec<Tensor> {
+    let mut registry = REGISTRY.lock();
+    let mut live = Vec::new();
+    let mut gone = Vec::new();
+    registry.retain(|entry| {
+        let Some(node) = entry.upgrade() else { return false };
+        let before = live.len();
+        for (output, state) in node.outputs.iter().enumerate() {
+            if state.storage.get().is_none() && state.live.load(Ordering::Acquire) > 0 {
+                live.push(Tensor { node: node.clone(), output });
+            }
+        }
+        let keep = live.len() > before;
+        if !keep {
+            node.registered.store(false, Ordering::Release);
+            // A handle may have appeared between the look and the store.
+            if node.outputs.iter().any(|o| o.storage.get().is_none() && o.live.load(Ordering::Acquire) > 0)
+                && !node.registered.swap(true, Ordering::AcqRel)
+            {
+                return true;
+            }
+            gone.push(node);
+        }
+        keep
+    });
+    drop(registry);
+    drop(gone);
+    live.sort_unstable_by_key(Tensor::key);
+    live
+}
+
+/// Number of nodes that exist and may still be pending: the measure of the automatic flush.
+pub fn pending_nodes() -> usize {
+    PENDING.load(Ordering::Relaxed)
+}

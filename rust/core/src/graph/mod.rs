@@ -1,0 +1,16 @@
+//! The lazy graph: tensors, nodes, the op contract, live handles.
+//! Depends on the vocabulary, `plan` and `backend`. Invariant: a node's shape and dtype are known from its birth; only its value comes later.
+
+mod apply;
+mod handle;
+mod mode;
+mod node;
+mod op;
+
+pub use apply::{apply, apply_multi, from_storage, identity, leaf, source};
+pub use handle::{GradSlot, Handle, live_pending, pending_nodes};
+pub use mode::{
+    GradMode, current_scope, grad_enabled, is_recording_scopes, pop_scope, push_scope, scope_name, set_grad_enabled,
+};
+pub use node::{History, Node, Output, Storage, Tensor};
+pub use op::{Cotangent, Key, Lowering, Meta, Op, Pointwise, View, Vjp};

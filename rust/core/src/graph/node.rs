@@ -1,0 +1,251 @@
+//! Nodes and the tensors that point at them.
+//! Depends on `op` and `backend`. Invariant: a node's value, once set, never changes; inputs are dropped when neither value nor gradient needs them.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+
+use super::handle::GradSlot;
+use super::op::{Meta, Op};
+use crate::backend::{BufferRef, Device};
+use crate::dtype::DType;
+use crate::error::Error;
+use crate::layout::Layout;
+use crate::shape::Shape;
+
+/// A computed value: a buffer and where the elements lie in it.
+#[derive(Clone, Debug)]
+pub struct Storage {
+    /// Memory.
+    pub buffer: BufferRef,
+    /// Place of the elements, counted from the buffer's start.
+    pub layout: Layout,
+}
+
+/// Whether a node can be differentiated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum History {
+    /// Not recorded: no input required a gradient, or recording was off.
+    None,
+    /// Recorded.
+    Recorded,
+    /// Recorded, then used up by a backward pass.
+    Released,
+}
+
+/// One result of a node.
+#[derive(Debug)]
+pub struct Output {
+    /// Shape and dtype.
+    pub meta: Meta,
+    /// The value, once computed.
+    pub storage: OnceLock<Storage>,
+    /// Number of live handles.
+    pub(super) live: AtomicU32,
+}
+
+/// What changes in a node's life.
+#[derive(Debug)]
+pub(super) struct Links {
+    pub(super) inputs: SmallVec<[Tensor; 2]>,
+    pub(super) history: History,
+}
+
+/// An operation applied to inputs, or a leaf.
+pub struct Node {
+    /// Grows with time of birth: inputs are older than their users.
+    pub id: u64,
+    /// `None` for leaves.
+    pub op: Option<Box<dyn Op>>,
+    /// Where it is computed and lives.
+    pub device: Device,
+    /// The module path in force at its birth, see `mode`.
+    pub scope: u32,
+    /// Results.
+    pub outputs: SmallVec<[Output; 1]>,
+    /// The gradient slot that makes this node a differentiable leaf.
+    pub slot: Option<Arc<GradSlot>>,
+    /// Why it can never have a value.
+    pub failure: OnceLock<Error>,
+    pub(super) registered: AtomicBool,
+    counted: AtomicBool,
+    pub(super) links: Mutex<Links>,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+pub(super) static PENDING: AtomicUsize = AtomicUsize::new(0);
+
+impl Node {
+    /// A node; counted as pending where it has an op.
+    pub(super) fn new(
+        op: Option<Box<dyn Op>>,
+        inputs: SmallVec<[Tensor; 2]>,
+        metas: SmallVec<[Meta; 1]>,
+        device: Device,
+        history: History,
+        slot: Option<Arc<GradSlot>>,
+    ) -> Self {
+        let counted = op.is_some();
+        if counted {
+            PENDING.fetch_add(1, Ordering::Relaxed);
+        }
+        let outputs =
+            metas.into_iter().map(|meta| Output { meta, storage: OnceLock::new(), live: AtomicU32::new(0) }).collect();
+        Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            op,
+            device,
+            scope: super::mode::current_scope(),
+            outputs,
+            slot,
+            failure: OnceLock::new(),
+            registered: AtomicBool::new(false),
+            counted: AtomicBool::new(counted),
+            links: Mutex::new(Links { inputs, history }),
+        }
+    }
+
+    /// Whether every output has its value.
+    pub fn is_ready(&self) -> bool {
+        self.outputs.iter().all(|output| output.storage.get().is_some())
+    }
+
+    /// Gives output `output` its value, unless it has one.
+    pub fn set_value(&self, output: usize, storage: Storage) {
+        let _ = self.outputs[output].storage.set(storage);
+        if self.is_ready() && self.counted.swap(false, Ordering::AcqRel) {
+            PENDING.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The inputs, as long as they are kept.
+    pub fn inputs(&self) -> SmallVec<[Tensor; 2]> {
+        self.links.lock().inputs.clone()
+    }
+
+    /// Calls `f` with the inputs, without cloning them. `f` must not touch this node's links.
+    pub fn with_inputs<T>(&self, f: impl FnOnce(&[Tensor]) -> T) -> T {
+        f(&self.links.lock().inputs)
+    }
+
+    /// Whether it can be differentiated.
+    pub fn history(&self) -> History {
+        self.links.lock().history
+    }
+
+    /// Whether output `output` has a live handle.
+    pub fn is_live(&self, output: usize) -> bool {
+        self.outputs[output].live.load(Ordering::Acquire) > 0
+    }
+
+    /// Ends differentiability; drops the inputs of a node that has its value.
+    pub fn release_history(&self) {
+        let ready = self.is_ready();
+        let mut links = self.links.lock();
+        if links.history == History::Recorded {
+            links.history = History::Released;
+        }
+        let dropped = if ready { std::mem::take(&mut links.inputs) } else { SmallVec::new() };
+        drop(links);
+        drop(dropped);
+    }
+
+    /// Drops the inputs of a node that has its value and no gradient to give.
+    pub fn drop_spent_inputs(&self) {
+        if !self.is_ready() {
+            return;
+        }
+        let mut links = self.links.lock();
+        let dropped =
+            if links.history == History::Recorded { SmallVec::new() } else { std::mem::take(&mut links.inputs) };
+        drop(links);
+        drop(dropped);
+    }
+}
+
+impl Drop for Node {
+    /// Frees chains of any length without recursion.
+    fn drop(&mut self) {
+        if *self.counted.get_mut() {
+            PENDING.fetch_sub(1, Ordering::Relaxed);
+        }
+        let mut stack: Vec<Tensor> = self.links.get_mut().inputs.drain(..).collect();
+        while let Some(tensor) = stack.pop() {
+            if let Some(mut node) = Arc::into_inner(tensor.node) {
+                stack.extend(node.links.get_mut().inputs.drain(..));
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.op.as_ref().map_or("leaf", |op| op.name());
+        write!(f, "#{} {name} {:?}", self.id, self.outputs.iter().map(|o| &o.meta).collect::<Vec<_>>())
+    }
+}
+
+/// A value of the graph: one output of a node. Cheap to clone; never changes.
+#[derive(Clone)]
+pub struct Tensor {
+    /// The node that computes it.
+    pub node: Arc<Node>,
+    /// Which of the node's outputs.
+    pub output: usize,
+}
+
+impl Tensor {
+    /// Sizes.
+    pub fn shape(&self) -> &Shape {
+        &self.meta().shape
+    }
+
+    /// Element type.
+    pub fn dtype(&self) -> DType {
+        self.meta().dtype
+    }
+
+    /// Shape and dtype.
+    pub fn meta(&self) -> &Meta {
+        &self.node.outputs[self.output].meta
+    }
+
+    /// Where it lives.
+    pub fn device(&self) -> Device {
+        self.node.device
+    }
+
+    /// Number of axes.
+    pub fn rank(&self) -> usize {
+        self.shape().rank()
+    }
+
+    /// The value, where it is computed.
+    pub fn storage(&self) -> Option<&Storage> {
+        self.node.outputs[self.output].storage.get()
+    }
+
+    /// Whether gradients flow into it.
+    pub fn requires_grad(&self) -> bool {
+        self.dtype().is_float() && (self.node.slot.is_some() || self.node.history() != History::None)
+    }
+
+    /// Whether it is a differentiable leaf or does not require a gradient.
+    pub fn is_leaf(&self) -> bool {
+        self.node.slot.is_some() || !self.requires_grad()
+    }
+
+    /// Identifies the value: node and output.
+    pub fn key(&self) -> (u64, usize) {
+        (self.node.id, self.output)
+    }
+}
+
+impl fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}.{}", self.node, self.output)
+    }
+}
