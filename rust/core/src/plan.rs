@@ -1,8 +1,9 @@
 //! The Plan: kernels in order, with places instead of buffers. Made once per graph structure, run many times.
 //! Depends on `group` and the vocabulary. Invariant: a plan owns no buffer, and names none.
 
+use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use smallvec::SmallVec;
 
@@ -93,6 +94,38 @@ pub struct Kernel {
     pub work: Work,
     /// What it reads and writes; the numbers in `work` index this list.
     pub arguments: Vec<Argument>,
+    /// What a backend worked out when it first ran the kernel.
+    pub prepared: Prepared,
+}
+
+impl Kernel {
+    /// A kernel that no backend has prepared yet.
+    pub fn new(work: Work, arguments: Vec<Argument>) -> Self {
+        Self { work, arguments, prepared: Prepared::default() }
+    }
+}
+
+/// A backend's own form of a kernel, made at the first run; a clone starts without it.
+#[derive(Default)]
+pub struct Prepared(OnceLock<Box<dyn Any + Send + Sync>>);
+
+impl Prepared {
+    /// The form that `make` builds, from the first call that asked for it. `None` where another type was asked for first.
+    pub fn get_or_make<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Option<&T> {
+        self.0.get_or_init(|| Box::new(make())).downcast_ref()
+    }
+}
+
+impl Clone for Prepared {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Prepared")
+    }
 }
 
 /// A temporary of a plan: where it lies in the run's arena.
