@@ -1,2 +1,5 @@
 //! Below the ops: threads, choice of the vector path, vector mathematics, loops over tiles, matrix-product helpers.
 //! Depends on the vocabulary. Invariant: nothing here knows graphs, plans or groups.
+
+pub mod simd;
+pub mod threads;

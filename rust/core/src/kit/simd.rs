@@ -1,0 +1,179 @@
+//! The choice of the vector path, and the device by which a loop is written once and compiled for every path.
+//! Depends on nothing. Invariant: a path other than `Portable` is only ever entered on a processor that has its instructions.
+//!
+//! A loop is a `Kernel`: plain data whose `run` is generic over a `Machine` and `#[inline(always)]` down to its arithmetic. `launch` calls
+//! it inside a function compiled with the features of the chosen path, and LLVM vectorises it there.
+
+use std::sync::OnceLock;
+
+/// What the arithmetic of a loop may ask of the path that it is compiled for.
+pub trait Machine: Copy + 'static {
+    /// a · b + c: rounded once where the processor has the instruction, else twice.
+    fn fma32(a: f32, b: f32, c: f32) -> f32;
+    /// a · b + c, as `fma32`.
+    fn fma64(a: f64, b: f64, c: f64) -> f64;
+}
+
+/// A loop with its arguments.
+pub trait Kernel {
+    /// What it returns.
+    type Output;
+    /// The loop; must be `#[inline(always)]`, like everything that it calls per element.
+    fn run<M: Machine>(self) -> Self::Output;
+}
+
+/// Instructions that every processor of the architecture has.
+#[derive(Clone, Copy)]
+pub struct PortableMachine;
+
+impl Machine for PortableMachine {
+    #[inline(always)]
+    fn fma32(a: f32, b: f32, c: f32) -> f32 {
+        a * b + c
+    }
+    #[inline(always)]
+    fn fma64(a: f64, b: f64, c: f64) -> f64 {
+        a * b + c
+    }
+}
+
+/// Instructions with a fused multiply-add.
+#[derive(Clone, Copy)]
+pub struct FusedMachine;
+
+impl Machine for FusedMachine {
+    #[inline(always)]
+    fn fma32(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+    #[inline(always)]
+    fn fma64(a: f64, b: f64, c: f64) -> f64 {
+        a.mul_add(b, c)
+    }
+}
+
+/// Declares the paths, worst first: architecture, variant, name, compiler features and the test for them.
+macro_rules! paths {
+    ($($arch:literal $variant:ident $name:literal $features:literal $detected:expr;)*) => {
+        /// A set of vector instructions that the loops of this library are compiled for.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Path {
+            /// What every processor of the architecture has.
+            Portable,
+            $(
+                #[doc = concat!("Compiled with ", $features, ".")]
+                #[cfg(target_arch = $arch)]
+                $variant,
+            )*
+        }
+
+        impl Path {
+            /// Every path that this processor can take, worst first.
+            pub fn available() -> Vec<Path> {
+                #[allow(unused_mut, reason = "an architecture may have no path of its own")]
+                let mut paths = vec![Path::Portable];
+                $(
+                    #[cfg(target_arch = $arch)]
+                    if $detected {
+                        paths.push(Path::$variant);
+                    }
+                )*
+                paths
+            }
+
+            /// The name that `ADRET_CPU` takes.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    Path::Portable => "portable",
+                    $(
+                        #[cfg(target_arch = $arch)]
+                        Path::$variant => $name,
+                    )*
+                }
+            }
+        }
+
+        /// Runs a kernel compiled for `path`.
+        ///
+        /// # Safety
+        /// `path` is one of `Path::available()`.
+        #[inline]
+        pub unsafe fn launch_on<K: Kernel>(path: Path, kernel: K) -> K::Output {
+            match path {
+                Path::Portable => kernel.run::<PortableMachine>(),
+                $(
+                    #[cfg(target_arch = $arch)]
+                    Path::$variant => {
+                        #[target_feature(enable = $features)]
+                        fn run<K: Kernel>(kernel: K) -> K::Output {
+                            kernel.run::<FusedMachine>()
+                        }
+                        // SAFETY: the caller vouches that the processor has these features.
+                        unsafe { run(kernel) }
+                    }
+                )*
+            }
+        }
+    };
+}
+
+paths! {
+    "x86_64" Avx2 "avx2" "avx2,fma,f16c" is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
+}
+
+static CHOSEN: OnceLock<(Path, Option<String>)> = OnceLock::new();
+
+/// The path in use: what `ADRET_CPU` names, else the best that the processor has. Chosen once.
+#[inline]
+pub fn path() -> Path {
+    CHOSEN.get_or_init(|| choose(std::env::var("ADRET_CPU").ok().as_deref())).0
+}
+
+/// What is wrong with `ADRET_CPU`, if something is; the best path is in use then.
+pub fn path_error() -> Option<String> {
+    path();
+    CHOSEN.get().and_then(|(_, error)| error.clone())
+}
+
+/// Runs a kernel on the path in use.
+#[inline]
+pub fn launch<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: `path` answers with an available path only.
+    unsafe { launch_on(path(), kernel) }
+}
+
+fn choose(asked: Option<&str>) -> (Path, Option<String>) {
+    let available = Path::available();
+    let best = available[available.len() - 1];
+    match asked.map(str::trim).filter(|name| !name.is_empty()) {
+        None => (best, None),
+        Some(name) => match available.iter().find(|path| path.name() == name) {
+            Some(&path) => (path, None),
+            None => {
+                let names: Vec<&str> = available.iter().map(|path| path.name()).collect();
+                let names = names.join(", ");
+                let used = best.name();
+                (
+                    best,
+                    Some(format!(
+                        "ADRET_CPU: this processor has no path {name:?}; {used} is used. Choose one of: {names}."
+                    )),
+                )
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variable_forces_a_path_or_explains() {
+        assert_eq!(choose(Some("portable")), (Path::Portable, None));
+        assert_eq!(choose(None).0, choose(Some("")).0);
+        let (path, error) = choose(Some("mmx"));
+        assert_eq!(path, choose(None).0);
+        assert!(error.unwrap().contains("\"mmx\""));
+    }
+}
