@@ -1,0 +1,304 @@
+"""Layers and losses as functions, under PyTorch's names and argument names.
+
+Depends on the core only. Invariant: nothing here holds state; what needs parameters takes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .. import _core
+from .._core import DomainError, DType, ShapeError, Tensor
+
+relu = _core.relu
+silu = _core.silu
+sigmoid = _core.sigmoid
+tanh = _core.tanh
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """input @ weight.T + bias, for input `[..., in]`, weight `[out, in]`, bias `[out]`.
+
+    Example:
+        >>> linear(ad.ones((2, 3)), ad.ones((4, 3))).tolist()[0]
+        [3.0, 3.0, 3.0, 3.0]
+    """
+    return _core.linear(input, weight, bias)
+
+
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """Joins the axes from `start_dim` to `end_dim`.
+
+    Example:
+        >>> flatten(ad.zeros((2, 3, 4)), 1).shape
+        (2, 12)
+    """
+    return _core.flatten(input, start_dim, end_dim)
+
+
+def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
+    """Cuts the axis `dim` into axes of the given sizes, one of which may be -1.
+
+    Example:
+        >>> unflatten(ad.zeros((2, 12)), 1, (3, -1)).shape
+        (2, 3, 4)
+    """
+    rank = input.ndim
+    if not -rank <= dim < rank:
+        raise ShapeError(f"unflatten: axis {dim} of a tensor of rank {rank}. Use -{rank} to {rank - 1}.")
+    dim %= rank
+    shape = input.shape
+    given = 1
+    for size in sizes:
+        given *= size
+    fits = given == shape[dim] if given >= 0 else sizes.count(-1) == 1 and given != 0 and shape[dim] % given == 0
+    if not fits:
+        raise ShapeError(
+            f"unflatten: axis {dim} has {shape[dim]} elements, which sizes {tuple(sizes)} do not make. "
+            "Give sizes whose product is that number; one may be -1."
+        )
+    return _core.reshape(input, (*shape[:dim], *sizes, *shape[dim + 1 :]))
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
+    """x where x >= 0, else negative_slope * x.
+
+    Example:
+        >>> leaky_relu(ad.tensor([-2.0, 1.0]), 0.5).tolist()
+        [-1.0, 1.0]
+    """
+    return _core.leaky_relu(input, negative_slope)
+
+
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """x where x >= 0, else weight * x, for a weight `[1]`, or `[channels]` along axis 1.
+
+    Example:
+        >>> prelu(ad.tensor([-2.0, 1.0]), ad.tensor([0.5])).tolist()
+        [-1.0, 1.0]
+    """
+    if weight.size != 1:
+        channels = input.shape[1] if input.ndim > 1 else 1
+        if weight.ndim != 1 or weight.size != channels:
+            raise ShapeError(
+                f"prelu: weight is {weight.shape} and input {input.shape}. "
+                f"Use a weight of shape (1,) or ({channels},), the size of axis 1."
+            )
+        weight = _core.reshape(weight, (channels, *(1,) * (input.ndim - 2)))
+    return _core.where(input >= 0, input, weight * input)
+
+
+def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """x where x > 0, else alpha * (exp(x) - 1).
+
+    Example:
+        >>> elu(ad.tensor([0.0, 1.0])).tolist()
+        [0.0, 1.0]
+    """
+    return _core.elu(input, alpha)
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """x * Phi(x), exactly or, with approximate="tanh", through tanh.
+
+    Example:
+        >>> gelu(ad.zeros(1)).tolist()
+        [0.0]
+    """
+    if approximate not in ("none", "tanh"):
+        raise DomainError(f"gelu: approximate is {approximate!r}. Use 'none' or 'tanh'.")
+    return _core.gelu(input, approximate == "tanh")
+
+
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """log(1 + exp(beta * x)) / beta; x itself where beta * x > threshold.
+
+    Example:
+        >>> softplus(ad.tensor([50.0])).tolist()
+        [50.0]
+    """
+    if beta == 1.0 and threshold == 20.0:
+        return _core.softplus(input)
+    scaled = input * beta
+    return _core.where(scaled > threshold, input, _core.softplus(scaled) / beta)
+
+
+def softmax(input: Tensor, dim: int = -1, dtype: DType | None = None) -> Tensor:
+    """exp(x) / sum(exp(x)) along the axis `dim`.
+
+    Example:
+        >>> softmax(ad.zeros(2)).tolist()
+        [0.5, 0.5]
+    """
+    return _core.softmax(input if dtype is None else input.astype(dtype), dim)
+
+
+def log_softmax(input: Tensor, dim: int = -1, dtype: DType | None = None) -> Tensor:
+    """x - log(sum(exp(x))) along the axis `dim`.
+
+    Example:
+        >>> log_softmax(ad.zeros(1)).tolist()
+        [0.0]
+    """
+    return _core.log_softmax(input if dtype is None else input.astype(dtype), dim)
+
+
+def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+    """Zeroes elements with probability p and scales the others by 1 / (1 - p); nothing unless `training`.
+
+    Example:
+        >>> dropout(ad.ones(2), training=False).tolist()
+        [1.0, 1.0]
+    """
+    if not 0.0 <= p <= 1.0:
+        raise DomainError(f"dropout: p is {p}. Use a probability from 0 to 1.")
+    if not training or p == 0.0:
+        return input
+    return _core.dropout(input, p)
+
+
+def layer_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """(x - mean(x)) / sqrt(var(x) + eps) * weight + bias over the last axes, whose sizes are `normalized_shape`.
+
+    Example:
+        >>> layer_norm(ad.ones((2, 3)), (3,)).tolist()[0]
+        [0.0, 0.0, 0.0]
+    """
+    shape = tuple(normalized_shape)
+    rank = len(shape)
+    if rank == 0 or input.ndim < rank or input.shape[-rank:] != shape:
+        raise ShapeError(
+            f"layer_norm: input is {input.shape} and normalized_shape {shape}. "
+            "The input's last axes must have those sizes, and there must be one at least."
+        )
+    return _core.layer_norm(input, rank, weight, bias, eps)
+
+
+def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
+    """weight[input]: rows of `weight` named by integers; the row `padding_idx` receives no gradient.
+
+    Example:
+        >>> embedding(ad.tensor([1, 0]), ad.tensor([[1.0], [2.0]])).tolist()
+        [[2.0], [1.0]]
+    """
+    rows = _core.take(weight, input, axis=0)
+    if padding_idx is None or not weight.requires_grad:
+        return rows
+    if padding_idx < 0:
+        padding_idx += weight.shape[0]
+    return _core.where(_core.expand_dims(input == padding_idx, -1), rows.detach(), rows)
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """int64 rows with a one at the label's place; -1 classes are the largest label's plus one (evaluates).
+
+    Example:
+        >>> one_hot(ad.tensor([0, 2])).tolist()
+        [[1, 0, 0], [0, 0, 1]]
+    """
+    if num_classes == -1:
+        num_classes = int(_core.max(tensor).item()) + 1 if tensor.size else 0
+    return _core.one_hot(tensor, num_classes, dtype=_core.int64)
+
+
+def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """(input - target)^2, reduced: "mean", "sum" or "none".
+
+    Example:
+        >>> mse_loss(ad.tensor([3.0]), ad.tensor([1.0])).item()
+        4.0
+    """
+    return _core.mse_loss(input, target, reduction)
+
+
+def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """|input - target|, reduced.
+
+    Example:
+        >>> l1_loss(ad.tensor([3.0]), ad.tensor([1.0])).item()
+        2.0
+    """
+    return _core.l1_loss(input, target, reduction)
+
+
+def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0) -> Tensor:
+    """d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, for d = input - target, reduced.
+
+    Example:
+        >>> smooth_l1_loss(ad.tensor([3.0]), ad.tensor([1.0])).item()
+        1.5
+    """
+    return _core.smooth_l1_loss(input, target, beta, reduction)
+
+
+def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0) -> Tensor:
+    """d^2 / 2 where |d| < delta, else delta * (|d| - delta / 2), for d = input - target, reduced.
+
+    Example:
+        >>> huber_loss(ad.tensor([3.0]), ad.tensor([1.0])).item()
+        1.5
+    """
+    return _core.huber_loss(input, target, delta, reduction)
+
+
+def binary_cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
+) -> Tensor:
+    """-(target log(input) + (1 - target) log(1 - input)) * weight, reduced; logarithms are held at -100 or above.
+
+    Example:
+        >>> binary_cross_entropy(ad.tensor([1.0]), ad.tensor([1.0])).item()
+        0.0
+    """
+    return _core.bce_loss(input, target, weight, reduction)
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """`binary_cross_entropy` of sigmoid(input), finite for every finite input.
+
+    Example:
+        >>> binary_cross_entropy_with_logits(ad.tensor([-1000.0]), ad.tensor([1.0])).item()
+        1000.0
+    """
+    return _core.bce_with_logits(input, target, weight, pos_weight, reduction)
+
+
+def nll_loss(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean"
+) -> Tensor:
+    """-weight[target] * input[target] for log-probabilities; the mean is over the weights.
+
+    Example:
+        >>> nll_loss(ad.tensor([[-1.0, -2.0]]), ad.tensor([0])).item()
+        1.0
+    """
+    return _core.nll_loss(input, target, weight, ignore_index, reduction)
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """-log softmax(input)[target] for logits and labels (or probabilities), classes along axis 1.
+
+    Example:
+        >>> round(cross_entropy(ad.zeros((1, 4)), ad.tensor([2])).item(), 4)
+        1.3863
+    """
+    return _core.cross_entropy(input, target, weight, ignore_index, label_smoothing, reduction)
