@@ -1,5 +1,6 @@
 //! Below the ops: threads, choice of the vector path, vector mathematics, loops over tiles, matrix-product helpers.
 //! Depends on the vocabulary. Invariant: nothing here knows graphs, plans or groups.
 
+pub mod math;
 pub mod simd;
 pub mod threads;

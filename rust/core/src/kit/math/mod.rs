@@ -1,0 +1,19 @@
+//! Elementary functions without branches, so that loops over them become vector code.
+//! Depends on `simd`. Invariant: every function is right at NaN, infinities, zeros and denormals; errors are stated in units in the last place
+//! (ULP) and held by the sweeps in `tests`.
+//!
+//! `single` works in f32; `wide` has the f32 functions that are computed in f64 and rounded once; `double` is f64.
+//! Polynomials are minimax fits (Remez) on the reduced range.
+
+pub mod double;
+pub mod single;
+pub mod wide;
+
+#[cfg(test)]
+mod tests;
+
+/// `condition ? yes : no` as one vector select, for values that are both computed anyway.
+#[inline(always)]
+pub(super) fn select<T: Copy>(condition: bool, yes: T, no: T) -> T {
+    if condition { yes } else { no }
+}

@@ -1,0 +1,112 @@
+//! f32 functions computed in f32. Depends on `simd`. Invariant: at most 2 ULP, sigmoid at most 3, over the whole range.
+
+use super::select;
+use crate::kit::simd::Machine;
+
+/// Adding it rounds to an integer, which then stands in the low bits: 1.5 · 2²³.
+const MAGIC: f32 = 12_582_912.0;
+/// ln 2 in two parts; a product of the first with a 9-bit integer is exact.
+const LN2_HIGH: f32 = 0.693_359_375;
+const LN2_LOW: f32 = -2.121_944_4e-4;
+
+/// c₀ + c₁x + c₂x² + …
+#[inline(always)]
+fn polynomial<M: Machine, const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
+    let mut sum = coefficients[N - 1];
+    let mut i = N - 1;
+    while i > 0 {
+        i -= 1;
+        sum = M::fma32(sum, x, coefficients[i]);
+    }
+    sum
+}
+
+/// eˣ = 2ⁿ · p: p in [0.7, 1.42], and n in the low bits of MAGIC + n. |x| must be below 2¹⁵.
+#[inline(always)]
+fn exp_parts<M: Machine>(x: f32) -> (f32, u32) {
+    let shifted = M::fma32(x, std::f32::consts::LOG2_E, MAGIC);
+    let n = shifted - MAGIC;
+    let r = M::fma32(n, -LN2_LOW, M::fma32(n, -LN2_HIGH, x));
+    let p = polynomial::<M, 7>(r, [1.0, 1.0, 0.5, 0.166_665_76, 4.166_637_4e-2, 8.363_295e-3, 1.394_132_3e-3]);
+    (p, shifted.to_bits())
+}
+
+/// eˣ where the result is a normal number: x in [−87, 88].
+#[inline(always)]
+fn exp_normal<M: Machine>(x: f32) -> f32 {
+    let (p, bits) = exp_parts::<M>(x);
+    p * f32::from_bits((bits << 23).wrapping_add(127 << 23))
+}
+
+/// eˣ for x in [−104, 89]; the factor 2ⁿ in two steps, so that denormals and infinity come out rounded once.
+#[inline(always)]
+fn exp_clamped<M: Machine>(x: f32) -> f32 {
+    let (p, bits) = exp_parts::<M>(x);
+    let biased = bits.wrapping_sub(MAGIC.to_bits()).wrapping_add(254);
+    let half = biased >> 1;
+    p * f32::from_bits(half << 23) * f32::from_bits(biased.wrapping_sub(half) << 23)
+}
+
+/// eˣ; 2 ULP.
+#[inline(always)]
+pub fn exp<M: Machine>(x: f32) -> f32 {
+    let x = select(x < -104.0, -104.0, x);
+    exp_clamped::<M>(select(x > 89.0, 89.0, x))
+}
+
+/// 1 / (1 + e⁻ˣ), by e^(−|x|), which never overflows; 3 ULP.
+#[inline(always)]
+pub fn sigmoid<M: Machine>(x: f32) -> f32 {
+    let fall = -x.abs();
+    let z = exp_clamped::<M>(select(fall < -104.0, -104.0, fall));
+    select(x < 0.0, z, 1.0) / (1.0 + z)
+}
+
+/// tanh x: odd polynomial below 0.625, from there 1 − 2 / (e^(2|x|) + 1); 2 ULP.
+#[inline(always)]
+pub fn tanh<M: Machine>(x: f32) -> f32 {
+    let a = x.abs();
+    let square = x * x;
+    let p = polynomial::<M, 5>(square, [-0.333_333_28, 0.133_327_95, -5.385_407e-2, 2.101_008_2e-2, -6.113_193e-3]);
+    let small = M::fma32(a * square, p, a);
+    let e = exp_normal::<M>(2.0 * select(a > 10.0, 10.0, a));
+    select(a < 0.625, small, 1.0 - 2.0 / (e + 1.0)).copysign(x)
+}
+
+/// ln x by ln(1 + f) = f − f²/2 + s(f²/2 + R(s²)), s = f / (2 + f), with the mantissa in [√½, √2); 1 ULP.
+#[inline(always)]
+pub fn log<M: Machine>(x: f32) -> f32 {
+    /// Bits of √½: subtracting them moves mantissas from √2 on to the next exponent.
+    const ROOT_HALF: u32 = 0x3f35_04f3;
+    let denormal = x < f32::MIN_POSITIVE;
+    let bits = select(denormal, x * 33_554_432.0, x).to_bits();
+    let exponent = (bits.wrapping_sub(ROOT_HALF) as i32) >> 23;
+    let f = f32::from_bits(bits.wrapping_sub((exponent << 23) as u32)) - 1.0;
+    let k = exponent as f32 - select(denormal, 25.0, 0.0);
+    let s = f / (2.0 + f);
+    let z = s * s;
+    let r = z * polynomial::<M, 4>(z, [0.666_666_7, 0.400_001_23, 0.285_506_13, 0.233_357_2]);
+    let half_square = 0.5 * f * f;
+    let tail = M::fma32(s, half_square + r, k * LN2_LOW);
+    let value = M::fma32(k, LN2_HIGH, f - (half_square - tail));
+    // Both ends of the range: 0 gives −∞, negative and NaN give NaN, +∞ stays.
+    let edge = select(x == 0.0, f32::NEG_INFINITY, f32::NAN);
+    let edge = select(x == f32::INFINITY, x, edge);
+    select(x > 0.0 && x < f32::INFINITY, value, edge)
+}
+
+/// 2/√π ∫₀ˣ e^(−t²) dt: odd polynomial below 1, from there 1 − e^q(|x|) with q = ln erfc; 2 ULP.
+#[inline(always)]
+pub fn erf<M: Machine>(x: f32) -> f32 {
+    let a = x.abs();
+    let p = polynomial::<M, 7>(
+        x * x,
+        [0.128_379_17, -0.376_126_26, 0.112_836, -2.685_444_4e-2, 5.189_535e-3, -8.020_842e-4, 7.889_122e-5],
+    );
+    let small = M::fma32(a, p, a);
+    let q = polynomial::<M, 7>(
+        select(a > 4.0, 4.0, a),
+        [-3.537_193e-4, -1.127_04, -0.638_225_7, -0.103_037_37, 2.180_531_8e-2, -2.939_607_2e-3, 1.855_74e-4],
+    );
+    select(a < 1.0, small, 1.0 - exp_normal::<M>(q)).copysign(x)
+}
