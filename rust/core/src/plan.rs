@@ -161,6 +161,8 @@ pub struct Plan {
     pub arena: usize,
     /// Results.
     pub outputs: Vec<PlanOutput>,
+    /// Slots of the plan itself, which follow those of the graph.
+    pub constants: Vec<u64>,
 }
 
 /// What a device can do; plain data, so that kernels can be written without knowing wgpu.
@@ -189,12 +191,14 @@ pub struct Caps {
 pub struct Launch {
     /// Identifies the shader in caches: equal keys, equal text.
     pub key: String,
-    /// The shader; its entry point is `main`. Bindings are group 0, in the order of `bindings`; parameters come as immediates.
+    /// The shader; its entry point is `main`. Bindings are group 0, in the order of `bindings`.
     pub wgsl: String,
     /// Kernel arguments (or, from the number of arguments on, the candidate's temporaries) that are bound.
     pub bindings: Vec<Binding>,
-    /// 32-bit words of `var<immediate>`, in order.
+    /// 32-bit words, in order: the shader's immediates.
     pub parameters: Vec<Parameter>,
+    /// Whether the words are too many for immediates and come in a storage buffer, bound after `bindings`.
+    pub parameters_bound: bool,
     /// Workgroups along x, y, z.
     pub grid: [u32; 3],
 }
@@ -219,8 +223,13 @@ pub enum Parameter {
     SlotLow(usize),
     /// The high word of a slot.
     SlotHigh(usize),
-    /// Elements between the start of the bound buffer and where the argument's binding points.
-    Offset(usize),
+    /// An element of the bound buffer, as `i32`: where the argument's binding points, and `index` elements on.
+    Element {
+        /// Index into the kernel's arguments.
+        argument: usize,
+        /// Elements from there.
+        index: crate::group::Linear,
+    },
 }
 
 /// One way to run a kernel on a GPU.
