@@ -1,1 +1,28 @@
-//! The operations.
+//! The operations: what a call checks, the node that it makes, and the gradient of every primitive.
+//! Depends on `graph` and the vocabulary. Invariant: every user error is raised by the call; gradients are built from these same functions.
+
+mod accumulate;
+mod axes;
+mod create;
+mod custom;
+mod expr;
+mod gather;
+mod matmul;
+mod movement;
+mod operand;
+mod pointwise;
+mod reduce;
+mod transfer;
+mod walk;
+
+pub use accumulate::accumulate;
+pub use axes::{normalize_axes, normalize_axis};
+pub use create::{arange, eye, full, full_like, linspace, zeros_like};
+pub use custom::{Rule, with_vjp};
+pub use gather::take;
+pub use matmul::{dot, linear, matmul, outer, vecdot};
+pub use movement::*;
+pub use operand::{Operand, result_type};
+pub use pointwise::*;
+pub use reduce::*;
+pub use transfer::to_device;

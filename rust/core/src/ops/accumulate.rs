@@ -1,0 +1,315 @@
+//! Gathering a tensor's partial gradients: many slices and takes of one tensor become one buffer, not one each.
+//! Depends on `movement`, `gather` and `walk`. Invariant: pieces are added in their order, whatever the number of threads.
+
+use std::sync::Arc;
+
+use smallvec::{SmallVec, smallvec};
+
+use super::create::full;
+use super::gather::{IndexError, TakeAxes, take_checked};
+use super::movement::{SliceAxis, flip, pad_zeros, slice_axes};
+use super::pointwise::add;
+use super::walk::{self, Chunks, Walk, read_index};
+use crate::backend::{Device, HostArgument, HostArguments};
+use crate::dtype::{DType, Scalar};
+use crate::error::Result;
+use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
+use crate::plan::{Argument, Candidate, Caps, Structured};
+use crate::shape::Shape;
+
+/// The sum of gradient pieces of a tensor of that shape, dtype and device.
+///
+/// # Errors
+/// None of its own.
+pub fn accumulate(shape: &Shape, dtype: DType, device: Device, pieces: Vec<Cotangent>) -> Result<Tensor> {
+    let mut dense: Option<Tensor> = None;
+    let mut partial = Vec::new();
+    for piece in pieces {
+        match piece {
+            Cotangent::Dense(grad) => {
+                dense = Some(match dense {
+                    Some(sum) => add(&sum, &grad)?,
+                    None => grad,
+                });
+            }
+            other => partial.push(other),
+        }
+    }
+    match (&partial[..], dense) {
+        ([], Some(sum)) => Ok(sum),
+        ([], None) => full(shape, Scalar::Bool(false), dtype, device),
+        ([Cotangent::Slice { grad, starts, steps }], dense) if steps.iter().all(|step| step.abs() == 1) => {
+            let padded = padded(shape, grad, starts, steps)?;
+            dense.map_or(Ok(padded.clone()), |sum| add(&sum, &padded))
+        }
+        (_, dense) => gathered(shape, dtype, dense, partial),
+    }
+}
+
+/// A slice's gradient with zeros around it: a view.
+fn padded(shape: &Shape, grad: &Tensor, starts: &[isize], steps: &[isize]) -> Result<Tensor> {
+    let backwards: SmallVec<[isize; 4]> = (0..shape.rank() as isize).filter(|&axis| steps[axis as usize] < 0).collect();
+    let grad = if backwards.is_empty() { grad.clone() } else { flip(grad, Some(&backwards))? };
+    let before: SmallVec<[usize; 4]> = (0..shape.rank())
+        .map(|axis| match (grad.shape()[axis], steps[axis]) {
+            (0, _) => 0,
+            (size, ..0) => starts[axis] as usize + 1 - size,
+            _ => starts[axis] as usize,
+        })
+        .collect();
+    let after: SmallVec<[usize; 4]> =
+        (0..shape.rank()).map(|axis| shape[axis] - before[axis] - grad.shape()[axis]).collect();
+    pad_zeros(&grad, &before, &after)
+}
+
+fn gathered(shape: &Shape, dtype: DType, dense: Option<Tensor>, partial: Vec<Cotangent>) -> Result<Tensor> {
+    let (mut pieces, mut inputs) = (Vec::new(), Vec::new());
+    if let Some(sum) = dense {
+        pieces.push(Piece::Dense);
+        inputs.push(sum);
+    }
+    for piece in partial {
+        match piece {
+            Cotangent::Dense(grad) => {
+                pieces.push(Piece::Dense);
+                inputs.push(grad);
+            }
+            Cotangent::Slice { grad, starts, steps } => {
+                pieces.push(Piece::Slice { starts, steps });
+                inputs.push(grad);
+            }
+            Cotangent::Take { grad, indices, axis } => {
+                pieces.push(Piece::Take { axis });
+                inputs.extend([grad, indices]);
+            }
+        }
+    }
+    apply(Accumulate { shape: shape.clone(), dtype, pieces }, &inputs.iter().collect::<Vec<_>>())
+}
+
+/// Where a piece belongs. Its inputs: the gradient, and for `Take` the indices.
+#[derive(Clone, Debug)]
+enum Piece {
+    Dense,
+    Slice { starts: SmallVec<[isize; 4]>, steps: SmallVec<[isize; 4]> },
+    Take { axis: usize },
+}
+
+impl Piece {
+    fn inputs(&self) -> usize {
+        if matches!(self, Piece::Take { .. }) { 2 } else { 1 }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Accumulate {
+    shape: Shape,
+    dtype: DType,
+    pieces: Vec<Piece>,
+}
+
+impl Accumulate {
+    /// Every piece with the first of its inputs.
+    fn placed(&self) -> impl Iterator<Item = (&Piece, usize)> {
+        self.pieces.iter().scan(0, |next, piece| {
+            let at = *next;
+            *next += piece.inputs();
+            Some((piece, at))
+        })
+    }
+}
+
+impl Op for Accumulate {
+    fn name(&self) -> &'static str {
+        "accumulate"
+    }
+    fn key(&self, key: &mut Key) {
+        key.list(&self.shape, |size| size as u64);
+        for piece in &self.pieces {
+            match piece {
+                Piece::Dense => key.number(0),
+                Piece::Slice { starts, steps } => {
+                    key.number(1);
+                    key.list(starts, |start| start as u64);
+                    key.list(steps, |step| step as u64);
+                }
+                Piece::Take { axis } => {
+                    key.number(2);
+                    key.number(*axis as u64);
+                }
+            }
+        }
+    }
+    fn infer(&self, _inputs: &[&Meta]) -> Result<SmallVec<[Meta; 1]>> {
+        Ok(smallvec![Meta::new(self.shape.clone(), self.dtype)])
+    }
+    fn vjp(&self, cx: &Vjp<'_>) -> Result<SmallVec<[Option<Cotangent>; 2]>> {
+        let mut gradients: SmallVec<[Option<Cotangent>; 2]> = smallvec![None; cx.inputs.len()];
+        for (piece, at) in self.placed() {
+            if !cx.needs[at] {
+                continue;
+            }
+            gradients[at] = Some(Cotangent::Dense(match piece {
+                Piece::Dense => cx.grad().clone(),
+                Piece::Slice { starts, steps } => {
+                    let sizes = cx.inputs[at].shape();
+                    let windows: SmallVec<[SliceAxis; 4]> = (0..sizes.rank())
+                        .map(|axis| SliceAxis { start: starts[axis], step: steps[axis], size: sizes[axis] })
+                        .collect();
+                    slice_axes(cx.grad(), &windows)?
+                }
+                Piece::Take { axis } => take_checked(cx.grad(), &cx.inputs[at + 1], *axis)?,
+            }));
+        }
+        Ok(gradients)
+    }
+    fn lower(&self) -> Lowering {
+        Lowering::Structured(Arc::new(self.clone()))
+    }
+}
+
+/// A part of the result: `count` indices from `start` on of axis `axis`, all of the others.
+#[derive(Clone, Copy)]
+struct Part {
+    axis: usize,
+    start: usize,
+    count: usize,
+}
+
+impl Structured for Accumulate {
+    fn name(&self) -> &'static str {
+        "accumulate"
+    }
+
+    fn cpu(&self, host: &HostArguments<'_>) -> Result<()> {
+        let (result, inputs) = host.arguments.split_last().expect("accumulate has a result");
+        let size = result.dtype.size();
+        let bad = IndexError::default();
+        let limit = |piece: &Piece| if let Piece::Take { axis } = piece { self.shape[*axis] } else { 0 };
+        // Parts along an axis that no piece indexes need not look at all indices.
+        let indexed = |axis: usize| self.pieces.iter().any(|p| matches!(p, Piece::Take { axis: a } if *a == axis));
+        let work = size * (1 + self.pieces.len());
+        let mut chunks = Chunks::along(&self.shape, work, |axis| !indexed(axis));
+        if chunks.count <= 1 {
+            chunks = Chunks::of(&self.shape, work);
+        }
+        (host.parallel)(chunks.count, &|chunk| {
+            let sizes = chunks.shape(chunk);
+            let (axis, start, count) = chunks.range(chunk);
+            let part = Part { axis, start, count };
+            let to = chunks.at(chunk, result.data, &result.layout.strides, size);
+            // SAFETY: parts are disjoint boxes of the result, and every piece adds inside its part only.
+            unsafe {
+                let dense = matches!(self.pieces.first(), Some(Piece::Dense));
+                if dense {
+                    let walk = Walk::new(&sizes, &result.layout.strides, &inputs[0].layout.strides);
+                    walk::copy(size, &walk, to, chunks.at(chunk, inputs[0].data, &inputs[0].layout.strides, size));
+                } else {
+                    walk::zero(size, &Walk::new(&sizes, &result.layout.strides, &result.layout.strides), to);
+                }
+                for (piece, at) in self.placed().skip(usize::from(dense)) {
+                    match piece {
+                        Piece::Dense => {
+                            let walk = Walk::new(&sizes, &result.layout.strides, &inputs[at].layout.strides);
+                            let from = chunks.at(chunk, inputs[at].data, &inputs[at].layout.strides, size);
+                            walk::add(self.dtype, &walk, to, from);
+                        }
+                        Piece::Slice { starts, steps } => add_slice(part, result, &inputs[at], starts, steps),
+                        Piece::Take { axis } => {
+                            add_take(part, result, &inputs[at], &inputs[at + 1], *axis, |index| {
+                                bad.inside(index, limit(piece))
+                            });
+                        }
+                    }
+                }
+            }
+        });
+        let largest = self.pieces.iter().map(limit).max().unwrap_or(0);
+        bad.result("take", largest)
+    }
+
+    fn gpu(&self, _arguments: &[Argument], _caps: &Caps) -> Vec<Candidate> {
+        Vec::new()
+    }
+}
+
+/// Adds the elements of a slice's gradient that fall into the part.
+///
+/// # Safety
+/// The part belongs to the caller alone.
+unsafe fn add_slice(part: Part, result: &HostArgument<'_>, grad: &HostArgument<'_>, starts: &[isize], steps: &[isize]) {
+    let size = result.dtype.size() as isize;
+    let mut sizes: SmallVec<[usize; 4]> = SmallVec::from_slice(&grad.layout.shape);
+    if sizes.contains(&0) {
+        return;
+    }
+    let (mut to, mut from) = (0isize, 0isize);
+    let mut strides: SmallVec<[isize; 4]> = SmallVec::new();
+    for axis in 0..sizes.len() {
+        let (mut start, step) = (starts[axis], steps[axis]);
+        if axis == part.axis {
+            // Positions i with part.start <= start + i · step < part.start + part.count.
+            let (low, high) = (part.start as isize - start, (part.start + part.count) as isize - 1 - start);
+            let (first, last) = if step > 0 {
+                (low.max(0).div_euclid(step) + isize::from(low > 0 && low % step != 0), high.div_euclid(step))
+            } else {
+                let (low, high, step) = (-high, -low, -step);
+                (low.max(0).div_euclid(step) + isize::from(low > 0 && low % step != 0), high.div_euclid(step))
+            };
+            let last = last.min(sizes[axis] as isize - 1);
+            if first > last {
+                return;
+            }
+            sizes[axis] = (last - first + 1) as usize;
+            start += first * step;
+            from += first * grad.layout.strides[axis];
+        }
+        to += start * result.layout.strides[axis];
+        strides.push(step * result.layout.strides[axis]);
+    }
+    let walk = Walk::new(&sizes, &strides, &grad.layout.strides);
+    // SAFETY: the slice lies inside the result, cut to the caller's part.
+    unsafe { walk::add(result.dtype, &walk, result.data.0.offset(to * size), grad.data.0.offset(from * size)) };
+}
+
+/// Adds the entries of a take's gradient that fall into the part.
+///
+/// # Safety
+/// The part belongs to the caller alone.
+unsafe fn add_take(
+    part: Part,
+    result: &HostArgument<'_>,
+    grad: &HostArgument<'_>,
+    indices: &HostArgument<'_>,
+    axis: usize,
+    inside: impl Fn(i64) -> Option<isize>,
+) {
+    let bytes = result.dtype.size() as isize;
+    let wide = TakeAxes { axis, rank: indices.layout.shape.rank() };
+    let narrow = TakeAxes { axis, rank: 1 };
+    let mut sizes: SmallVec<[usize; 4]> = SmallVec::from_slice(&result.layout.shape);
+    let (mut to, mut from) = (result.data.0, grad.data.0.cast_const());
+    let cut_here = part.axis == axis;
+    if !cut_here && !sizes.is_empty() {
+        sizes[part.axis] = part.count;
+        let apart = if part.axis < axis { part.axis } else { part.axis + wide.rank - 1 };
+        to = to.wrapping_offset(part.start as isize * result.layout.strides[part.axis] * bytes);
+        from = from.wrapping_offset(part.start as isize * grad.layout.strides[apart] * bytes);
+    }
+    let entry =
+        Walk::new(&narrow.around(&sizes), &narrow.around(&result.layout.strides), &wide.around(&grad.layout.strides));
+    let each = Walk::new(&indices.layout.shape, &indices.layout.strides, wide.inner(&grad.layout.strides));
+    let mine = part.start as isize..(part.start + part.count) as isize;
+    each.each(|at, place| {
+        // SAFETY: `at` walks the indices' own layout; the entry is inside the axis and the caller's part.
+        unsafe {
+            let index = read_index(indices.dtype, indices.data.0.offset(at * indices.dtype.size() as isize));
+            let Some(index) = inside(index) else { return };
+            if cut_here && !mine.contains(&index) {
+                return;
+            }
+            let to = to.offset(index * result.layout.strides[axis] * bytes);
+            walk::add(result.dtype, &entry, to, from.offset(place * bytes));
+        }
+    });
+}

@@ -1,0 +1,287 @@
+//! Walks over strided memory: copies, fills and sums of boxes, and cutting boxes into chunks by shape alone.
+//! Depends on the vocabulary. Invariant: a chunk's box depends on the shape, never on the number of threads.
+
+use smallvec::SmallVec;
+
+use crate::backend::HostPointer;
+use crate::dtype::DType;
+
+/// Bytes that one chunk moves at least: about 20 µs of work.
+const CHUNK_BYTES: usize = 1 << 18;
+/// Chunks at most.
+const CHUNKS: usize = 64;
+
+/// A box cut along its longest leading axis into parts for several threads.
+#[derive(Clone, Debug)]
+pub(crate) struct Chunks {
+    sizes: SmallVec<[usize; 4]>,
+    axis: usize,
+    part: usize,
+    /// Number of parts.
+    pub(crate) count: usize,
+}
+
+impl Chunks {
+    /// Parts of a box of elements of `bytes` bytes.
+    pub(crate) fn of(sizes: &[usize], bytes: usize) -> Self {
+        Self::along(sizes, bytes, |_| true)
+    }
+
+    /// Parts cut only along axes that `allowed` admits.
+    pub(crate) fn along(sizes: &[usize], bytes: usize, allowed: impl Fn(usize) -> bool) -> Self {
+        let total = sizes.iter().product::<usize>() * bytes;
+        let wanted = (total / CHUNK_BYTES).clamp(1, CHUNKS);
+        // The first axis that yields enough parts keeps rows long; else the longest.
+        let axes = (0..sizes.len()).filter(|&axis| allowed(axis));
+        let axis = axes.clone().find(|&axis| sizes[axis] >= wanted).or_else(|| axes.max_by_key(|&axis| sizes[axis]));
+        let Some(axis) = axis.filter(|_| total > 0) else {
+            return Self {
+                sizes: SmallVec::from_slice(sizes),
+                axis: 0,
+                part: usize::MAX,
+                count: usize::from(total > 0),
+            };
+        };
+        let part = sizes[axis].div_ceil(wanted);
+        Self { sizes: SmallVec::from_slice(sizes), axis, part, count: sizes[axis].div_ceil(part) }
+    }
+
+    /// First index and number of indices of the cut axis, and which axis that is.
+    pub(crate) fn range(&self, chunk: usize) -> (usize, usize, usize) {
+        if self.part == usize::MAX {
+            return (self.axis, 0, self.sizes.first().copied().unwrap_or(1));
+        }
+        let start = chunk * self.part;
+        (self.axis, start, self.part.min(self.sizes[self.axis] - start))
+    }
+
+    /// Sizes of a part.
+    pub(crate) fn shape(&self, chunk: usize) -> SmallVec<[usize; 4]> {
+        let mut sizes = self.sizes.clone();
+        if self.part != usize::MAX {
+            sizes[self.axis] = self.range(chunk).2;
+        }
+        sizes
+    }
+
+    /// The corner of a part in memory with these strides.
+    pub(crate) fn at(&self, chunk: usize, base: HostPointer, strides: &[isize], bytes: usize) -> *mut u8 {
+        if self.part == usize::MAX {
+            return base.0;
+        }
+        base.0.wrapping_offset((chunk * self.part) as isize * strides[self.axis] * bytes as isize)
+    }
+}
+
+/// A walk over one box in two memories, `a` and `b`, in row-major order; all distances in elements.
+/// Axes that follow each other in both memories are merged.
+#[derive(Clone, Debug)]
+pub(crate) struct Walk {
+    /// Size, step in `a` and step in `b` of the axes around the runs.
+    axes: SmallVec<[(usize, isize, isize); 4]>,
+    /// The same of the innermost axis.
+    run: (usize, isize, isize),
+}
+
+impl Walk {
+    /// A walk over a box of these sizes.
+    pub(crate) fn new(sizes: &[usize], a_strides: &[isize], b_strides: &[isize]) -> Self {
+        let mut axes: SmallVec<[(usize, isize, isize); 4]> = SmallVec::new();
+        for axis in 0..sizes.len() {
+            let (size, a, b) = (sizes[axis], a_strides[axis], b_strides[axis]);
+            if size == 1 {
+                continue;
+            }
+            match axes.last_mut() {
+                Some(last) if last.1 == a * size as isize && last.2 == b * size as isize => {
+                    *last = (last.0 * size, a, b)
+                }
+                _ => axes.push((size, a, b)),
+            }
+        }
+        let run = axes.pop().unwrap_or((1, 1, 1));
+        if sizes.contains(&0) {
+            return Self { axes: SmallVec::new(), run: (0, 1, 1) };
+        }
+        Self { axes, run }
+    }
+
+    /// Calls `visit(offset in a, offset in b)` for every run; within a run the steps are those of `run`.
+    fn runs(&self, mut visit: impl FnMut(isize, isize)) {
+        if self.run.0 == 0 {
+            return;
+        }
+        let mut index: SmallVec<[usize; 4]> = SmallVec::from_elem(0, self.axes.len());
+        let (mut a, mut b) = (0isize, 0isize);
+        loop {
+            visit(a, b);
+            let mut axis = self.axes.len();
+            loop {
+                if axis == 0 {
+                    return;
+                }
+                axis -= 1;
+                let (size, a_step, b_step) = self.axes[axis];
+                index[axis] += 1;
+                (a, b) = (a + a_step, b + b_step);
+                if index[axis] < size {
+                    break;
+                }
+                (a, b) = (a - a_step * size as isize, b - b_step * size as isize);
+                index[axis] = 0;
+            }
+        }
+    }
+
+    /// Calls `visit(offset in a, offset in b)` for every element, in order.
+    pub(crate) fn each(&self, mut visit: impl FnMut(isize, isize)) {
+        let (length, a_step, b_step) = self.run;
+        self.runs(|a, b| {
+            for i in 0..length as isize {
+                visit(a + i * a_step, b + i * b_step);
+            }
+        });
+    }
+}
+
+/// Copies `b` to `a`, elements of `bytes` bytes (1, 2, 4 or 8).
+///
+/// # Safety
+/// The walk stays inside memory that may be written at `a` and read at `b`, and the two do not overlap.
+pub(crate) unsafe fn copy(bytes: usize, walk: &Walk, a: *mut u8, b: *const u8) {
+    /// # Safety
+    /// As `copy`.
+    unsafe fn strided<T: Copy>(walk: &Walk, a: *mut u8, b: *const u8) {
+        // SAFETY: the walk stays inside both boxes; foreign memory may be unaligned.
+        walk.each(|to, from| unsafe {
+            a.cast::<T>().offset(to).write_unaligned(b.cast::<T>().offset(from).read_unaligned())
+        });
+    }
+    // SAFETY: the caller's boxes are valid.
+    unsafe {
+        match (walk.run, bytes) {
+            ((length, 1, 1), _) => {
+                let size = bytes as isize;
+                walk.runs(|to, from| {
+                    std::ptr::copy_nonoverlapping(b.offset(from * size), a.offset(to * size), length * bytes);
+                });
+            }
+            (_, 1) => strided::<u8>(walk, a, b),
+            (_, 2) => strided::<u16>(walk, a, b),
+            (_, 4) => strided::<u32>(walk, a, b),
+            (_, _) => strided::<u64>(walk, a, b),
+        }
+    }
+}
+
+/// Sets `a` to zero.
+///
+/// # Safety
+/// The walk stays inside memory that may be written.
+pub(crate) unsafe fn zero(bytes: usize, walk: &Walk, a: *mut u8) {
+    let size = bytes as isize;
+    // SAFETY: the caller's box is valid.
+    unsafe {
+        if let (length, 1, _) = walk.run {
+            walk.runs(|to, _| a.offset(to * size).write_bytes(0, length * bytes));
+        } else {
+            walk.each(|to, _| a.offset(to * size).write_bytes(0, bytes));
+        }
+    }
+}
+
+/// Adds `b` to `a`, both of `dtype`; every sum is rounded to the dtype.
+///
+/// # Safety
+/// As `copy`.
+pub(crate) unsafe fn add(dtype: DType, walk: &Walk, a: *mut u8, b: *const u8) {
+    /// # Safety
+    /// As `copy`.
+    unsafe fn typed<T: Copy>(walk: &Walk, a: *mut u8, b: *const u8, sum: impl Fn(T, T) -> T) {
+        let (a, b) = (a.cast::<T>(), b.cast::<T>());
+        let put = |to: isize, from: isize| {
+            // SAFETY: the walk stays inside the caller's boxes; foreign memory may be unaligned.
+            unsafe {
+                let to = a.offset(to);
+                to.write_unaligned(sum(to.read_unaligned(), b.offset(from).read_unaligned()));
+            }
+        };
+        if let (length, 1, 1) = walk.run {
+            // Known steps of 1 let the compiler vectorise.
+            walk.runs(|to, from| (0..length as isize).for_each(|i| put(to + i, from + i)));
+        } else {
+            walk.each(put);
+        }
+    }
+    use half::{bf16, f16};
+    // SAFETY: the caller's boxes are valid and of that dtype.
+    unsafe {
+        match dtype {
+            DType::Bool => typed(walk, a, b, |x: u8, y: u8| x | y),
+            DType::I8 | DType::U8 => typed(walk, a, b, u8::wrapping_add),
+            DType::I16 | DType::U16 => typed(walk, a, b, u16::wrapping_add),
+            DType::I32 | DType::U32 => typed(walk, a, b, u32::wrapping_add),
+            DType::I64 | DType::U64 => typed(walk, a, b, u64::wrapping_add),
+            DType::F16 => typed(walk, a, b, |x: f16, y: f16| f16::from_f32(x.to_f32() + y.to_f32())),
+            DType::BF16 => typed(walk, a, b, |x: bf16, y: bf16| bf16::from_f32(x.to_f32() + y.to_f32())),
+            DType::F32 => typed(walk, a, b, |x: f32, y: f32| x + y),
+            DType::F64 => typed(walk, a, b, |x: f64, y: f64| x + y),
+        }
+    }
+}
+
+/// Reads one index of an integer dtype.
+///
+/// # Safety
+/// `at` points at an element of `dtype`.
+pub(crate) unsafe fn read_index(dtype: DType, at: *const u8) -> i64 {
+    // SAFETY: the caller vouches for the element; foreign memory may be unaligned.
+    unsafe {
+        match dtype {
+            DType::I8 => i64::from(at.cast::<i8>().read_unaligned()),
+            DType::I16 => i64::from(at.cast::<i16>().read_unaligned()),
+            DType::I32 => i64::from(at.cast::<i32>().read_unaligned()),
+            DType::U8 | DType::Bool => i64::from(at.read()),
+            DType::U16 => i64::from(at.cast::<u16>().read_unaligned()),
+            DType::U32 => i64::from(at.cast::<u32>().read_unaligned()),
+            // Numbers beyond i64 are out of any range; saturation keeps them so.
+            DType::U64 => i64::try_from(at.cast::<u64>().read_unaligned()).unwrap_or(i64::MAX),
+            _ => at.cast::<i64>().read_unaligned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_walk_transposes() {
+        let from: Vec<u32> = (0..6).collect();
+        let mut to = [0u32; 6];
+        let walk = Walk::new(&[3, 2], &[2, 1], &[1, 3]);
+        // SAFETY: both boxes have six elements.
+        unsafe { copy(4, &walk, to.as_mut_ptr().cast(), from.as_ptr().cast()) };
+        assert_eq!(to, [0, 3, 1, 4, 2, 5]);
+        // SAFETY: as above.
+        unsafe { add(DType::U32, &walk, to.as_mut_ptr().cast(), from.as_ptr().cast()) };
+        assert_eq!(to, [0, 6, 2, 8, 4, 10]);
+        // SAFETY: as above.
+        unsafe { zero(4, &Walk::new(&[2], &[3], &[0]), to.as_mut_ptr().cast()) };
+        assert_eq!(to, [0, 6, 2, 0, 4, 10]);
+    }
+
+    #[test]
+    fn chunks_cover_their_box() {
+        for sizes in [&[][..], &[7], &[3, 1 << 20], &[1 << 19, 3], &[2, 0], &[1, 1, 5]] {
+            let chunks = Chunks::of(sizes, 4);
+            let covered: usize = (0..chunks.count).map(|chunk| chunks.shape(chunk).iter().product::<usize>()).sum();
+            assert_eq!(covered, sizes.iter().product::<usize>(), "{sizes:?}");
+        }
+    }
+
+    #[test]
+    fn empty_boxes_are_not_visited() {
+        Walk::new(&[2, 0], &[0, 1], &[0, 1]).each(|_, _| panic!("there is no element"));
+    }
+}
