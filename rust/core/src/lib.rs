@@ -15,3 +15,5 @@ pub mod ops;
 pub mod plan;
 pub mod shape;
 pub mod wgsl;
+pub mod autograd;
+pub mod schedule;

@@ -12,7 +12,6 @@ use super::handle::GradSlot;
 use super::op::{Meta, Op};
 use crate::backend::{BufferRef, Device};
 use crate::dtype::DType;
-use crate::error::Error;
 use crate::layout::Layout;
 use crate::shape::Shape;
 
@@ -68,8 +67,6 @@ pub struct Node {
     pub outputs: SmallVec<[Output; 1]>,
     /// The gradient slot that makes this node a differentiable leaf.
     pub slot: Option<Arc<GradSlot>>,
-    /// Why it can never have a value.
-    pub failure: OnceLock<Error>,
     pub(super) registered: AtomicBool,
     counted: AtomicBool,
     pub(super) links: Mutex<Links>,
@@ -101,7 +98,6 @@ impl Node {
             scope: super::mode::current_scope(),
             outputs,
             slot,
-            failure: OnceLock::new(),
             registered: AtomicBool::new(false),
             counted: AtomicBool::new(counted),
             links: Mutex::new(Links { inputs, history }),

@@ -1,0 +1,627 @@
+//! Decides what shares a kernel: clusters of pointwise work and reductions, products with epilogues, routines of their own.
+//! Depends on `snapshot` and `map`. Invariant: the kernels and what they read from each other form no cycle.
+//!
+//! Entries are placed from users to inputs, so that every user of an entry has its kernel when the entry is placed. An
+//! entry is either *inlined* into the clusters that use it, computed where it is needed, or has a *home*: the kernel that
+//! stores it. Inlined and stored in the same cluster at once is the common case of an output inside a fused expression.
+
+use std::collections::HashSet;
+
+use smallvec::SmallVec;
+
+use super::Options;
+use super::map::IndexMap;
+use super::snapshot::{Snapshot, Source};
+use crate::dtype::DType;
+use crate::graph::{Lowering, Pointwise, View};
+use crate::group::Linear;
+use crate::layout::{Layout, Strides};
+use crate::shape::Shape;
+
+/// Steps that one cluster may hold, and tensors that it may read: a tile's values stay in the first-level cache, and a GPU can bind them.
+const MAX_STEPS: usize = 96;
+const MAX_OPERANDS: usize = 20;
+/// Steps that may be repeated in several clusters, one below the other.
+const MAX_REPEATED: usize = 4;
+/// Elements of a row that a chain of reductions may walk more than once.
+const MAX_CHAIN_ROW: usize = 1 << 16;
+
+/// A tensor that is a strided window on another: views composed down to what lies in memory.
+#[derive(Clone, Debug)]
+pub(super) struct Strided {
+    pub(super) base: Source,
+    pub(super) shape: Shape,
+    pub(super) strides: Strides,
+    /// Counted from where the base's binding points.
+    pub(super) offset: Linear,
+}
+
+impl Strided {
+    /// The window that `source` is on the first tensor below it that is no view; `None` where strides do not compose.
+    pub(super) fn of(snapshot: &Snapshot, source: Source) -> Option<Self> {
+        Self::until(snapshot, source, |_| false)
+    }
+
+    /// The same, going down no further than an entry that `stop` accepts.
+    pub(super) fn until(snapshot: &Snapshot, source: Source, stop: impl Fn(usize) -> bool) -> Option<Self> {
+        let mut chain: SmallVec<[(usize, View); 4]> = SmallVec::new();
+        let mut base = source;
+        while let Source::Entry(entry, _) = base
+            && (chain.is_empty() || !stop(entry))
+            && let Some(view) = snapshot.view(entry)
+        {
+            base = snapshot.entries[entry].inputs[0];
+            chain.push((entry, view));
+        }
+        let mut layout = match base {
+            Source::Leaf(leaf) => Layout { offset: 0, ..snapshot.leaves[leaf].storage().layout.clone() },
+            Source::Entry(..) => Layout::contiguous(snapshot.meta(base).shape.clone()),
+        };
+        let mut offset = Linear::default();
+        for (entry, view) in chain.into_iter().rev() {
+            let shape = &snapshot.meta(Source::Entry(entry, 0)).shape;
+            if let View::Slice { .. } = view {
+                for (axis, &stride) in layout.strides.iter().enumerate().filter(|(axis, _)| layout.shape[*axis] > 1) {
+                    let start = Linear { constant: 0, terms: SmallVec::from_slice(&[(snapshot.entries[entry].slots + axis, 1)]) };
+                    offset.add_scaled(&start, stride as i64);
+                }
+            }
+            layout = Layout { offset: 0, ..view.layout(&layout, shape)? };
+        }
+        Some(Self { base, shape: layout.shape, strides: layout.strides, offset })
+    }
+
+    fn is_contiguous(&self) -> bool {
+        let layout = Layout { shape: self.shape.clone(), strides: self.strides.clone(), offset: 0 };
+        layout.is_contiguous() && self.offset == Linear::default()
+    }
+}
+
+/// What will become one Group.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cluster {
+    /// Sizes of the domain; from `split` on they are elements of a row.
+    pub(super) domain: SmallVec<[usize; 4]>,
+    pub(super) split: usize,
+    /// Entries to store, with where each lies in the domain.
+    pub(super) stores: Vec<(usize, IndexMap)>,
+    steps: usize,
+    operands: HashSet<Source>,
+    /// Leaves read, with where.
+    leaves: Vec<(usize, IndexMap)>,
+    /// Whether some Element value depends on a reduction.
+    is_epilogue: bool,
+}
+
+impl Cluster {
+    fn inner(&self) -> &[usize] {
+        &self.domain[self.split..]
+    }
+
+    /// Whether a map walks a tensor row-major once: over all elements, or over the rows.
+    fn covered_by(&self, map: &IndexMap, shape: &Shape) -> bool {
+        map.covers(shape, &self.domain)
+            || (self.split < self.domain.len()
+                && !map.depends_on_axes_from(self.split)
+                && map.covers(shape, &self.domain[..self.split]))
+    }
+}
+
+/// One kernel to be.
+#[derive(Clone, Debug)]
+pub(super) enum Piece {
+    /// Fused pointwise work and reductions.
+    Cluster(Cluster),
+    /// A matrix product, and the piece that is its epilogue.
+    Matmul { entry: usize, epilogue: Option<Cluster> },
+    /// A routine of its own.
+    Structured { entry: usize },
+    /// Became part of another piece.
+    Merged,
+}
+
+#[derive(Clone, Debug)]
+struct Use {
+    piece: usize,
+    map: IndexMap,
+    /// How many users in a row are computed more than once.
+    repeated: usize,
+}
+
+/// The result: pieces, and which of them stores each entry.
+#[derive(Debug)]
+pub(super) struct Fused {
+    pub(super) pieces: Vec<Piece>,
+    home: Vec<Option<usize>>,
+    merged_into: Vec<usize>,
+}
+
+impl Fused {
+    /// The piece that stores an entry.
+    pub(super) fn home(&self, entry: usize) -> Option<usize> {
+        self.home[entry].map(|piece| find(&self.merged_into, piece))
+    }
+}
+
+struct Fuser<'a> {
+    snapshot: &'a Snapshot,
+    options: Options,
+    pieces: Vec<Piece>,
+    merged_into: Vec<usize>,
+    /// Pieces that read what a piece stores.
+    feeds: Vec<Vec<usize>>,
+    home: Vec<Option<usize>>,
+    uses: Vec<Vec<Use>>,
+    /// Pieces that need the entry in memory whatever happens.
+    readers: Vec<Vec<usize>>,
+    in_memory: Vec<bool>,
+    /// Views that must lie in memory row-major.
+    contiguous: Vec<bool>,
+    /// Whether computing the entry anew involves a dear function.
+    dear: Vec<bool>,
+}
+
+/// Places every entry.
+pub(super) fn fuse(snapshot: &Snapshot, options: Options) -> Fused {
+    let count = snapshot.entries.len();
+    let mut fuser = Fuser {
+        snapshot,
+        options,
+        pieces: Vec::new(),
+        merged_into: Vec::new(),
+        feeds: Vec::new(),
+        home: vec![None; count],
+        uses: vec![Vec::new(); count],
+        readers: vec![Vec::new(); count],
+        in_memory: vec![false; count],
+        contiguous: vec![false; count],
+        dear: Vec::with_capacity(count),
+    };
+    for entry in 0..count {
+        let below = snapshot.entries[entry].inputs.iter().any(|input| matches!(input, Source::Entry(e, _) if fuser.dear[*e]));
+        fuser.dear.push(match snapshot.lowering(entry) {
+            Lowering::View(_) => below,
+            Lowering::Pointwise(work) => below || !is_cheap(&work),
+            _ => false,
+        });
+    }
+    for &(entry, _) in &snapshot.outputs {
+        fuser.in_memory[entry] = true;
+        fuser.contiguous[entry] = true;
+    }
+    for entry in (0..count).rev() {
+        fuser.place(entry);
+    }
+    Fused { pieces: fuser.pieces, home: fuser.home, merged_into: fuser.merged_into }
+}
+
+fn is_cheap(work: &Pointwise) -> bool {
+    match work {
+        Pointwise::Code(code) => code.is_cheap(),
+        Pointwise::Random { .. } => false,
+        Pointwise::Cast | Pointwise::Scalar | Pointwise::Index | Pointwise::Check { .. } => true,
+    }
+}
+
+fn find(merged_into: &[usize], mut piece: usize) -> usize {
+    while merged_into[piece] != piece {
+        piece = merged_into[piece];
+    }
+    piece
+}
+
+impl Fuser<'_> {
+    fn place(&mut self, entry: usize) {
+        match self.snapshot.lowering(entry) {
+            Lowering::View(view) => self.place_view(entry, &view),
+            Lowering::Pointwise(work) => self.place_pointwise(entry, &work),
+            Lowering::Reduce { axes, .. } => self.place_reduce(entry, &axes),
+            Lowering::Matmul => self.place_matmul(entry),
+            Lowering::Structured(_) => {
+                let piece = self.open(Piece::Structured { entry });
+                self.settle(entry, piece);
+                self.require_operands(entry, piece);
+            }
+            Lowering::Transfer(_) => unreachable!("transfers are done before planning"),
+        }
+    }
+
+    fn shape(&self, entry: usize) -> &Shape {
+        &self.snapshot.entries[entry].node.outputs[0].meta.shape
+    }
+
+    fn open(&mut self, piece: Piece) -> usize {
+        self.pieces.push(piece);
+        self.merged_into.push(self.pieces.len() - 1);
+        self.feeds.push(Vec::new());
+        self.pieces.len() - 1
+    }
+
+    fn find(&self, piece: usize) -> usize {
+        find(&self.merged_into, piece)
+    }
+
+    fn cluster(&mut self, piece: usize) -> Option<&mut Cluster> {
+        match &mut self.pieces[piece] {
+            Piece::Cluster(cluster) | Piece::Matmul { epilogue: Some(cluster), .. } => Some(cluster),
+            _ => None,
+        }
+    }
+
+    fn domain(&mut self, piece: usize) -> SmallVec<[usize; 4]> {
+        self.cluster(piece).map(|cluster| cluster.domain.clone()).unwrap_or_default()
+    }
+
+    /// Gives an entry its home; everyone who uses it elsewhere reads it from there.
+    fn settle(&mut self, entry: usize, piece: usize) {
+        self.home[entry] = Some(piece);
+        for reader in self.readers_of(entry) {
+            if reader != piece && !self.feeds[piece].contains(&reader) {
+                self.feeds[piece].push(reader);
+            }
+        }
+    }
+
+    fn readers_of(&self, entry: usize) -> SmallVec<[usize; 8]> {
+        let mut readers: SmallVec<[usize; 8]> = self.readers[entry].iter().map(|&piece| self.find(piece)).collect();
+        readers.extend(self.uses[entry].iter().map(|u| self.find(u.piece)));
+        readers.sort_unstable();
+        readers.dedup();
+        readers
+    }
+
+    /// Whether `to` reads, directly or through others, what `from` stores.
+    fn feeds_into(&self, from: &[usize], to: usize) -> bool {
+        let mut stack: Vec<usize> = from.iter().map(|&piece| self.find(piece)).collect();
+        let mut seen: HashSet<usize> = HashSet::new();
+        while let Some(piece) = stack.pop() {
+            if piece == to {
+                return true;
+            }
+            if seen.insert(piece) {
+                stack.extend(self.feeds[piece].iter().map(|&next| self.find(next)));
+            }
+        }
+        false
+    }
+
+    /// `piece` needs `source` in memory, with any strides.
+    fn require(&mut self, source: Source, piece: usize) {
+        if let Source::Entry(entry, _) = source {
+            self.in_memory[entry] = true;
+            self.readers[entry].push(piece);
+        }
+    }
+
+    fn require_operands(&mut self, entry: usize, piece: usize) {
+        for input in self.snapshot.entries[entry].inputs.clone() {
+            // Starts known only at run time are for Groups: other kernels get a copy.
+            let moving = Strided::of(self.snapshot, input).is_some_and(|strided| !strided.offset.terms.is_empty());
+            if let (true, Source::Entry(input, _)) = (moving, input) {
+                self.contiguous[input] = true;
+            }
+            self.require(input, piece);
+        }
+    }
+
+    /// Notes that a cluster reads `source` at `map`.
+    fn use_in(&mut self, piece: usize, source: Source, map: IndexMap, repeated: usize) {
+        if let Some(cluster) = self.cluster(piece) {
+            cluster.operands.insert(source);
+            if let Source::Leaf(leaf) = source {
+                cluster.leaves.push((leaf, map.clone()));
+            }
+        }
+        if let Source::Entry(entry, _) = source
+            && !self.uses[entry].iter().any(|u| self.find(u.piece) == piece && u.map == map)
+        {
+            self.uses[entry].push(Use { piece, map, repeated });
+        }
+    }
+
+    fn place_view(&mut self, entry: usize, view: &View) {
+        let input = self.snapshot.entries[entry].inputs[0];
+        let (from, to) = (self.snapshot.meta(input).shape.clone(), self.shape(entry).clone());
+        let slots = self.snapshot.entries[entry].slots;
+        for u in self.uses[entry].clone() {
+            let piece = self.find(u.piece);
+            let domain = self.domain(piece);
+            match u.map.through(view, &from, &to, slots, &domain) {
+                Some(map) => {
+                    if let Some(cluster) = self.cluster(piece) {
+                        cluster.operands.remove(&Source::Entry(entry, 0));
+                    }
+                    self.use_in(piece, input, map, u.repeated);
+                }
+                None => self.require(Source::Entry(entry, 0), piece),
+            }
+        }
+        if !self.in_memory[entry] {
+            return;
+        }
+        let readers = self.readers[entry].clone();
+        match Strided::of(self.snapshot, Source::Entry(entry, 0)) {
+            Some(strided) if !self.contiguous[entry] || strided.is_contiguous() => {
+                if let Source::Entry(base, _) = strided.base {
+                    self.in_memory[base] = true;
+                    self.readers[base].extend(readers);
+                }
+            }
+            _ => self.copy(entry, view, input),
+        }
+    }
+
+    /// Stores a view row-major: a cluster that computes nothing else. A reshape of what cannot be walked in its order copies its input instead.
+    fn copy(&mut self, entry: usize, view: &View, input: Source) {
+        let shape = self.shape(entry).clone();
+        let from = self.snapshot.meta(input).shape.clone();
+        let identity = IndexMap::identity(&shape);
+        let slots = self.snapshot.entries[entry].slots;
+        let map = identity.through(view, &from, &shape, slots, &shape);
+        let is_output = self.snapshot.outputs.iter().any(|&(output, _)| output == entry);
+        if let (None, Source::Entry(below, _), false) = (&map, input, is_output) {
+            self.contiguous[below] = true;
+            self.in_memory[below] = true;
+            let readers = self.readers[entry].clone();
+            self.readers[below].extend(readers);
+            return;
+        }
+        let cluster = Cluster {
+            split: shape.rank(),
+            domain: shape.iter().copied().collect(),
+            stores: vec![(entry, identity)],
+            ..Cluster::default()
+        };
+        let piece = self.open(Piece::Cluster(cluster));
+        self.settle(entry, piece);
+        match map {
+            Some(map) => self.use_in(piece, input, map, 0),
+            None => {
+                if let Source::Entry(below, _) = input {
+                    self.contiguous[below] = true;
+                }
+                self.require(input, piece);
+            }
+        }
+    }
+
+    /// The uses of an entry in clusters, with pieces resolved.
+    fn resolved_uses(&self, entry: usize) -> Vec<Use> {
+        let mut uses: Vec<Use> = Vec::new();
+        for u in &self.uses[entry] {
+            let piece = self.find(u.piece);
+            if !uses.iter().any(|known| known.piece == piece && known.map == u.map) {
+                uses.push(Use { piece, ..u.clone() });
+            }
+        }
+        uses
+    }
+
+    fn has_room(&mut self, piece: usize) -> bool {
+        self.cluster(piece).is_some_and(|cluster| cluster.steps < MAX_STEPS && cluster.operands.len() < MAX_OPERANDS)
+    }
+
+    fn place_pointwise(&mut self, entry: usize, work: &Pointwise) {
+        let uses = self.resolved_uses(entry);
+        let free = matches!(work, Pointwise::Scalar | Pointwise::Index);
+        if !self.in_memory[entry] {
+            let join = free || (self.options.fuse && self.may_inline(entry, work, &uses));
+            if join {
+                let uses = self.resolved_uses(entry);
+                let several = uses.len() > 1;
+                for u in uses {
+                    self.inline_pointwise(entry, u, several);
+                }
+                return;
+            }
+            self.in_memory[entry] = true;
+        }
+        let shape = self.shape(entry).clone();
+        if self.options.fuse {
+            for u in self.resolved_uses(entry) {
+                if self.may_store_in(entry, &u, &shape) {
+                    self.store_in(entry, &u);
+                    self.inline_pointwise(entry, u, false);
+                    return;
+                }
+            }
+        }
+        let map = IndexMap::identity(&shape);
+        let cluster = Cluster { split: shape.rank(), domain: shape.iter().copied().collect(), ..Cluster::default() };
+        let piece = self.open(Piece::Cluster(cluster));
+        let u = Use { piece, map, repeated: 0 };
+        self.store_in(entry, &u);
+        self.inline_pointwise(entry, u, false);
+    }
+
+    /// Whether everyone who uses the entry may compute it for himself; merges clusters where that lets them share it.
+    fn may_inline(&mut self, entry: usize, work: &Pointwise, uses: &[Use]) -> bool {
+        if uses.iter().any(|u| !self.has_room(u.piece)) || !self.readers[entry].is_empty() {
+            return false;
+        }
+        if uses.len() > 1 {
+            self.merge_users(uses);
+        }
+        let uses = self.resolved_uses(entry);
+        if uses.len() == 1 {
+            return true;
+        }
+        let is_mask = self.snapshot.entries[entry].node.outputs[0].meta.dtype == DType::Bool;
+        is_cheap(work)
+            && !(is_mask && self.dear[entry])
+            && uses.iter().all(|u| u.repeated < MAX_REPEATED)
+    }
+
+    /// Merges the clusters that use one entry at the same place, where their domains agree and none waits for another.
+    fn merge_users(&mut self, uses: &[Use]) {
+        let first = uses[0].piece;
+        for u in &uses[1..] {
+            let (a, b) = (self.find(first), self.find(u.piece));
+            if a == b || u.map != uses[0].map {
+                continue;
+            }
+            let (Piece::Cluster(x), Piece::Cluster(y)) = (&self.pieces[a], &self.pieces[b]) else { continue };
+            let room = x.steps + y.steps <= MAX_STEPS && x.operands.union(&y.operands).count() <= MAX_OPERANDS;
+            if x.domain != y.domain || x.split != y.split || !room {
+                continue;
+            }
+            if self.feeds_into(&self.feeds[a], b) || self.feeds_into(&self.feeds[b], a) {
+                continue;
+            }
+            let Piece::Cluster(cluster) = std::mem::replace(&mut self.pieces[b], Piece::Merged) else { unreachable!() };
+            self.merged_into[b] = a;
+            let feeds = std::mem::take(&mut self.feeds[b]);
+            self.feeds[a].extend(feeds);
+            let into = self.cluster(a).expect("a is a cluster");
+            into.stores.extend(cluster.stores);
+            into.leaves.extend(cluster.leaves);
+            into.operands.extend(cluster.operands);
+            into.steps += cluster.steps;
+        }
+    }
+
+    fn inline_pointwise(&mut self, entry: usize, u: Use, several: bool) {
+        if let Some(cluster) = self.cluster(u.piece) {
+            cluster.steps += 1;
+            cluster.operands.remove(&Source::Entry(entry, 0));
+        }
+        let repeated = if several { u.repeated + 1 } else { u.repeated };
+        for input in self.snapshot.entries[entry].inputs.clone() {
+            self.use_in(u.piece, input, u.map.clone(), repeated);
+        }
+    }
+
+    /// Whether a cluster that uses the entry may also store it: it meets every element once, and feeds nobody that it waits for.
+    fn may_store_in(&mut self, entry: usize, u: &Use, shape: &Shape) -> bool {
+        let room = self.has_room(u.piece);
+        let covered = self.cluster(u.piece).is_some_and(|cluster| cluster.covered_by(&u.map, shape));
+        if !room || !covered {
+            return false;
+        }
+        let others: Vec<usize> = self.readers_of(entry).into_iter().filter(|&reader| reader != u.piece).collect();
+        !self.feeds_into(&others, u.piece)
+    }
+
+    fn store_in(&mut self, entry: usize, u: &Use) {
+        if let Some(cluster) = self.cluster(u.piece) {
+            cluster.stores.push((entry, u.map.clone()));
+        }
+        self.settle(entry, u.piece);
+    }
+
+    fn place_reduce(&mut self, entry: usize, axes: &[usize]) {
+        let uses = self.resolved_uses(entry);
+        let input = self.snapshot.entries[entry].inputs[0];
+        let from = self.snapshot.meta(input).shape.clone();
+        let extents: SmallVec<[usize; 4]> = axes.iter().map(|&axis| from[axis]).collect();
+        let shape = self.shape(entry).clone();
+        if self.options.fuse && !uses.is_empty() {
+            if uses.len() > 1 && uses.iter().all(|u| self.row_form(u, &shape, &extents).is_some()) {
+                self.merge_users(&uses);
+            }
+            let uses = self.resolved_uses(entry);
+            let u = &uses[0];
+            let others: Vec<usize> = self.readers_of(entry).into_iter().filter(|&reader| reader != u.piece).collect();
+            // Two places in one cluster: the row's own, and one that would need it from memory while it is being made.
+            let one_place = uses.iter().all(|other| other.piece != u.piece || other.map == u.map);
+            if let Some(split) = self.row_form(u, &shape, &extents)
+                && one_place
+                && self.has_room(u.piece)
+                && !self.feeds_into(&others, u.piece)
+            {
+                let cluster = self.cluster(u.piece).expect("a row form has a cluster");
+                if split == cluster.domain.len() && cluster.inner().is_empty() {
+                    cluster.domain.extend(extents.iter().copied());
+                }
+                cluster.split = split;
+                cluster.steps += 1;
+                cluster.operands.remove(&Source::Entry(entry, 0));
+                let first = cluster.split;
+                if self.in_memory[entry] || !others.is_empty() {
+                    self.store_in(entry, u);
+                }
+                let map = u.map.unreduced(&from, axes, first);
+                self.use_in(u.piece, input, map, u.repeated);
+                return;
+            }
+        }
+        let mut domain: SmallVec<[usize; 4]> = shape.iter().copied().collect();
+        domain.extend(extents);
+        let map = IndexMap::identity(&shape);
+        let split = shape.rank();
+        let piece = self.open(Piece::Cluster(Cluster { split, domain, steps: 1, ..Cluster::default() }));
+        self.store_in(entry, &Use { piece, map: map.clone(), repeated: 0 });
+        self.use_in(piece, input, map.unreduced(&from, axes, split), 0);
+    }
+
+    /// Where a cluster's rows end if it is to fold `extents` into a result that it reads at `u.map`; `None` where it cannot.
+    fn row_form(&mut self, u: &Use, shape: &Shape, extents: &[usize]) -> Option<usize> {
+        let cluster = match &self.pieces[u.piece] {
+            Piece::Cluster(cluster) if !cluster.is_epilogue => cluster,
+            _ => return None,
+        };
+        let domain = &cluster.domain;
+        if !cluster.inner().is_empty() {
+            let fits = cluster.inner() == extents
+                && !u.map.depends_on_axes_from(cluster.split)
+                && u.map.covers(shape, &domain[..cluster.split]);
+            return fits.then_some(cluster.split);
+        }
+        // Everything in the cluster happens once per row, after the reduction.
+        if u.map.covers(shape, domain) {
+            return Some(domain.len());
+        }
+        // The cluster's last axes are the row, which it walks again.
+        let split = domain.len().checked_sub(extents.len())?;
+        let length: usize = extents.iter().product();
+        let fits = domain[split..] == *extents
+            && !u.map.depends_on_axes_from(split)
+            && u.map.covers(shape, &domain[..split])
+            && length <= MAX_CHAIN_ROW;
+        fits.then_some(split)
+    }
+
+    fn place_matmul(&mut self, entry: usize) {
+        let piece = self.open(Piece::Matmul { entry, epilogue: None });
+        self.settle(entry, piece);
+        self.require_operands(entry, piece);
+        if !self.options.fuse {
+            return;
+        }
+        let shape = self.shape(entry).clone();
+        for u in self.resolved_uses(entry) {
+            let Piece::Cluster(cluster) = &self.pieces[u.piece] else { continue };
+            if !cluster.inner().is_empty() || !u.map.covers(&shape, &cluster.domain) || self.updates_in_place(cluster) {
+                continue;
+            }
+            let others: Vec<usize> = self.feeds[piece].iter().map(|&p| self.find(p)).filter(|&p| p != u.piece).collect();
+            if self.feeds_into(&others, u.piece) {
+                continue;
+            }
+            let Piece::Cluster(mut cluster) = std::mem::replace(&mut self.pieces[u.piece], Piece::Merged) else {
+                unreachable!()
+            };
+            cluster.is_epilogue = true;
+            self.pieces[piece] = Piece::Matmul { entry, epilogue: Some(cluster) };
+            self.merged_into[u.piece] = piece;
+            let feeds = std::mem::take(&mut self.feeds[u.piece]);
+            self.feeds[piece] = others;
+            self.feeds[piece].extend(feeds);
+            return;
+        }
+    }
+
+    /// Whether a result of the cluster may take over a leaf's buffer: such work must wait for the commit phase.
+    fn updates_in_place(&self, cluster: &Cluster) -> bool {
+        cluster.leaves.iter().any(|(leaf, map)| {
+            let leaf = &self.snapshot.leaves[*leaf];
+            leaf.donatable
+                && map.covers(leaf.tensor.shape(), &cluster.domain)
+                && cluster.stores.iter().any(|&(entry, _)| {
+                    let meta = &self.snapshot.entries[entry].node.outputs[0].meta;
+                    let is_output = self.snapshot.outputs.iter().any(|&(output, _)| output == entry);
+                    is_output && meta.dtype == leaf.tensor.dtype() && meta.shape.elements() == leaf.tensor.shape().elements()
+                })
+        })
+    }
+}

@@ -1,0 +1,197 @@
+//! Puts kernels in order, decides which results take over a leaf's buffer, and places temporaries in one arena.
+//! Depends on `emit`. Invariant: whatever writes a visible buffer stands in the commit phase, after everyone who reads the old value.
+
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::cmp::Reverse;
+
+use super::emit::Emitted;
+use super::snapshot::Snapshot;
+use crate::group::{Group, Instr};
+use crate::plan::{Kernel, Place, Plan, PlanOutput, Temporary, Work};
+
+/// Alignment of temporaries in the arena, in bytes.
+const ALIGNMENT: usize = 64;
+
+/// Orders the kernels and completes the plan.
+pub(super) fn order(snapshot: &Snapshot, emitted: Emitted) -> Plan {
+    let Emitted { kernels, temporaries, constants } = emitted;
+    let mut writer: HashMap<Place, usize> = HashMap::new();
+    for (index, kernel) in kernels.iter().enumerate() {
+        for argument in kernel.arguments.iter().filter(|argument| argument.write) {
+            writer.insert(argument.place, index);
+        }
+    }
+    let reads: Vec<Vec<usize>> = kernels
+        .iter()
+        .enumerate()
+        .map(|(index, kernel)| {
+            let producers = kernel.arguments.iter().filter_map(|argument| writer.get(&argument.place).copied());
+            let mut producers: Vec<usize> = producers.filter(|&producer| producer != index).collect();
+            producers.sort_unstable();
+            producers.dedup();
+            producers
+        })
+        .collect();
+    let (committing, donors) = donations(snapshot, &kernels, &reads);
+    let sequence = topological(&kernels, &reads, &committing);
+    let commit = sequence.iter().position(|&kernel| committing[kernel]).unwrap_or(sequence.len());
+    let mut slots: Vec<Option<Kernel>> = kernels.into_iter().map(Some).collect();
+    let kernels: Vec<Kernel> = sequence.iter().filter_map(|&index| slots[index].take()).collect();
+    let (temporaries, arena) = arrange(&kernels, &temporaries);
+    let outputs = snapshot
+        .outputs
+        .iter()
+        .enumerate()
+        .map(|(index, &(entry, output))| {
+            let meta = &snapshot.entries[entry].node.outputs[output].meta;
+            PlanOutput { dtype: meta.dtype, elements: meta.shape.elements(), donor: donors.get(&index).copied() }
+        })
+        .collect();
+    Plan { kernels, commit, temporaries, arena, outputs, constants }
+}
+
+/// Kernels in an order that respects who reads whom: older first, the commit phase last.
+fn topological(kernels: &[Kernel], reads: &[Vec<usize>], committing: &[bool]) -> Vec<usize> {
+    let mut missing: Vec<usize> = reads.iter().map(Vec::len).collect();
+    let mut readers: Vec<Vec<usize>> = vec![Vec::new(); kernels.len()];
+    for (kernel, producers) in reads.iter().enumerate() {
+        for &producer in producers {
+            readers[producer].push(kernel);
+        }
+    }
+    // Pieces were opened from users to inputs: higher numbers are older.
+    let rank = |kernel: usize| Reverse((committing[kernel], Reverse(kernel)));
+    let mut ready: BinaryHeap<_> = (0..kernels.len()).filter(|&k| missing[k] == 0).map(rank).collect();
+    let mut sequence = Vec::with_capacity(kernels.len());
+    while let Some(Reverse((_, Reverse(kernel)))) = ready.pop() {
+        sequence.push(kernel);
+        for &reader in &readers[kernel] {
+            missing[reader] -= 1;
+            if missing[reader] == 0 {
+                ready.push(rank(reader));
+            }
+        }
+    }
+    assert_eq!(sequence.len(), kernels.len(), "kernels read each other in a circle");
+    sequence
+}
+
+/// For elementwise kernels: results (output number, leaf) that may be written over a leaf that is read at the same place.
+fn candidates(snapshot: &Snapshot, kernel: &Kernel) -> Vec<(usize, usize)> {
+    let Work::Group(group) = &kernel.work else { return Vec::new() };
+    if !group.is_elementwise() {
+        return Vec::new();
+    }
+    let mut found: Vec<(usize, usize)> = Vec::new();
+    for store in &group.stores {
+        let argument = &kernel.arguments[store.argument];
+        let Place::Output(output) = argument.place else { continue };
+        let leaf = group.values.iter().find_map(|value| match &value.instr {
+            Instr::Load { argument: read, access } if access.guards.is_empty() && access.index == store.index => {
+                let read = &kernel.arguments[*read];
+                let Place::Input(leaf) = read.place else { return None };
+                let same = read.dtype == argument.dtype && read.layout.shape.elements() == argument.layout.shape.elements();
+                let fits = same && snapshot.leaves[leaf].donatable && alone(snapshot, kernel, group, leaf, store.index.clone());
+                (fits && !found.iter().any(|&(_, taken)| buffer(snapshot, taken) == buffer(snapshot, leaf))).then_some(leaf)
+            }
+            _ => None,
+        });
+        if let Some(leaf) = leaf {
+            found.push((output, leaf));
+        }
+    }
+    found
+}
+
+fn buffer(snapshot: &Snapshot, leaf: usize) -> usize {
+    snapshot.leaves[leaf].buffer
+}
+
+/// Whether every load of the leaf's buffer in the Group is at this index.
+fn alone(snapshot: &Snapshot, kernel: &Kernel, group: &Group, leaf: usize, index: crate::group::Affine) -> bool {
+    group.values.iter().all(|value| match &value.instr {
+        Instr::Load { argument, access } => match kernel.arguments[*argument].place {
+            Place::Input(read) if buffer(snapshot, read) == buffer(snapshot, leaf) => access.index == index && access.guards.is_empty(),
+            _ => true,
+        },
+        _ => true,
+    })
+}
+
+/// Which kernels make up the commit phase, and the donor of each result.
+fn donations(snapshot: &Snapshot, kernels: &[Kernel], reads: &[Vec<usize>]) -> (Vec<bool>, HashMap<usize, usize>) {
+    let offers: Vec<Vec<(usize, usize)>> = kernels.iter().map(|kernel| candidates(snapshot, kernel)).collect();
+    let mut committing: Vec<bool> = offers.iter().map(|offers| !offers.is_empty()).collect();
+    // Nothing outside the commit phase may wait for it.
+    loop {
+        let mut changed = false;
+        for (kernel, producers) in reads.iter().enumerate() {
+            for &producer in producers {
+                if !committing[kernel] && committing[producer] {
+                    committing[producer] = false;
+                    changed = true;
+                }
+            }
+        }
+        if !changed {
+            break;
+        }
+    }
+    let mut donors = HashMap::new();
+    for (kernel, offers) in offers.iter().enumerate().filter(|(kernel, _)| committing[*kernel]) {
+        for &(output, leaf) in offers {
+            let read_elsewhere = kernels.iter().enumerate().any(|(other, k)| {
+                other != kernel
+                    && committing[other]
+                    && k.arguments.iter().any(|argument| {
+                        matches!(argument.place, Place::Input(read) if buffer(snapshot, read) == buffer(snapshot, leaf))
+                    })
+            });
+            if !read_elsewhere {
+                donors.insert(output, leaf);
+            }
+        }
+    }
+    (committing, donors)
+}
+
+/// Places temporaries so that those alive at the same time do not overlap: first fit over the order of kernels.
+fn arrange(kernels: &[Kernel], wanted: &[(crate::dtype::DType, usize)]) -> (Vec<Temporary>, usize) {
+    let mut life: Vec<Option<(usize, usize)>> = vec![None; wanted.len()];
+    for (step, kernel) in kernels.iter().enumerate() {
+        for argument in &kernel.arguments {
+            if let Place::Temporary(temporary) = argument.place {
+                let (first, _) = life[temporary].unwrap_or((step, step));
+                life[temporary] = Some((first, step));
+            }
+        }
+    }
+    let bytes: Vec<usize> =
+        wanted.iter().map(|(dtype, elements)| (dtype.size() * elements).next_multiple_of(ALIGNMENT)).collect();
+    // Larger ones first: fewer gaps.
+    let mut by_size: Vec<usize> = (0..wanted.len()).filter(|&t| life[t].is_some()).collect();
+    by_size.sort_by_key(|&temporary| Reverse(bytes[temporary]));
+    let mut placed: Vec<usize> = Vec::new();
+    let mut result: Vec<Temporary> = bytes.iter().map(|&bytes| Temporary { offset: 0, bytes }).collect();
+    for temporary in by_size {
+        let (first, last) = life[temporary].unwrap_or((0, 0));
+        let mut taken: Vec<(usize, usize)> = placed
+            .iter()
+            .filter(|&&other| life[other].is_some_and(|(start, end)| start <= last && first <= end))
+            .map(|&other| (result[other].offset, result[other].offset + result[other].bytes))
+            .collect();
+        taken.sort_unstable();
+        let mut offset = 0;
+        for (start, end) in taken {
+            if offset + bytes[temporary] <= start {
+                break;
+            }
+            offset = offset.max(end);
+        }
+        result[temporary].offset = offset;
+        placed.push(temporary);
+    }
+    let arena = placed.iter().map(|&t| result[t].offset + result[t].bytes).max().unwrap_or(0);
+    debug_assert!(placed.iter().collect::<HashSet<_>>().len() == placed.len());
+    (result, arena)
+}
