@@ -45,7 +45,10 @@ pub fn backward(roots: &[Root], retain_graph: bool, create_graph: bool) -> Resul
 /// # Errors
 /// As `backward`.
 pub fn gradients(
-    roots: &[Root], wrt: &[Tensor], retain_graph: bool, create_graph: bool,
+    roots: &[Root],
+    wrt: &[Tensor],
+    retain_graph: bool,
+    create_graph: bool,
 ) -> Result<Vec<Option<Tensor>>> {
     let mut sweep = Sweep::default();
     sweep.start(roots, create_graph)?;

@@ -8,7 +8,7 @@ use crate::graph::Key;
 use crate::plan::Plan;
 
 /// Plans by structural key.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct PlanCache {
     plans: HashMap<Vec<u8>, (Arc<Plan>, u64), BuildHasherDefault<KeyHasher>>,
     clock: u64,
@@ -40,8 +40,8 @@ impl PlanCache {
 }
 
 /// Multiplies and folds eight bytes at a time: keys are hundreds of bytes and hashed at every evaluation.
-#[derive(Debug, Default)]
-pub struct KeyHasher(u64);
+#[derive(Default)]
+struct KeyHasher(u64);
 
 impl Hasher for KeyHasher {
     fn write(&mut self, bytes: &[u8]) {

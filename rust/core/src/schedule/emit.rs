@@ -134,8 +134,11 @@ impl Emitter<'_> {
     /// An operand of a product or a routine: a window with any strides.
     fn operand(&mut self, source: Source) -> Argument {
         let strided = self.memory(source, usize::MAX).expect("operands of products and routines are in memory");
-        let layout =
-            Layout { shape: strided.shape.clone(), strides: strided.strides.clone(), offset: strided.offset.constant as isize };
+        let layout = Layout {
+            shape: strided.shape.clone(),
+            strides: strided.strides.clone(),
+            offset: strided.offset.constant as isize,
+        };
         self.argument(&strided, layout)
     }
 
@@ -227,7 +230,13 @@ impl Emitter<'_> {
         }
     }
 
-    fn load(&mut self, strided: &Strided, map: &IndexMap, writer: &mut GroupWriter, arguments: &mut Vec<Argument>) -> ValueId {
+    fn load(
+        &mut self,
+        strided: &Strided,
+        map: &IndexMap,
+        writer: &mut GroupWriter,
+        arguments: &mut Vec<Argument>,
+    ) -> ValueId {
         let base = match strided.base {
             Source::Leaf(leaf) => Layout { offset: 0, ..self.snapshot.leaves[leaf].storage().layout.clone() },
             Source::Entry(..) => Layout::contiguous(self.snapshot.meta(strided.base).shape.clone()),
@@ -238,16 +247,23 @@ impl Emitter<'_> {
         let Access { index, guards } = map.access(&strided.strides, &strided.offset);
         let access = Access {
             index: writer.pad(index),
-            guards: guards.into_iter().map(|guard| crate::group::Guard { position: writer.pad(guard.position), ..guard }).collect(),
+            guards: guards
+                .into_iter()
+                .map(|guard| crate::group::Guard { position: writer.pad(guard.position), ..guard })
+                .collect(),
         };
-        let scope = writer.scope(
-            std::iter::once(&access.index).chain(access.guards.iter().map(|guard| &guard.position)),
-        );
+        let scope =
+            writer.scope(std::iter::once(&access.index).chain(access.guards.iter().map(|guard| &guard.position)));
         writer.push(Instr::Load { argument, access }, dtype, scope, 0)
     }
 
     fn step(
-        &mut self, entry: usize, map: &IndexMap, how: &How, writer: &mut GroupWriter, arguments: &mut Vec<Argument>,
+        &mut self,
+        entry: usize,
+        map: &IndexMap,
+        how: &How,
+        writer: &mut GroupWriter,
+        arguments: &mut Vec<Argument>,
     ) -> ValueId {
         let node = &self.snapshot.entries[entry];
         let meta = &node.node.outputs[0].meta;
@@ -280,9 +296,12 @@ impl Emitter<'_> {
                 match work {
                     Pointwise::Code(code) => writer.push(Instr::Pointwise { code, operands }, meta.dtype, scope, stage),
                     Pointwise::Cast => writer.push(Instr::Cast { operand: operands[0] }, meta.dtype, scope, stage),
-                    Pointwise::Check { limit, wrap, context } => {
-                        writer.push(Instr::Check { operand: operands[0], limit, wrap, context }, meta.dtype, scope, stage)
-                    }
+                    Pointwise::Check { limit, wrap, context } => writer.push(
+                        Instr::Check { operand: operands[0], limit, wrap, context },
+                        meta.dtype,
+                        scope,
+                        stage,
+                    ),
                     Pointwise::Scalar => writer.push(Instr::Scalar { slot: slots }, meta.dtype, Scope::Row, 0),
                     Pointwise::Index => {
                         let index = index();

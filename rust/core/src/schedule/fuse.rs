@@ -62,7 +62,10 @@ impl Strided {
             let shape = &snapshot.meta(Source::Entry(entry, 0)).shape;
             if let View::Slice { .. } = view {
                 for (axis, &stride) in layout.strides.iter().enumerate().filter(|(axis, _)| layout.shape[*axis] > 1) {
-                    let start = Linear { constant: 0, terms: SmallVec::from_slice(&[(snapshot.entries[entry].slots + axis, 1)]) };
+                    let start = Linear {
+                        constant: 0,
+                        terms: SmallVec::from_slice(&[(snapshot.entries[entry].slots + axis, 1)]),
+                    };
                     offset.add_scaled(&start, stride as i64);
                 }
             }
@@ -178,7 +181,8 @@ pub(super) fn fuse(snapshot: &Snapshot, options: Options) -> Fused {
         dear: Vec::with_capacity(count),
     };
     for entry in 0..count {
-        let below = snapshot.entries[entry].inputs.iter().any(|input| matches!(input, Source::Entry(e, _) if fuser.dear[*e]));
+        let below =
+            snapshot.entries[entry].inputs.iter().any(|input| matches!(input, Source::Entry(e, _) if fuser.dear[*e]));
         fuser.dear.push(match snapshot.lowering(entry) {
             Lowering::View(_) => below,
             Lowering::Pointwise(work) => below || !is_cheap(&work),
@@ -447,9 +451,7 @@ impl Fuser<'_> {
             return true;
         }
         let is_mask = self.snapshot.entries[entry].node.outputs[0].meta.dtype == DType::Bool;
-        is_cheap(work)
-            && !(is_mask && self.dear[entry])
-            && uses.iter().all(|u| u.repeated < MAX_REPEATED)
+        is_cheap(work) && !(is_mask && self.dear[entry]) && uses.iter().all(|u| u.repeated < MAX_REPEATED)
     }
 
     /// Merges the clusters that use one entry at the same place, where their domains agree and none waits for another.
@@ -594,7 +596,8 @@ impl Fuser<'_> {
             if !cluster.inner().is_empty() || !u.map.covers(&shape, &cluster.domain) || self.updates_in_place(cluster) {
                 continue;
             }
-            let others: Vec<usize> = self.feeds[piece].iter().map(|&p| self.find(p)).filter(|&p| p != u.piece).collect();
+            let others: Vec<usize> =
+                self.feeds[piece].iter().map(|&p| self.find(p)).filter(|&p| p != u.piece).collect();
             if self.feeds_into(&others, u.piece) {
                 continue;
             }
@@ -620,7 +623,9 @@ impl Fuser<'_> {
                 && cluster.stores.iter().any(|&(entry, _)| {
                     let meta = &self.snapshot.entries[entry].node.outputs[0].meta;
                     let is_output = self.snapshot.outputs.iter().any(|&(output, _)| output == entry);
-                    is_output && meta.dtype == leaf.tensor.dtype() && meta.shape.elements() == leaf.tensor.shape().elements()
+                    is_output
+                        && meta.dtype == leaf.tensor.dtype()
+                        && meta.shape.elements() == leaf.tensor.shape().elements()
                 })
         })
     }

@@ -71,7 +71,12 @@ impl IndexMap {
     /// The map into the input of a view, given the map into its output; `None` where no affine map exists.
     /// `slots` is the first slot of the view's op. `domain` holds the domain's sizes.
     pub(super) fn through(
-        &self, view: &View, input: &Shape, output: &Shape, slots: usize, domain: &[usize],
+        &self,
+        view: &View,
+        input: &Shape,
+        output: &Shape,
+        slots: usize,
+        domain: &[usize],
     ) -> Option<Self> {
         let mut guards = self.guards.clone();
         let axes = match view {
@@ -290,7 +295,8 @@ mod tests {
         let mut flat = IndexMap::identity(&[2, 3]);
         flat = flat.through(&View::Reshape, &shape(&[6]), &shape(&[2, 3]), 0, &[2, 3]).unwrap();
         let mut reversed = flat.clone();
-        reversed.axes[0] = Affine { offset: Linear::constant(5), strides: flat.axes[0].strides.iter().map(|s| -s).collect() };
+        reversed.axes[0] =
+            Affine { offset: Linear::constant(5), strides: flat.axes[0].strides.iter().map(|s| -s).collect() };
         let back = reversed.through(&View::Reshape, &shape(&[2, 3]), &shape(&[6]), 0, &[2, 3]).unwrap();
         assert_eq!((value(&back.axes[0], &[0, 0]), value(&back.axes[1], &[0, 0])), (1, 2));
         assert_eq!((value(&back.axes[0], &[1, 2]), value(&back.axes[1], &[1, 2])), (0, 0));
@@ -301,8 +307,9 @@ mod tests {
         let map = IndexMap::identity(&[2, 3]);
         assert!(map.covers(&shape(&[2, 3]), &[2, 3]));
         assert!(!map.covers(&shape(&[2, 3]), &[3, 2]));
-        let turned =
-            map.through(&View::Permute(SmallVec::from_slice(&[1, 0])), &shape(&[3, 2]), &shape(&[2, 3]), 0, &[2, 3]).unwrap();
+        let turned = map
+            .through(&View::Permute(SmallVec::from_slice(&[1, 0])), &shape(&[3, 2]), &shape(&[2, 3]), 0, &[2, 3])
+            .unwrap();
         assert!(!turned.covers(&shape(&[3, 2]), &[2, 3]));
     }
 }

@@ -1,8 +1,8 @@
 //! Puts kernels in order, decides which results take over a leaf's buffer, and places temporaries in one arena.
 //! Depends on `emit`. Invariant: whatever writes a visible buffer stands in the commit phase, after everyone who reads the old value.
 
-use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
 
 use super::emit::Emitted;
 use super::snapshot::Snapshot;
@@ -90,9 +90,13 @@ fn candidates(snapshot: &Snapshot, kernel: &Kernel) -> Vec<(usize, usize)> {
             Instr::Load { argument: read, access } if access.guards.is_empty() && access.index == store.index => {
                 let read = &kernel.arguments[*read];
                 let Place::Input(leaf) = read.place else { return None };
-                let same = read.dtype == argument.dtype && read.layout.shape.elements() == argument.layout.shape.elements();
-                let fits = same && snapshot.leaves[leaf].donatable && alone(snapshot, kernel, group, leaf, store.index.clone());
-                (fits && !found.iter().any(|&(_, taken)| buffer(snapshot, taken) == buffer(snapshot, leaf))).then_some(leaf)
+                let same =
+                    read.dtype == argument.dtype && read.layout.shape.elements() == argument.layout.shape.elements();
+                let fits = same
+                    && snapshot.leaves[leaf].donatable
+                    && alone(snapshot, kernel, group, leaf, store.index.clone());
+                (fits && !found.iter().any(|&(_, taken)| buffer(snapshot, taken) == buffer(snapshot, leaf)))
+                    .then_some(leaf)
             }
             _ => None,
         });
@@ -111,7 +115,9 @@ fn buffer(snapshot: &Snapshot, leaf: usize) -> usize {
 fn alone(snapshot: &Snapshot, kernel: &Kernel, group: &Group, leaf: usize, index: crate::group::Affine) -> bool {
     group.values.iter().all(|value| match &value.instr {
         Instr::Load { argument, access } => match kernel.arguments[*argument].place {
-            Place::Input(read) if buffer(snapshot, read) == buffer(snapshot, leaf) => access.index == index && access.guards.is_empty(),
+            Place::Input(read) if buffer(snapshot, read) == buffer(snapshot, leaf) => {
+                access.index == index && access.guards.is_empty()
+            }
             _ => true,
         },
         _ => true,

@@ -290,8 +290,26 @@ impl Walker {
         for &entry in &self.snapshot.views {
             stored[entry] = true;
         }
+        self.count_gradient_inputs();
         self.mark_donatable(&stored);
         self.snapshot.write_key(options);
+    }
+
+    /// Inputs that serve a gradient only are references too, which the run drops.
+    fn count_gradient_inputs(&mut self) {
+        for index in 0..self.snapshot.entries.len() {
+            let node = self.snapshot.entries[index].node.clone();
+            let computed = self.snapshot.entries[index].inputs.len();
+            node.with_inputs(|inputs| {
+                for input in inputs.get(computed..).unwrap_or_default() {
+                    if let Some(&entry) = self.entry_of.get(&input.node.id) {
+                        self.snapshot.entries[entry].edges += 1;
+                    } else if let Some(&leaf) = self.leaf_of.get(&input.key()) {
+                        self.snapshot.leaves[leaf].edges += 1;
+                    }
+                }
+            });
+        }
     }
 
     fn mark_donatable(&mut self, stored: &[bool]) {

@@ -1,0 +1,262 @@
+//! Evaluation: from tensors asked for to values, on whichever device they live.
+//! Depends on `schedule`, `cpu`, `backend`. Invariant: a failed run leaves every node as it was, to be evaluated again.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, OnceLock};
+
+use parking_lot::Mutex;
+
+use crate::backend::{Backend, Bindings, BufferRef, Device, Stats};
+use crate::cpu::CpuBackend;
+use crate::dtype::DType;
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::{Storage, Tensor, from_storage, live_pending, pending_nodes};
+use crate::layout::Layout;
+use crate::plan::Plan;
+use crate::schedule::{self, Options, PlanCache, Snapshot, Walk};
+use crate::shape::Shape;
+
+/// Opens the n-th graphics adapter.
+pub type GpuOpener = fn(u32) -> Result<Arc<dyn Backend>>;
+
+/// Nodes that may be pending before live tensors are evaluated unasked.
+const FLUSH_AT: usize = 4096;
+
+static CPU: LazyLock<Arc<dyn Backend>> = LazyLock::new(|| Arc::new(CpuBackend::new()));
+static GPU_OPENER: OnceLock<GpuOpener> = OnceLock::new();
+static GPUS: Mutex<Vec<(u32, Arc<dyn Backend>)>> = Mutex::new(Vec::new());
+static NEXT_FLUSH: AtomicUsize = AtomicUsize::new(FLUSH_AT);
+
+/// What one evaluation at a time may touch.
+struct Engine {
+    caches: HashMap<Device, PlanCache>,
+    options: Options,
+}
+
+static ENGINE: LazyLock<Mutex<Engine>> =
+    LazyLock::new(|| Mutex::new(Engine { caches: HashMap::new(), options: Options { fuse: true } }));
+
+/// Asked now and then during a run; true ends it.
+pub type Cancelled<'a> = dyn Fn() -> bool + Sync + 'a;
+
+/// Makes graphics adapters available: `opener` is called at the first use of one.
+pub fn register_gpu(opener: GpuOpener) {
+    let _ = GPU_OPENER.set(opener);
+}
+
+/// The backend of a device; opens an adapter at its first use.
+///
+/// # Errors
+/// When there is no such device.
+pub fn backend(device: Device) -> Result<Arc<dyn Backend>> {
+    let Device::Gpu(index) = device else { return Ok(CPU.clone()) };
+    let mut open = GPUS.lock();
+    if let Some((_, backend)) = open.iter().find(|(known, _)| *known == index) {
+        return Ok(backend.clone());
+    }
+    let opener = GPU_OPENER.get().ok_or_else(|| {
+        Error::device(format!("device: {device} is not available: this build has no GPU backend. Use device=\"cpu\"."))
+    })?;
+    let backend = opener(index)?;
+    open.push((index, backend.clone()));
+    Ok(backend)
+}
+
+/// Whether pointwise work and reductions share kernels; returns what was in force. Values do not depend on it.
+pub fn set_fusion(fuse: bool) -> bool {
+    std::mem::replace(&mut ENGINE.lock().options.fuse, fuse)
+}
+
+/// Gives the tensors their values, together with every live tensor that shares pending work with them.
+///
+/// # Errors
+/// Bad indices, exhausted memory, interruption: nothing has changed then.
+pub fn evaluate(targets: &[Tensor], cancelled: &Cancelled<'_>) -> Result<()> {
+    if targets.iter().all(|target| target.storage().is_some()) {
+        return Ok(());
+    }
+    ENGINE.lock().evaluate(targets, cancelled)
+}
+
+/// Evaluates all live tensors once the pending graph has grown large. A failure shows when a value is asked for.
+pub fn flush_if_large(cancelled: &Cancelled<'_>) {
+    if pending_nodes() < NEXT_FLUSH.load(Ordering::Relaxed) {
+        return;
+    }
+    let _ = evaluate(&live_pending(), cancelled);
+    NEXT_FLUSH.store(pending_nodes() + FLUSH_AT, Ordering::Relaxed);
+}
+
+impl Engine {
+    fn evaluate(&mut self, targets: &[Tensor], cancelled: &Cancelled<'_>) -> Result<()> {
+        loop {
+            let mut pending = targets.iter().filter(|target| target.storage().is_none());
+            let Some(first) = pending.next() else { return Ok(()) };
+            let device = first.device();
+            let mut asked: Vec<Tensor> =
+                std::iter::once(first).chain(pending.filter(|target| target.device() == device)).cloned().collect();
+            asked.sort_unstable_by_key(Tensor::key);
+            asked.dedup_by_key(|tensor| tensor.key());
+            let live = live_pending();
+            match self.attempt(&asked, &live, device, cancelled) {
+                // The bad index may belong to a live tensor that nobody asked for.
+                Err(error) if error.kind == ErrorKind::Index && !live.is_empty() => {
+                    self.attempt(&asked, &[], device, cancelled)?;
+                }
+                result => result?,
+            }
+        }
+    }
+
+    fn attempt(&mut self, asked: &[Tensor], live: &[Tensor], device: Device, cancelled: &Cancelled<'_>) -> Result<()> {
+        match Snapshot::walk(asked, live, device, self.options) {
+            Walk::Transfers(transfers) => transfers.iter().try_for_each(|transfer| self.transfer(transfer, cancelled)),
+            Walk::Graph(snapshot) => {
+                let options = self.options;
+                let plan =
+                    self.caches.entry(device).or_default().get(&snapshot.key, || schedule::plan(&snapshot, options));
+                run(&snapshot, &plan, &*backend(device)?, cancelled)
+            }
+        }
+    }
+
+    /// Moves a value to another device.
+    fn transfer(&mut self, tensor: &Tensor, cancelled: &Cancelled<'_>) -> Result<()> {
+        let input = tensor.node.with_inputs(|inputs| inputs.first().cloned());
+        let (None, Some(input)) = (tensor.storage(), input) else { return Ok(()) };
+        self.evaluate(std::slice::from_ref(&input), cancelled)?;
+        let bytes = read_ready(&input)?;
+        let buffer = backend(tensor.device())?.upload(tensor.dtype(), &bytes)?;
+        tensor.node.set_value(tensor.output, Storage { buffer, layout: Layout::contiguous(tensor.shape().clone()) });
+        tensor.node.drop_spent_inputs();
+        Ok(())
+    }
+}
+
+fn run(snapshot: &Snapshot, plan: &Plan, backend: &dyn Backend, cancelled: &Cancelled<'_>) -> Result<()> {
+    let inputs: Vec<(BufferRef, isize)> =
+        snapshot.leaves().map(|storage| (storage.buffer.clone(), storage.layout.offset)).collect();
+    let outputs = plan
+        .outputs
+        .iter()
+        .map(|output| match output.donor {
+            Some(leaf) => Ok((inputs[leaf].0.clone(), 0)),
+            None => Ok((backend.allocate(backend.storage_bytes(output.dtype, output.elements))?, 0)),
+        })
+        .collect::<Result<Vec<(BufferRef, isize)>>>()?;
+    let arena = (backend.wants_arena() && plan.arena > 0).then(|| backend.allocate(plan.arena)).transpose()?;
+    let slots: Vec<u64> = snapshot.slots.iter().chain(&plan.constants).copied().collect();
+    if !plan.kernels.is_empty() {
+        let bindings = Bindings { inputs: &inputs, outputs: &outputs, arena: arena.as_ref(), slots: &slots, cancelled };
+        backend.run(plan, &bindings)?;
+    }
+    drop(inputs);
+    snapshot.publish(outputs.into_iter().map(|(buffer, _)| buffer).collect());
+    Ok(())
+}
+
+/// Elements of a tensor, row-major, as the processor stores them; evaluates it first.
+///
+/// # Errors
+/// As `evaluate`.
+pub fn read(tensor: &Tensor, cancelled: &Cancelled<'_>) -> Result<Vec<u8>> {
+    evaluate(std::slice::from_ref(tensor), cancelled)?;
+    read_ready(tensor)
+}
+
+fn read_ready(tensor: &Tensor) -> Result<Vec<u8>> {
+    let storage = tensor.storage().ok_or_else(|| Error::internal("read: the tensor has no value"))?;
+    let (backend, size) = (backend(tensor.device())?, tensor.dtype().size());
+    let Some((low, high)) = storage.layout.reach() else { return Ok(Vec::new()) };
+    let mut window = vec![0; (high - low + 1) as usize * size];
+    backend.download(&storage.buffer, tensor.dtype(), low as usize, &mut window)?;
+    if storage.layout.is_contiguous() {
+        return Ok(window);
+    }
+    let mut out = Vec::with_capacity(tensor.shape().elements() * size);
+    let mut index = vec![0usize; tensor.rank()];
+    let mut position = storage.layout.offset - low;
+    'elements: loop {
+        let first = position as usize * size;
+        out.extend_from_slice(&window[first..first + size]);
+        for axis in (0..index.len()).rev() {
+            index[axis] += 1;
+            position += storage.layout.strides[axis];
+            if index[axis] < tensor.shape()[axis] {
+                continue 'elements;
+            }
+            position -= storage.layout.strides[axis] * index[axis] as isize;
+            index[axis] = 0;
+        }
+        return Ok(out);
+    }
+}
+
+/// A tensor of these elements, row-major, as the processor stores them.
+///
+/// # Errors
+/// When memory is exhausted, the device is missing or does not take the dtype.
+pub fn from_bytes(dtype: DType, shape: &Shape, data: &[u8], device: Device) -> Result<Tensor> {
+    if data.len() != shape.elements() * dtype.size() {
+        return Err(Error::internal(format!("from_bytes: {} bytes do not fill {shape} of {dtype}", data.len())));
+    }
+    let backend = supporting(dtype, device)?;
+    let buffer = backend.upload(dtype, data)?;
+    Ok(from_storage(dtype, Storage { buffer, layout: Layout::contiguous(shape.clone()) }, device))
+}
+
+/// The backend of a device that takes `dtype`.
+///
+/// # Errors
+/// A dtype error that names the way out.
+pub fn supporting(dtype: DType, device: Device) -> Result<Arc<dyn Backend>> {
+    let backend = backend(device)?;
+    if backend.supports(dtype) {
+        return Ok(backend);
+    }
+    let instead = match dtype {
+        DType::I64 | DType::U64 => "int32",
+        _ => "float32",
+    };
+    Err(Error::dtype(format!(
+        "{device}: {dtype} is not supported by this device. Convert first, as in x.astype(\"{instead}\"), or stay on the CPU."
+    )))
+}
+
+/// Counters of the engine and its devices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EngineStats {
+    /// Plans that had to be made.
+    pub plan_misses: u64,
+    /// Nodes that exist and may still be evaluated.
+    pub pending_nodes: u64,
+    /// Sums over the devices in use.
+    pub devices: Stats,
+}
+
+/// Counters since the start of the process.
+pub fn stats() -> EngineStats {
+    let plan_misses = ENGINE.lock().caches.values().map(|cache| cache.misses).sum();
+    let mut sum = CPU.stats();
+    for (_, backend) in GPUS.lock().iter() {
+        let stats = backend.stats();
+        sum.pool_misses += stats.pool_misses;
+        sum.allocations += stats.allocations;
+        sum.bytes_in_use += stats.bytes_in_use;
+        sum.peak_bytes += stats.peak_bytes;
+        sum.bytes_cached += stats.bytes_cached;
+        sum.launches += stats.launches;
+        sum.runs += stats.runs;
+        sum.matmul_flops += stats.matmul_flops;
+    }
+    EngineStats { plan_misses, pending_nodes: pending_nodes() as u64, devices: sum }
+}
+
+/// Starts measuring peaks anew, on every device in use.
+pub fn reset_peak() {
+    CPU.reset_peak();
+    for (_, backend) in GPUS.lock().iter() {
+        backend.reset_peak();
+    }
+}
