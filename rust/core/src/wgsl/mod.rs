@@ -1,2 +1,51 @@
-//! Prints kernels as WGSL text; nothing else knows the language's syntax.
-//! Depends on `plan` and `group`. Invariant: equal kernel structure, equal text (sizes come as parameters).
+//! Prints kernels as WGSL text. Nothing else in the core knows the language's syntax.
+//! Depends on `group`, `plan` and the vocabulary. Invariant: the text of a shader depends on structure alone (ranks, dtypes,
+//! instructions, which strides are 0 or 1); sizes, strides, starts and scalars reach it as parameters.
+//!
+//! In shaders every element is one 32-bit word: booleans and narrow integers are widened when they are copied to the device.
+
+mod domain;
+mod kernels;
+mod library;
+mod matmul;
+mod pointwise;
+mod source;
+#[cfg(test)]
+mod tests;
+mod types;
+mod values;
+
+pub use source::with_writable;
+pub use types::{DTYPES, ELEMENT_BYTES};
+
+use crate::error::{Error, Result};
+use crate::plan::{Candidate, Caps, Kernel, Launch, Work};
+
+/// The ways to run a kernel on a GPU, best first.
+///
+/// # Errors
+/// When the device cannot hold a dtype, bind so many buffers or count so many elements, or where an op has no shader.
+pub fn lower(kernel: &Kernel, caps: &Caps) -> Result<Vec<Candidate>> {
+    match &kernel.work {
+        Work::Group(group) => kernels::candidates(group, &kernel.arguments, caps),
+        Work::Matmul(product) => {
+            let launches: Vec<Launch> = matmul::launch(product, &kernel.arguments, caps)?.into_iter().collect();
+            let mut way = Candidate { key: "tiles".to_owned(), temporaries: Vec::new(), launches };
+            if let Some(group) = &product.epilogue {
+                let epilogue = kernels::candidates(group, &kernel.arguments, caps)?;
+                way.launches.extend(epilogue.into_iter().take(1).flat_map(|first| first.launches));
+            }
+            Ok(vec![way])
+        }
+        Work::Structured(op) => {
+            let ways = op.gpu(&kernel.arguments, caps);
+            if ways.is_empty() {
+                return Err(Error::device(format!(
+                    "{}: this op has no GPU kernel yet. Move its inputs to the CPU with to('cpu').",
+                    op.name()
+                )));
+            }
+            Ok(ways)
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The shaders of a Group: one invocation per element, per row, or a workgroup per row. Depends on `values`.
+//! Invariant: an invocation reads all that a pass needs before it stores, and stores in the last pass only, so that an output
+//! may lie in the place of an input that is read at the same index.
+
+use super::domain::merged;
+use super::source::{Source, WORKGROUP};
+use super::values::Printer;
+use crate::error::Result;
+use crate::group::{Group, Scope, ValueId};
+use crate::plan::{Argument, Candidate, Caps};
+
+/// Rows up to this length are folded by one invocation each; longer ones where neighbours in memory are neighbouring rows.
+const SHORT_ROW: usize = 32;
+
+/// Fewer rows than this leave a GPU idle when one invocation folds a row.
+const MANY_ROWS: usize = 1024;
+
+/// The ways to run a Group, best first; none where it has nothing to do.
+pub(super) fn candidates(group: &Group, arguments: &[Argument], caps: &Caps) -> Result<Vec<Candidate>> {
+    if group.rows() == 0 || group.stores.is_empty() {
+        return Ok(vec![Candidate { key: "nothing".to_owned(), temporaries: Vec::new(), launches: Vec::new() }]);
+    }
+    let group = merged(group)?;
+    if group.is_elementwise() {
+        return Ok(vec![elementwise(&group, arguments, caps)?]);
+    }
+    let mut ways = vec![tree(&group, arguments, caps)?, serial(&group, arguments, caps)?];
+    let length = group.row_length();
+    if length <= SHORT_ROW || (group.rows() >= MANY_ROWS && walks_across_rows(&group)) {
+        ways.swap(0, 1);
+    }
+    Ok(ways)
+}
+
+/// Whether neighbouring rows, not neighbouring elements, lie next to each other in most of what is read.
+fn walks_across_rows(group: &Group) -> bool {
+    let split = group.outer.len();
+    let mut votes = 0i32;
+    for value in &group.values {
+        if let crate::group::Instr::Load { access, .. } = &value.instr {
+            let strides = &access.index.strides;
+            votes += i32::from(split > 0 && strides[split - 1].abs() == 1);
+            votes -= i32::from(strides.last().is_some_and(|stride| stride.abs() == 1) && strides.len() > split);
+        }
+    }
+    votes > 0
+}
+
+fn single(key: &str, launch: crate::plan::Launch) -> Candidate {
+    Candidate { key: key.to_owned(), temporaries: Vec::new(), launches: vec![launch] }
+}
+
+/// One invocation per element.
+fn elementwise(group: &Group, arguments: &[Argument], caps: &Caps) -> Result<Candidate> {
+    let mut printer = Printer::new(group, arguments)?;
+    open_rows(&mut printer.source, group.rows());
+    printer.domain.open_row(&mut printer.source);
+    for id in printer.needed(group.stores.iter().map(|store| store.value), Scope::Row) {
+        printer.value(id);
+    }
+    group.stores.iter().for_each(|store| printer.store(store));
+    printer.source.line("}");
+    let units = group.rows().div_ceil(WORKGROUP as usize);
+    Ok(single("elementwise", printer.source.finish("elementwise: one invocation per element", WORKGROUP, units, caps)?))
+}
+
+/// Opens a block for the invocation's own row.
+fn open_rows(source: &mut Source<'_>, rows: usize) {
+    let rows = source.size(rows);
+    source.line(format!("let row = unit * {WORKGROUP}u + lane;"));
+    source.line(format!("if (row < {rows}) {{"));
+}
+
+/// One invocation per row: for short rows, and where neighbouring rows are neighbours in memory.
+fn serial(group: &Group, arguments: &[Argument], caps: &Caps) -> Result<Candidate> {
+    let mut printer = Printer::new(group, arguments)?;
+    open_rows(&mut printer.source, group.rows());
+    rows(&mut printer, group, None);
+    printer.source.line("}");
+    let units = group.rows().div_ceil(WORKGROUP as usize);
+    Ok(single("serial", printer.source.finish("rows: one invocation per row", WORKGROUP, units, caps)?))
+}
+
+/// A workgroup per row: invocations take every n-th element, then a tree in workgroup memory makes one value of theirs.
+fn tree(group: &Group, arguments: &[Argument], caps: &Caps) -> Result<Candidate> {
+    let mut printer = Printer::new(group, arguments)?;
+    let invocations = if group.row_length() <= 256 { 64 } else { WORKGROUP };
+    let count = printer.source.size(group.rows());
+    // The same for the whole workgroup, so that the barriers below are reached by all or none.
+    printer.source.line("let row = unit;");
+    printer.source.line(format!("if (row < {count}) {{"));
+    rows(&mut printer, group, Some(invocations));
+    printer.source.line("}");
+    let what = "rows: one workgroup per row, a tree over its invocations";
+    Ok(single("tree", printer.source.finish(what, invocations, group.rows(), caps)?))
+}
+
+/// The passes over one row. `together` is the number of invocations that share it; `None` where one walks it alone.
+fn rows(printer: &mut Printer<'_>, group: &Group, together: Option<u32>) {
+    printer.domain.open_row(&mut printer.source);
+    let length = printer.source.size(group.row_length());
+    for pass in 0..=printer.passes() {
+        for id in printer.row_values(pass) {
+            printer.value(id);
+        }
+        let reductions = printer.reductions(pass + 1);
+        if reductions.is_empty() {
+            continue;
+        }
+        for (id, _, folding) in &reductions {
+            printer.source.line(format!("var a{id} = {};", folding.identity()));
+        }
+        open_elements(printer, &length, together);
+        for id in printer.needed(reductions.iter().map(|&(_, operand, _)| operand), Scope::Element) {
+            printer.value(id);
+        }
+        for (id, operand, folding) in &reductions {
+            let lifted = folding.lift(&format!("v{operand}"), "element");
+            printer.source.line(format!("a{id} = {};", folding.combine(&format!("a{id}"), &lifted)));
+        }
+        printer.source.line("}");
+        for (id, _, folding) in reductions {
+            if let Some(invocations) = together {
+                let memory = printer.source.workgroup(folding.carried(), invocations);
+                let combined = folding.combine(&format!("{memory}[lane]"), &format!("{memory}[lane + span]"));
+                let source = &mut printer.source;
+                source.line(format!("{memory}[lane] = a{id};"));
+                source.line("workgroupBarrier();");
+                source.line(format!("for (var span = {}u; span > 0u; span = span >> 1u) {{", invocations / 2));
+                source.line("if (lane < span) {");
+                source.line(format!("{memory}[lane] = {combined};"));
+                source.line("}");
+                source.line("workgroupBarrier();");
+                source.line("}");
+                source.line(format!("let v{id} = {};", folding.result(&format!("{memory}[0]"))));
+                source.line("workgroupBarrier();");
+            } else {
+                printer.source.line(format!("let v{id} = {};", folding.result(&format!("a{id}"))));
+            }
+        }
+    }
+    let is_row = |value: ValueId| group.values[value].scope == Scope::Row;
+    let elements: Vec<_> = group.stores.iter().filter(|store| !is_row(store.value)).collect();
+    if !elements.is_empty() {
+        open_elements(printer, &length, together);
+        for id in printer.needed(elements.iter().map(|store| store.value), Scope::Element) {
+            printer.value(id);
+        }
+        elements.into_iter().for_each(|store| printer.store(store));
+        printer.source.line("}");
+    }
+    let rows: Vec<_> = group.stores.iter().filter(|store| is_row(store.value)).collect();
+    if !rows.is_empty() {
+        if together.is_some() {
+            printer.source.line("if (lane == 0u) {");
+        }
+        rows.into_iter().for_each(|store| printer.store(store));
+        if together.is_some() {
+            printer.source.line("}");
+        }
+    }
+}
+
+fn open_elements(printer: &mut Printer<'_>, length: &str, together: Option<u32>) {
+    let (first, step) = together.map_or(("0u".to_owned(), 1), |invocations| ("lane".to_owned(), invocations));
+    printer.source.line(format!("for (var element = {first}; element < {length}; element = element + {step}u) {{"));
+    printer.domain.open_element(&mut printer.source);
+}

@@ -1,0 +1,222 @@
+//! A shader being written: bindings, parameters and body, put together as a `Launch`.
+//! Depends on `plan`, `types` and `library`. Invariant: the text depends on structure alone; sizes, strides and starts are parameters.
+
+use std::fmt::Write;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::library;
+use super::types::Type;
+use crate::error::{Error, ErrorKind, Result};
+use crate::group::Linear;
+use crate::plan::{Argument, Binding, Caps, Launch, Parameter, Place};
+
+/// Invocations of a workgroup that spreads elements or rows.
+pub(super) const WORKGROUP: u32 = 256;
+
+/// Where elements lie that a shader reads or writes: one of the kernel's arguments, or a temporary of the candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Memory {
+    /// Index into the kernel's arguments, then into the candidate's temporaries.
+    pub(super) argument: usize,
+    /// Type of the elements.
+    pub(super) element: Type,
+    /// Whether the shader writes there.
+    pub(super) write: bool,
+}
+
+/// The parts of a shader.
+pub(super) struct Source<'a> {
+    arguments: &'a [Argument],
+    memories: Vec<Memory>,
+    parameters: Vec<(Parameter, Type)>,
+    shared: Vec<(String, String)>,
+    body: String,
+    indent: usize,
+}
+
+impl<'a> Source<'a> {
+    /// An empty shader of a kernel with these arguments.
+    pub(super) fn new(arguments: &'a [Argument]) -> Self {
+        Self {
+            arguments,
+            memories: Vec::new(),
+            parameters: Vec::new(),
+            shared: Vec::new(),
+            body: String::new(),
+            indent: 1,
+        }
+    }
+
+    /// Appends a line to the body.
+    pub(super) fn line(&mut self, line: impl AsRef<str>) {
+        let line = line.as_ref();
+        if line.starts_with('}') {
+            self.indent -= 1;
+        }
+        for _ in 0..self.indent {
+            self.body.push_str("    ");
+        }
+        self.body.push_str(line);
+        self.body.push('\n');
+        if line.ends_with('{') {
+            self.indent += 1;
+        }
+    }
+
+    /// The name under which memory is bound.
+    pub(super) fn memory(&mut self, memory: Memory) -> String {
+        let number = match self.memories.iter_mut().position(|known| known.argument == memory.argument) {
+            Some(number) => {
+                self.memories[number].write |= memory.write;
+                number
+            }
+            None => {
+                self.memories.push(memory);
+                self.memories.len() - 1
+            }
+        };
+        format!("b{number}")
+    }
+
+    /// A parameter of its own, even if another has the same number: equal sizes are no structure.
+    pub(super) fn parameter(&mut self, parameter: Parameter, kind: Type) -> String {
+        self.parameters.push((parameter, kind));
+        format!("p.w{}", self.parameters.len() - 1)
+    }
+
+    /// A parameter that is shared with all that ask for the same.
+    pub(super) fn shared_parameter(&mut self, parameter: Parameter, kind: Type) -> String {
+        match self.parameters.iter().position(|known| known.0 == parameter && known.1 == kind) {
+            Some(number) => format!("p.w{number}"),
+            None => self.parameter(parameter, kind),
+        }
+    }
+
+    /// A size.
+    pub(super) fn size(&mut self, size: usize) -> String {
+        self.parameter(Parameter::Word(size as u32), Type::U32)
+    }
+
+    /// A stride or another number that may be negative.
+    pub(super) fn number(&mut self, number: i64) -> String {
+        self.parameter(Parameter::Word(number as i32 as u32), Type::I32)
+    }
+
+    /// Where an argument starts, `index` added, as an `i32`; `None` where that is 0 in every run.
+    pub(super) fn start(&mut self, argument: Option<usize>, index: &Linear) -> Option<String> {
+        let bound = argument
+            .filter(|&a| !matches!(self.arguments.get(a), None | Some(Argument { place: Place::Temporary(_), .. })));
+        match bound {
+            Some(argument) => {
+                Some(self.shared_parameter(Parameter::Element { argument, index: index.clone() }, Type::I32))
+            }
+            None if *index == Linear::default() => None,
+            None if index.terms.is_empty() => Some(self.number(index.constant)),
+            None => Some(self.shared_parameter(Parameter::Linear(index.clone()), Type::I32)),
+        }
+    }
+
+    /// Workgroup memory of `length` elements; asking twice gives the same.
+    pub(super) fn workgroup(&mut self, element: &str, length: u32) -> String {
+        let name = format!("shared_{}", element.replace(['<', '>'], "_"));
+        let declared = format!("var<workgroup> {name}: array<{element}, {length}>;");
+        if !self.shared.iter().any(|(known, _)| *known == name) {
+            self.shared.push((name.clone(), declared));
+        }
+        name
+    }
+
+    /// Puts the shader together. `main` knows `unit`, the number of its workgroup, and `lane`, its number there.
+    ///
+    /// # Errors
+    /// When the device cannot bind so many buffers or start so many workgroups.
+    pub(super) fn finish(self, what: &str, invocations: u32, units: usize, caps: &Caps) -> Result<Launch> {
+        let parameters_bound = self.parameters.len() * 4 > caps.immediates as usize;
+        let bound = self.memories.len() + usize::from(parameters_bound);
+        if bound > caps.bindings as usize {
+            return Err(Error::new(
+                ErrorKind::Device,
+                format!(
+                    "gpu: a kernel needs {bound} buffers and this adapter binds {}. Evaluate parts of the expression \
+                     before, for example with ad.eval, or use the CPU.",
+                    caps.bindings
+                ),
+            ));
+        }
+        let mut text = format!("// {what}\n");
+        let mut emit = |line: std::fmt::Arguments<'_>| text.write_fmt(line).expect("a String takes everything");
+        if !self.parameters.is_empty() {
+            emit(format_args!("struct Parameters {{\n"));
+            for (number, (_, kind)) in self.parameters.iter().enumerate() {
+                emit(format_args!("    w{number}: {},\n", kind.name()));
+            }
+            emit(format_args!("}}\n"));
+            if parameters_bound {
+                emit(format_args!("@group(0) @binding({}) var<storage, read> p: Parameters;\n", self.memories.len()));
+            } else {
+                emit(format_args!("var<immediate> p: Parameters;\n"));
+            }
+        }
+        for (number, memory) in self.memories.iter().enumerate() {
+            let access = if memory.write { "read_write" } else { "read" };
+            let element = memory.element.stored().name();
+            emit(format_args!("@group(0) @binding({number}) var<storage, {access}> b{number}: array<{element}>;\n"));
+        }
+        for (_, declared) in &self.shared {
+            emit(format_args!("{declared}\n"));
+        }
+        emit(format_args!("\n{}", library::used_by(&self.body)));
+        emit(format_args!(
+            "@compute @workgroup_size({invocations})\nfn main(\n    @builtin(workgroup_id) group: vec3<u32>,\n    \
+             @builtin(num_workgroups) groups: vec3<u32>,\n    @builtin(local_invocation_index) lane: u32,\n) {{\n    \
+             let unit = group.y * groups.x + group.x;\n{}}}\n",
+            self.body
+        ));
+        Ok(Launch {
+            key: key_of(&text),
+            wgsl: text,
+            bindings: self.memories.iter().map(|m| Binding { argument: m.argument, write: m.write }).collect(),
+            parameters: self.parameters.into_iter().map(|(parameter, _)| parameter).collect(),
+            parameters_bound,
+            grid: grid(units, caps)?,
+        })
+    }
+}
+
+/// Workgroups along x and y for `units` of them; the last row may have some too many.
+fn grid(units: usize, caps: &Caps) -> Result<[u32; 3]> {
+    let limit = caps.grid as usize;
+    let x = units.clamp(1, limit);
+    let y = units.div_ceil(x).max(1);
+    if y > limit || units > u32::MAX as usize {
+        return Err(too_large());
+    }
+    Ok([x as u32, y as u32, 1])
+}
+
+/// The error for work that 32-bit numbers cannot count.
+pub(super) fn too_large() -> Error {
+    Error::new(
+        ErrorKind::Device,
+        "gpu: a tensor has more elements than 32-bit indices reach (2147483647). Split it, or use the CPU.",
+    )
+}
+
+/// 128 bits of a text, as hexadecimal digits.
+fn key_of(text: &str) -> String {
+    let half = |salt: u8| {
+        let mut hasher = DefaultHasher::new();
+        salt.hash(&mut hasher);
+        text.hash(&mut hasher);
+        hasher.finish()
+    };
+    format!("{:016x}{:016x}", half(0), half(1))
+}
+
+/// The shader with one more binding declared writable, for runs that bind one buffer there and at a written binding.
+pub fn with_writable(wgsl: &str, binding: usize) -> String {
+    wgsl.replace(
+        &format!("@binding({binding}) var<storage, read> "),
+        &format!("@binding({binding}) var<storage, read_write> "),
+    )
+}

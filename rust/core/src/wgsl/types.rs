@@ -1,0 +1,89 @@
+//! How element types appear in shaders. Depends on `dtype`.
+//! Invariant: every storage type is one 32-bit word, so that an element's number is its word's number.
+
+use crate::dtype::DType;
+
+/// The type of a variable in a shader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Type {
+    Bool,
+    I32,
+    U32,
+    F32,
+}
+
+impl Type {
+    /// The type that values of `dtype` have; `None` for dtypes that 32-bit shaders cannot hold.
+    /// `int64` stands for whole numbers that arise inside a kernel (coordinates, positions): they fit 32 bits there.
+    pub(super) fn of(dtype: DType) -> Option<Type> {
+        Some(match dtype {
+            DType::Bool => Type::Bool,
+            DType::I8 | DType::I16 | DType::I32 | DType::I64 => Type::I32,
+            DType::U8 | DType::U16 | DType::U32 => Type::U32,
+            DType::F32 => Type::F32,
+            DType::U64 | DType::F16 | DType::BF16 | DType::F64 => return None,
+        })
+    }
+
+    /// Its name.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Type::Bool => "bool",
+            Type::I32 => "i32",
+            Type::U32 => "u32",
+            Type::F32 => "f32",
+        }
+    }
+
+    /// The type of its elements in memory: booleans are words, 0 or 1.
+    pub(super) fn stored(self) -> Type {
+        if self == Type::Bool { Type::U32 } else { self }
+    }
+
+    /// The value 0.
+    pub(super) fn zero(self) -> &'static str {
+        match self {
+            Type::Bool => "false",
+            Type::I32 => "0",
+            Type::U32 => "0u",
+            Type::F32 => "0.0",
+        }
+    }
+
+    /// The value 1.
+    pub(super) fn one(self) -> &'static str {
+        match self {
+            Type::Bool => "true",
+            Type::I32 => "1",
+            Type::U32 => "1u",
+            Type::F32 => "1.0",
+        }
+    }
+
+    /// A value as it was read from memory, from the stored word.
+    pub(super) fn unpack(self, word: &str) -> String {
+        if self == Type::Bool { format!("({word} != 0u)") } else { word.to_owned() }
+    }
+
+    /// The word to store for a value.
+    pub(super) fn pack(self, value: &str) -> String {
+        if self == Type::Bool { format!("select(0u, 1u, {value})") } else { value.to_owned() }
+    }
+}
+
+/// Bits of an integer dtype in a shader.
+pub(super) fn width(dtype: DType) -> u32 {
+    (dtype.size() as u32 * 8).min(32)
+}
+
+/// Brings the result of 32-bit arithmetic back into the range of a narrower dtype.
+pub(super) fn wrapped(dtype: DType, value: String) -> String {
+    if dtype.is_integer() && dtype.size() < 4 { format!("extractBits({value}, 0u, {}u)", width(dtype)) } else { value }
+}
+
+/// The element types that tensors may have where shaders offer 32-bit types only.
+pub const DTYPES: [DType; 8] =
+    [DType::Bool, DType::I8, DType::I16, DType::I32, DType::U8, DType::U16, DType::U32, DType::F32];
+
+/// Bytes of one stored element.
+pub const ELEMENT_BYTES: usize = 4;
