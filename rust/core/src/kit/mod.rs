@@ -4,3 +4,4 @@
 pub mod math;
 pub mod simd;
 pub mod threads;
+pub mod tiles;

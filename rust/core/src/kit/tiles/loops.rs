@@ -1,0 +1,313 @@
+//! The shape of every loop over a tile: read sources, apply a function, write the destination, chunk by chunk.
+//! Depends on `simd`. Invariant: all elements go through the same code, the rest of a tile included (it is padded to a whole chunk).
+//!
+//! A chunk's results are collected in a local array before they are written. So LLVM sees that they alias no source and vectorises without
+//! run-time checks, which would fail when a tile is computed in place.
+
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+
+use super::number::Number;
+use crate::kit::simd::{Kernel, Machine, PortableMachine, launch};
+
+/// Elements of a chunk: enough for the loop vectoriser, few enough that the padded rest costs little.
+pub(super) const CHUNK: usize = 64;
+
+/// Where a loop's operands come from.
+pub(super) trait Source: Copy {
+    /// One element, or a tuple of one per operand.
+    type Item: Copy;
+    /// Room for a padded copy of a rest.
+    type Pad: Copy;
+
+    /// Element `i`.
+    unsafe fn at(self, i: usize) -> Self::Item;
+    /// The source from element `i` on.
+    unsafe fn after(self, i: usize) -> Self;
+    /// Whether its first `n` elements share memory with the `bytes` bytes at `dst`.
+    fn meets(self, n: usize, dst: usize, bytes: usize) -> bool;
+    /// A source of `CHUNK` elements whose first `n` (at least one) are this one's.
+    unsafe fn padded(self, n: usize, pad: &mut MaybeUninit<Self::Pad>) -> Self;
+}
+
+/// Consecutive elements.
+#[derive(Clone, Copy)]
+pub(super) struct Stream<T>(pub(super) *const T);
+
+impl<T: Number> Source for Stream<T> {
+    type Item = T;
+    type Pad = [T; CHUNK];
+
+    #[inline(always)]
+    unsafe fn at(self, i: usize) -> T {
+        // SAFETY: the caller keeps within the source.
+        unsafe { self.0.add(i).read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn after(self, i: usize) -> Self {
+        // SAFETY: as above.
+        Stream(unsafe { self.0.add(i) })
+    }
+    #[inline(always)]
+    fn meets(self, n: usize, dst: usize, bytes: usize) -> bool {
+        (self.0 as usize) < dst + bytes && dst < self.0 as usize + n * size_of::<T>()
+    }
+    #[inline(always)]
+    unsafe fn padded(self, n: usize, pad: &mut MaybeUninit<[T; CHUNK]>) -> Self {
+        // SAFETY: the source has n elements, at least one; what pads is a copy of the first, a value that the function meets anyway.
+        unsafe {
+            let pad = pad.write([self.at(0); CHUNK]).as_mut_ptr();
+            std::ptr::copy_nonoverlapping(self.0.cast::<u8>(), pad.cast::<u8>(), n * size_of::<T>());
+            Stream(pad)
+        }
+    }
+}
+
+/// One value for all elements.
+#[derive(Clone, Copy)]
+pub(super) struct Splat<T>(pub(super) T);
+
+impl<T: Number> Source for Splat<T> {
+    type Item = T;
+    type Pad = ();
+
+    #[inline(always)]
+    unsafe fn at(self, _: usize) -> T {
+        self.0
+    }
+    #[inline(always)]
+    unsafe fn after(self, _: usize) -> Self {
+        self
+    }
+    #[inline(always)]
+    fn meets(self, _: usize, _: usize, _: usize) -> bool {
+        false
+    }
+    #[inline(always)]
+    unsafe fn padded(self, _: usize, _: &mut MaybeUninit<()>) -> Self {
+        self
+    }
+}
+
+/// Sources side by side.
+macro_rules! tuple_source {
+    ($($part:ident $pad:ident $index:tt),*) => {
+        impl<$($part: Source),*> Source for ($($part,)*) {
+            type Item = ($($part::Item,)*);
+            type Pad = ($(MaybeUninit<$part::Pad>,)*);
+
+            #[inline(always)]
+            unsafe fn at(self, i: usize) -> Self::Item {
+                // SAFETY: as the parts ask.
+                unsafe { ($(self.$index.at(i),)*) }
+            }
+            #[inline(always)]
+            unsafe fn after(self, i: usize) -> Self {
+                // SAFETY: as the parts ask.
+                unsafe { ($(self.$index.after(i),)*) }
+            }
+            #[inline(always)]
+            fn meets(self, n: usize, dst: usize, bytes: usize) -> bool {
+                $(self.$index.meets(n, dst, bytes))||*
+            }
+            #[inline(always)]
+            unsafe fn padded(self, n: usize, pad: &mut MaybeUninit<Self::Pad>) -> Self {
+                let pad = pad.write(($(MaybeUninit::<$part::Pad>::uninit(),)*));
+                // SAFETY: as the parts ask.
+                unsafe { ($(self.$index.padded(n, &mut pad.$index),)*) }
+            }
+        }
+    };
+}
+
+tuple_source!(A a 0);
+tuple_source!(A a 0, B b 1);
+tuple_source!(A a 0, B b 1, C c 2);
+
+/// A function of one element of each operand.
+pub(super) trait Function<Item> {
+    /// Type of the result.
+    type Output: Number;
+    /// The result; `#[inline(always)]`.
+    fn apply<M: Machine>(item: Item) -> Self::Output;
+}
+
+/// A function that is fast on most operands and right on all: where `is_special`, `special` replaces `apply`.
+pub(super) trait Mended<Item>: Function<Item> {
+    /// Whether the fast result is of no use.
+    fn is_special(item: Item) -> bool;
+    /// The slow, general result.
+    fn special(item: Item) -> Self::Output;
+}
+
+/// Defines a function in place: `function!(|a: f32, b: f32| -> f32 { a + b })`.
+macro_rules! function {
+    (|$($x:ident: $t:ty),*| -> $r:ty $body:block) => {{
+        struct Local;
+        impl $crate::kit::tiles::loops::Function<($($t,)*)> for Local {
+            type Output = $r;
+            #[inline(always)]
+            fn apply<M: $crate::kit::simd::Machine>(($($x,)*): ($($t,)*)) -> $r $body
+        }
+        Local
+    }};
+}
+pub(super) use function;
+
+struct Map<S, F, R> {
+    n: usize,
+    dst: *mut R,
+    source: S,
+    function: PhantomData<F>,
+}
+
+/// Writes a chunk's first `n` results.
+#[inline(always)]
+unsafe fn write<R: Number>(dst: *mut R, results: &MaybeUninit<[R; CHUNK]>, n: usize) {
+    const PIECE: usize = 8;
+    let results = results.as_ptr().cast::<R>();
+    // SAFETY: the caller has filled the results and owns n elements at dst.
+    unsafe {
+        if n == CHUNK {
+            for piece in 0..CHUNK / PIECE {
+                let values = results.add(piece * PIECE).cast::<[R; PIECE]>().read();
+                dst.add(piece * PIECE).cast::<[R; PIECE]>().write_unaligned(values);
+            }
+        } else {
+            std::ptr::copy_nonoverlapping(results.cast::<u8>(), dst.cast::<u8>(), n * size_of::<R>());
+        }
+    }
+}
+
+impl<S: Source, F: Function<S::Item>> Kernel for Map<S, F, F::Output> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<M: Machine>(self) {
+        let mut first = 0;
+        if !self.source.meets(self.n, self.dst as usize, self.n * size_of::<F::Output>()) {
+            while first < self.n & !(CHUNK - 1) {
+                // SAFETY: sources and destination have n elements, by the contract of `map`.
+                unsafe { self.dst.add(first).write_unaligned(F::apply::<M>(self.source.at(first))) };
+                first += 1;
+            }
+        }
+        while first < self.n {
+            let count = CHUNK.min(self.n - first);
+            let mut results = MaybeUninit::<[F::Output; CHUNK]>::uninit();
+            let mut pad = MaybeUninit::uninit();
+            // SAFETY: sources and destination have n elements, by the contract of `map`.
+            unsafe {
+                let mut source = self.source.after(first);
+                if count < CHUNK {
+                    source = source.padded(count, &mut pad);
+                }
+                let out = results.as_mut_ptr().cast::<F::Output>();
+                for i in 0..CHUNK {
+                    out.add(i).write(F::apply::<M>(source.at(i)));
+                }
+                write(self.dst.add(first), &results, count);
+            }
+            first += CHUNK;
+        }
+    }
+}
+
+/// `dst[i] = function(source[i])` for i below n, as vector code.
+///
+/// # Safety
+/// Source and destination have n elements; they coincide or are apart, as the module's head says.
+pub(super) unsafe fn map<S: Source, F: Function<S::Item>>(n: usize, dst: *mut F::Output, source: S, _: F) {
+    launch(Map { n, dst, source, function: PhantomData::<F> });
+}
+
+struct MendedMap<S, F, R>(Map<S, F, R>);
+
+impl<S: Source, F: Mended<S::Item>> Kernel for MendedMap<S, F, F::Output> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<M: Machine>(self) {
+        let map = self.0;
+        let mut first = 0;
+        while first < map.n {
+            let count = CHUNK.min(map.n - first);
+            let mut results = MaybeUninit::<[F::Output; CHUNK]>::uninit();
+            let mut pad = MaybeUninit::uninit();
+            // SAFETY: as in `Map`; the source is still unchanged when special elements are done again.
+            unsafe {
+                let mut source = map.source.after(first);
+                if count < CHUNK {
+                    source = source.padded(count, &mut pad);
+                }
+                let out = results.as_mut_ptr().cast::<F::Output>();
+                let mut specials = 0u32;
+                for i in 0..CHUNK {
+                    let item = source.at(i);
+                    specials |= u32::from(F::is_special(item));
+                    out.add(i).write(F::apply::<M>(item));
+                }
+                if specials != 0 {
+                    for i in 0..count {
+                        let item = source.at(i);
+                        if F::is_special(item) {
+                            out.add(i).write(F::special(item));
+                        }
+                    }
+                }
+                write(map.dst.add(first), &results, count);
+            }
+            first += CHUNK;
+        }
+    }
+}
+
+/// As `map`, for a function with special operands.
+///
+/// # Safety
+/// As `map`.
+pub(super) unsafe fn map_mended<S: Source, F: Mended<S::Item>>(n: usize, dst: *mut F::Output, source: S, _: F) {
+    launch(MendedMap(Map { n, dst, source, function: PhantomData::<F> }));
+}
+
+/// Elements that may all be one and the same, decided at run time: for functions so slow that one compiled loop serves all cases.
+#[derive(Clone, Copy)]
+pub(super) struct Strided<T> {
+    start: *const T,
+    stride: usize,
+    splat: T,
+}
+
+impl<T: Number> Strided<T> {
+    /// Consecutive elements, or one value.
+    pub(super) fn new(operand: super::Operand) -> Self {
+        match operand {
+            super::Operand::Vector(start) => Self { start: start.cast(), stride: 1, splat: T::default() },
+            super::Operand::Scalar(bits) => Self { start: std::ptr::null(), stride: 0, splat: T::from_slot(bits) },
+        }
+    }
+
+    /// Element `i`.
+    #[inline(always)]
+    unsafe fn at(&self, i: usize) -> T {
+        // SAFETY: the caller keeps within the source.
+        if self.stride == 0 { self.splat } else { unsafe { self.start.add(i).read_unaligned() } }
+    }
+}
+
+/// `dst[i] = function(a[i], b[i])` one by one.
+///
+/// # Safety
+/// As `map`.
+pub(super) unsafe fn each<T: Number, F: Function<(T, T)>>(
+    n: usize,
+    dst: *mut F::Output,
+    a: Strided<T>,
+    b: Strided<T>,
+    _: F,
+) {
+    for i in 0..n {
+        // SAFETY: operands and destination have n elements.
+        unsafe { dst.add(i).write_unaligned(F::apply::<PortableMachine>((a.at(i), b.at(i)))) };
+    }
+}

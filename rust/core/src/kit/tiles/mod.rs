@@ -1,0 +1,26 @@
+//! Loops over tiles: short runs of values in compute form, on which Groups are interpreted.
+//! Depends on `math`, `simd` and the vocabulary. Invariant: a value depends on its operands only, not on where in a tile it lies or on a
+//! tile's length, so that work can be cut anywhere.
+//!
+//! Compute form: Mask is `u8` of 0 or 1; I32, I64, U64, F32 and F64 are those types. Pointers need no alignment. A destination may be
+//! exactly an operand of elements at least as wide (in place) and must not overlap one otherwise.
+
+mod cast;
+mod convert;
+mod float;
+mod fold;
+mod integer;
+mod loops;
+mod number;
+mod pointwise;
+mod random;
+mod rounding;
+
+#[cfg(test)]
+mod tests;
+
+pub use cast::cast;
+pub use convert::{load, store};
+pub use fold::{BLOCK, LANES, arg_better, arg_extreme, combine, fold_block, fold_lanes, fold_rows, identity, round_to};
+pub use pointwise::{Operand, fill, index_ramp, pointwise};
+pub use random::philox;
