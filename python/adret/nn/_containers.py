@@ -17,7 +17,9 @@ from ._parameter import Parameter
 
 def _position(owner: object, index: int, length: int) -> int:
     if not -length <= index < length:
-        raise OutOfRangeError(f"{type(owner).__name__}: no entry {index} among {length}. Use -{length} to {length - 1}.")
+        raise OutOfRangeError(
+            f"{type(owner).__name__}: no entry {index} among {length}. Use -{length} to {length - 1}."
+        )
     return index % length
 
 

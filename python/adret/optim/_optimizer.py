@@ -47,7 +47,9 @@ class Optimizer(ABC):
             raise DTypeError(f"{self._name()}: params is one Tensor. Pass a list: [tensor].")
         groups = list(params)
         if not groups:
-            raise DomainError(f"{self._name()}: there are no parameters. Pass module.parameters() of a module with some.")
+            raise DomainError(
+                f"{self._name()}: there are no parameters. Pass module.parameters() of a module with some."
+            )
         if not isinstance(groups[0], dict):
             groups = [{"params": groups}]
         for group in groups:
@@ -158,7 +160,9 @@ class Optimizer(ABC):
                 for parameter, state in self.state.items()
                 if id(parameter) in numbers
             },
-            "param_groups": [{**group, "params": [numbers[id(p)] for p in group["params"]]} for group in self.param_groups],
+            "param_groups": [
+                {**group, "params": [numbers[id(p)] for p in group["params"]]} for group in self.param_groups
+            ],
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:

@@ -1,0 +1,274 @@
+#!/usr/bin/env python3
+"""The developer's one command: sets up, builds, tests, checks, measures and packs adret.
+
+    python3 x.py demo      trains a small network on handwritten digits
+    python3 x.py test      every test: Rust, Python on the CPU and on software Vulkan, documentation, examples
+    python3 x.py check     formatters, linters and the type checker
+    python3 x.py bench     the library against NumPy, PyTorch and JAX
+    python3 x.py wheel     the package, in dist/
+
+Depends on the standard library only. Invariant: every command does its own set-up and repeats none of it: a machine
+with Python 3.11, Rust and a C compiler is enough, and a second run starts at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes.util
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+PEERS = ROOT / ".venv-peers"
+TOOLS = ["maturin>=1.8,<2", "numpy>=2", "tqdm", "pytest", "hypothesis", "scikit-learn", "ruff", "pyright"]
+RIVALS = ["torch", "jax", "numpy>=2", "tqdm", "scikit-learn", "pytest", "hypothesis"]
+# Sources of the extension module; Python files are used in place.
+SOURCES = ["Cargo.toml", "Cargo.lock", "pyproject.toml", "rust"]
+VULKAN = ["libvulkan1", "mesa-vulkan-drivers"]
+
+
+def main() -> int:
+    """Parses the command line and runs one command; the result is the exit status."""
+    parser = argparse.ArgumentParser(prog="x.py", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("demo", help="train on handwritten digits")
+    test = commands.add_parser("test", help="run every test")
+    test.add_argument("--peers", action="store_true", help="compare with PyTorch and JAX too (installs 5 GB)")
+    test.add_argument("--full", action="store_true", help="the full product of test axes")
+    commands.add_parser("check", help="formatters, linters, type checker")
+    bench = commands.add_parser("bench", help="measure against other libraries")
+    bench.add_argument("--no-peers", action="store_true", help="NumPy only: install neither PyTorch nor JAX")
+    bench.add_argument("cases", nargs="*", help="only cases whose names contain one of these")
+    commands.add_parser("wheel", help="build the package")
+    arguments = parser.parse_args()
+    if sys.version_info < (3, 11):
+        print("x.py: Python 3.11 or newer is needed, this is " + sys.version.split()[0], file=sys.stderr)
+        return 1
+    os.chdir(ROOT)
+    try:
+        return globals()[f"run_{arguments.command}"](arguments)
+    except Failed as failure:
+        print(f"\nx.py {arguments.command}: {failure}", file=sys.stderr, flush=True)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+# Commands
+
+
+def run_demo(_: argparse.Namespace) -> int:
+    """Trains on the digits and shows the accuracy."""
+    python = build()
+    step("demo", [python, "examples/digits.py"])
+    return 0
+
+
+def run_test(arguments: argparse.Namespace) -> int:
+    """Runs all tests; goes on after a failure, so that one run shows everything."""
+    python = build()
+    steps = Steps()
+    # The bindings hold no Rust tests: they need a running Python, and are tested from there.
+    packages = ["--workspace", "--exclude", "adret-py"]
+    vulkan = software_vulkan()
+    gpu = {"ADRET_ALLOW_SOFTWARE_GPU": "1", "LP_NUM_THREADS": "0"} if vulkan else {}
+    if have_cargo_tool("nextest"):
+        steps.run("Rust tests", ["cargo", "nextest", "run", *packages, "--no-tests", "pass"], gpu)
+    else:
+        steps.run("Rust tests", ["cargo", "test", *packages, "--all-targets", "--quiet"], gpu)
+    steps.run("Rust documentation tests", ["cargo", "test", *packages, "--doc", "--quiet"])
+    pytest = [python, "-m", "pytest", "-q"]
+    scope = {"ADRET_TEST_FULL": "1"} if arguments.full else {}
+    steps.run("Python tests, CPU", [*pytest, "tests"], {"ADRET_TEST_DEVICE": "cpu", **scope})
+    if vulkan:
+        steps.run("Python tests, software Vulkan", [*pytest, "tests"], {"ADRET_TEST_DEVICE": "gpu", **gpu, **scope})
+    if arguments.peers:
+        peers = build(PEERS, RIVALS)
+        steps.run(
+            "Python tests beside PyTorch and JAX", [peers, "-m", "pytest", "-q", "tests"], {"ADRET_TEST_PEERS": "1"}
+        )
+    return steps.close("test")
+
+
+def run_check(_: argparse.Namespace) -> int:
+    """Runs the formatters in their checking mode, the linters and the type checker."""
+    python = build()
+    # The bindings are compiled against this Python, whatever else is installed.
+    rust = {"PYO3_PYTHON": python}
+    files = python_files()
+    steps = Steps()
+    steps.run("Rust format", ["cargo", "fmt", "--all", "--check"])
+    steps.run(
+        "Rust lint",
+        ["cargo", "clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"],
+        rust,
+    )
+    steps.run("Python format", [python, "-m", "ruff", "format", "--check", *files])
+    steps.run("Python lint", [python, "-m", "ruff", "check", *files])
+    steps.run("Python types", [python, "-m", "pyright"])
+    if have_cargo_tool("deny"):
+        steps.run("Licences and advisories", ["cargo", "deny", "check"])
+    return steps.close("check")
+
+
+def run_bench(arguments: argparse.Namespace) -> int:
+    """Measures against the other libraries that are there."""
+    python = build() if arguments.no_peers else build(PEERS, RIVALS)
+    steps = Steps()
+    for file in sorted(ROOT.glob("benches/bench_*.py")):
+        steps.run(file.stem, [python, str(file.relative_to(ROOT)), *arguments.cases])
+    return steps.close("bench")
+
+
+def run_wheel(_: argparse.Namespace) -> int:
+    """Builds the wheel into dist/."""
+    python = environment(VENV, TOOLS)
+    step("wheel", [python, "-m", "maturin", "build", "--release", "--out", "dist"], {"VIRTUAL_ENV": str(VENV)})
+    newest = max(ROOT.glob("dist/*.whl"), key=lambda path: path.stat().st_mtime)
+    print(f"\n{newest.relative_to(ROOT)}: {newest.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+# Steps
+
+
+class Failed(Exception):
+    """A step that others need did not succeed."""
+
+
+def announce(name: str, command: list[str], extra: dict[str, str]) -> None:
+    """Shows what runs now, so that it can be repeated by hand."""
+    settings = " ".join(f"{key}={shlex.quote(value)}" for key, value in extra.items())
+    print(f"\n== {name}: {settings} {shlex.join(command)}".replace(":  ", ": "), flush=True)
+
+
+def call(name: str, command: list[str], extra: dict[str, str] | None = None) -> int:
+    """Runs a command in the repository with its output streaming; the result is its exit status."""
+    extra = extra or {}
+    announce(name, command, extra)
+    variables = {**os.environ, **extra}
+    # A foreign environment would otherwise decide which Python is built for.
+    for unwanted in ("PYTHONPATH", "PYTHONHOME", "CONDA_PREFIX"):
+        variables.pop(unwanted, None)
+    try:
+        return subprocess.run(command, cwd=ROOT, env=variables, stdin=subprocess.DEVNULL, check=False).returncode
+    except FileNotFoundError as error:
+        hint = "Install Rust from https://rustup.rs." if command[0] == "cargo" else ""
+        print(f"{command[0]}: not found. {hint}", file=sys.stderr)
+        return error.errno or 127
+
+
+def step(name: str, command: list[str], extra: dict[str, str] | None = None) -> None:
+    """Runs a command that must succeed."""
+    status = call(name, command, extra)
+    if status != 0:
+        raise Failed(f"{name} failed (exit status {status})")
+
+
+class Steps:
+    """Independent steps whose failures are gathered."""
+
+    def __init__(self) -> None:
+        """Starts with nothing run."""
+        self.results: list[tuple[str, int, float]] = []
+
+    def run(self, name: str, command: list[str], extra: dict[str, str] | None = None) -> None:
+        """Runs one step and keeps its exit status."""
+        start = time.perf_counter()
+        status = call(name, command, extra)
+        self.results.append((name, status, time.perf_counter() - start))
+
+    def close(self, title: str) -> int:
+        """Lists the results; the exit status is 1 if any step failed."""
+        print(f"\n== {title}")
+        for name, status, seconds in self.results:
+            print(f"{'ok    ' if status == 0 else 'FAILED'} {seconds:7.1f} s  {name}")
+        failed = ", ".join(name for name, status, _ in self.results if status != 0)
+        print(f"{title}: {'failed: ' + failed if failed else 'all passed'}", flush=True)
+        return 1 if failed else 0
+
+
+# Set-up
+
+
+def environment(folder: Path, packages: list[str]) -> str:
+    """A virtual environment with these packages; made anew where it is broken. The result is its Python."""
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    # Run from inside an environment, this is the Python that the environment was made from.
+    base = getattr(sys, "_base_executable", sys.executable)
+    stamp = folder / "adret-packages"
+    wanted = [f"{base} {sys.version.split()[0]}", *packages]
+    found = stamp.read_text().splitlines() if stamp.exists() else [""]
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
+    works = python.exists() and subprocess.run([*pip, "--version"], capture_output=True, check=False).returncode == 0
+    if works and found == wanted:
+        return str(python)
+    if not works or found[0] != wanted[0]:
+        shutil.rmtree(folder, ignore_errors=True)
+        step("environment", [base, "-m", "venv", folder.name])
+        (folder / ".gitignore").write_text("*\n")
+    step("packages", [*pip, "install", "--quiet", *packages])
+    stamp.write_text("\n".join(wanted))
+    return str(python)
+
+
+def build(folder: Path = VENV, packages: list[str] = TOOLS) -> str:
+    """The package, built for speed and installed in place, if its sources changed. The result is the Python to use."""
+    tools = environment(VENV, TOOLS)
+    python = environment(folder, packages)
+    stamp = folder / "adret-build"
+    if not stamp.exists() or stamp.read_text() != fingerprint():
+        if shutil.which("cargo") is None:
+            raise Failed("cargo was not found. Install Rust from https://rustup.rs.")
+        step("build", [tools, "-m", "maturin", "develop", "--release"], {"VIRTUAL_ENV": str(folder)})
+        stamp.write_text(fingerprint())
+    return python
+
+
+def fingerprint() -> str:
+    """Changes when a source of the extension module, or the built module itself, changes."""
+    digest = hashlib.sha256()
+    for source in SOURCES:
+        path = ROOT / source
+        files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+        for file in [*files, *sorted(ROOT.glob("python/adret/_core.*")) * (source == SOURCES[-1])]:
+            status = file.stat()
+            digest.update(f"{file.relative_to(ROOT)} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def have_cargo_tool(name: str) -> bool:
+    """Whether `cargo NAME` is installed."""
+    return shutil.which(f"cargo-{name}") is not None
+
+
+def software_vulkan() -> bool:
+    """Whether Vulkan is there, in software at least; installs it where this is allowed."""
+    if sys.platform != "linux":
+        print("\nNo software Vulkan on this system: the GPU tests are left out.")
+        return False
+    if ctypes.util.find_library("vulkan") and any(Path("/usr/share/vulkan/icd.d").glob("*.json")):
+        return True
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        print(f"\nNo Vulkan: the GPU tests are left out. Install {' and '.join(VULKAN)} to run them.")
+        return False
+    apt = {"DEBIAN_FRONTEND": "noninteractive"}
+    call("package lists", ["apt-get", "update", "-qq"], apt)
+    step("software Vulkan", ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *VULKAN], apt)
+    return True
+
+
+def python_files() -> list[str]:
+    """What the Python formatter and linter read."""
+    return [path for path in ("python", "tests", "examples", "benches", "x.py") if (ROOT / path).exists()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
