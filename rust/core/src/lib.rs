@@ -13,6 +13,7 @@ pub mod kit;
 pub mod layout;
 pub mod ops;
 pub mod plan;
+pub mod rng;
 pub mod shape;
 pub mod wgsl;
 pub mod autograd;

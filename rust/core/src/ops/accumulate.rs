@@ -6,11 +6,11 @@ use std::sync::Arc;
 use smallvec::{SmallVec, smallvec};
 
 use super::create::full;
-use super::gather::{IndexError, TakeAxes, take_checked};
+use super::gather::{IndexError, Part, add_slice, scatter, take_checked};
 use super::movement::{SliceAxis, flip, pad_zeros, slice_axes};
 use super::pointwise::add;
-use super::walk::{self, Chunks, Walk, read_index};
-use crate::backend::{Device, HostArgument, HostArguments};
+use super::walk::{self, Chunks, Walk};
+use crate::backend::{Device, HostArguments};
 use crate::dtype::{DType, Scalar};
 use crate::error::Result;
 use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
@@ -168,14 +168,6 @@ impl Op for Accumulate {
     }
 }
 
-/// A part of the result: `count` indices from `start` on of axis `axis`, all of the others.
-#[derive(Clone, Copy)]
-struct Part {
-    axis: usize,
-    start: usize,
-    count: usize,
-}
-
 impl Structured for Accumulate {
     fn name(&self) -> &'static str {
         "accumulate"
@@ -185,7 +177,6 @@ impl Structured for Accumulate {
         let (result, inputs) = host.arguments.split_last().expect("accumulate has a result");
         let size = result.dtype.size();
         let bad = IndexError::default();
-        let limit = |piece: &Piece| if let Piece::Take { axis } = piece { self.shape[*axis] } else { 0 };
         // Parts along an axis that no piece indexes need not look at all indices.
         let indexed = |axis: usize| self.pieces.iter().any(|p| matches!(p, Piece::Take { axis: a } if *a == axis));
         let work = size * (1 + self.pieces.len());
@@ -195,121 +186,39 @@ impl Structured for Accumulate {
         }
         (host.parallel)(chunks.count, &|chunk| {
             let sizes = chunks.shape(chunk);
-            let (axis, start, count) = chunks.range(chunk);
-            let part = Part { axis, start, count };
+            let part = Part::of(&chunks, chunk);
             let to = chunks.at(chunk, result.data, &result.layout.strides, size);
             // SAFETY: parts are disjoint boxes of the result, and every piece adds inside its part only.
             unsafe {
                 let dense = matches!(self.pieces.first(), Some(Piece::Dense));
                 if dense {
-                    let walk = Walk::new(&sizes, &result.layout.strides, &inputs[0].layout.strides);
+                    let walk = Walk::new(&sizes, [&result.layout.strides, &inputs[0].layout.strides]);
                     walk::copy(size, &walk, to, chunks.at(chunk, inputs[0].data, &inputs[0].layout.strides, size));
                 } else {
-                    walk::zero(size, &Walk::new(&sizes, &result.layout.strides, &result.layout.strides), to);
+                    walk::zero(size, &Walk::new(&sizes, [&result.layout.strides, &result.layout.strides]), to);
                 }
                 for (piece, at) in self.placed().skip(usize::from(dense)) {
                     match piece {
                         Piece::Dense => {
-                            let walk = Walk::new(&sizes, &result.layout.strides, &inputs[at].layout.strides);
+                            let walk = Walk::new(&sizes, [&result.layout.strides, &inputs[at].layout.strides]);
                             let from = chunks.at(chunk, inputs[at].data, &inputs[at].layout.strides, size);
                             walk::add(self.dtype, &walk, to, from);
                         }
                         Piece::Slice { starts, steps } => add_slice(part, result, &inputs[at], starts, steps),
                         Piece::Take { axis } => {
-                            add_take(part, result, &inputs[at], &inputs[at + 1], *axis, |index| {
-                                bad.inside(index, limit(piece))
+                            let (grad, indices) = (&inputs[at], &inputs[at + 1]);
+                            scatter(part, result, grad, indices, *axis, &bad, |walk, to, from| {
+                                walk::add(self.dtype, walk, to, from);
                             });
                         }
                     }
                 }
             }
         });
-        let largest = self.pieces.iter().map(limit).max().unwrap_or(0);
-        bad.result("take", largest)
+        bad.result("take")
     }
 
     fn gpu(&self, _arguments: &[Argument], _caps: &Caps) -> Vec<Candidate> {
         Vec::new()
     }
-}
-
-/// Adds the elements of a slice's gradient that fall into the part.
-///
-/// # Safety
-/// The part belongs to the caller alone.
-unsafe fn add_slice(part: Part, result: &HostArgument<'_>, grad: &HostArgument<'_>, starts: &[isize], steps: &[isize]) {
-    let size = result.dtype.size() as isize;
-    let mut sizes: SmallVec<[usize; 4]> = SmallVec::from_slice(&grad.layout.shape);
-    if sizes.contains(&0) {
-        return;
-    }
-    let (mut to, mut from) = (0isize, 0isize);
-    let mut strides: SmallVec<[isize; 4]> = SmallVec::new();
-    for axis in 0..sizes.len() {
-        let (mut start, step) = (starts[axis], steps[axis]);
-        if axis == part.axis {
-            // Positions i with part.start <= start + i · step < part.start + part.count.
-            let (low, high) = (part.start as isize - start, (part.start + part.count) as isize - 1 - start);
-            let (first, last) = if step > 0 {
-                (low.max(0).div_euclid(step) + isize::from(low > 0 && low % step != 0), high.div_euclid(step))
-            } else {
-                let (low, high, step) = (-high, -low, -step);
-                (low.max(0).div_euclid(step) + isize::from(low > 0 && low % step != 0), high.div_euclid(step))
-            };
-            let last = last.min(sizes[axis] as isize - 1);
-            if first > last {
-                return;
-            }
-            sizes[axis] = (last - first + 1) as usize;
-            start += first * step;
-            from += first * grad.layout.strides[axis];
-        }
-        to += start * result.layout.strides[axis];
-        strides.push(step * result.layout.strides[axis]);
-    }
-    let walk = Walk::new(&sizes, &strides, &grad.layout.strides);
-    // SAFETY: the slice lies inside the result, cut to the caller's part.
-    unsafe { walk::add(result.dtype, &walk, result.data.0.offset(to * size), grad.data.0.offset(from * size)) };
-}
-
-/// Adds the entries of a take's gradient that fall into the part.
-///
-/// # Safety
-/// The part belongs to the caller alone.
-unsafe fn add_take(
-    part: Part,
-    result: &HostArgument<'_>,
-    grad: &HostArgument<'_>,
-    indices: &HostArgument<'_>,
-    axis: usize,
-    inside: impl Fn(i64) -> Option<isize>,
-) {
-    let bytes = result.dtype.size() as isize;
-    let wide = TakeAxes { axis, rank: indices.layout.shape.rank() };
-    let narrow = TakeAxes { axis, rank: 1 };
-    let mut sizes: SmallVec<[usize; 4]> = SmallVec::from_slice(&result.layout.shape);
-    let (mut to, mut from) = (result.data.0, grad.data.0.cast_const());
-    let cut_here = part.axis == axis;
-    if !cut_here && !sizes.is_empty() {
-        sizes[part.axis] = part.count;
-        let apart = if part.axis < axis { part.axis } else { part.axis + wide.rank - 1 };
-        to = to.wrapping_offset(part.start as isize * result.layout.strides[part.axis] * bytes);
-        from = from.wrapping_offset(part.start as isize * grad.layout.strides[apart] * bytes);
-    }
-    let entry =
-        Walk::new(&narrow.around(&sizes), &narrow.around(&result.layout.strides), &wide.around(&grad.layout.strides));
-    let each = Walk::new(&indices.layout.shape, &indices.layout.strides, wide.inner(&grad.layout.strides));
-    let mine = part.start as isize..(part.start + part.count) as isize;
-    each.each(|at, place| {
-        // SAFETY: `at` walks the indices' own layout; the entry is inside the axis and the caller's part.
-        unsafe {
-            let index = read_index(indices.dtype, indices.data.0.offset(at * indices.dtype.size() as isize));
-            let Some(index) = inside(index) else { return };
-            if cut_here && !mine.contains(&index) {
-                return;
-            }
-            let to = to.offset(index * result.layout.strides[axis] * bytes);
-            walk::add(result.dtype, &entry, to, from.offset(place * bytes));
-        }
-    });
 }

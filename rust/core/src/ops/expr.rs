@@ -6,6 +6,7 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 use super::operand::Operand;
 use super::pointwise::{binary, unary, where_};
 use crate::code::Code;
+use crate::dtype::Scalar;
 use crate::error::Result;
 use crate::graph::Tensor;
 
@@ -16,7 +17,7 @@ pub(crate) struct Expr(Result<Tensor>);
 /// A formula or a number.
 pub(crate) enum Term {
     Expr(Expr),
-    Number(f64),
+    Number(Scalar),
 }
 
 impl From<Expr> for Term {
@@ -33,7 +34,19 @@ impl From<&Expr> for Term {
 
 impl From<f64> for Term {
     fn from(number: f64) -> Self {
-        Term::Number(number)
+        Term::Number(Scalar::Float(number))
+    }
+}
+
+impl From<i64> for Term {
+    fn from(number: i64) -> Self {
+        Term::Number(Scalar::Int(number.into()))
+    }
+}
+
+impl From<i128> for Term {
+    fn from(number: i128) -> Self {
+        Term::Number(Scalar::Int(number))
     }
 }
 

@@ -11,6 +11,7 @@ mod matmul;
 mod movement;
 mod operand;
 mod pointwise;
+pub mod random;
 mod reduce;
 mod transfer;
 mod walk;
@@ -19,7 +20,9 @@ pub use accumulate::accumulate;
 pub use axes::{normalize_axes, normalize_axis};
 pub use create::{arange, eye, full, full_like, linspace, zeros_like};
 pub use custom::{Rule, with_vjp};
-pub use gather::take;
+pub use gather::{
+    Index, argsort, index_get, index_set, one_hot, put_slice, put_take, scatter_add, sort, take, take_along_axis,
+};
 pub use matmul::{dot, linear, matmul, outer, vecdot};
 pub use movement::*;
 pub use operand::{Operand, result_type};

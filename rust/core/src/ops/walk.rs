@@ -73,72 +73,69 @@ impl Chunks {
     }
 }
 
-/// A walk over one box in two memories, `a` and `b`, in row-major order; all distances in elements.
-/// Axes that follow each other in both memories are merged.
+/// A walk over one box in `N` memories, in row-major order; all distances in elements.
+/// Axes that follow each other in every memory are merged.
 #[derive(Clone, Debug)]
-pub(crate) struct Walk {
-    /// Size, step in `a` and step in `b` of the axes around the runs.
-    axes: SmallVec<[(usize, isize, isize); 4]>,
+pub(crate) struct Walk<const N: usize> {
+    /// Size and steps of the axes around the runs.
+    axes: SmallVec<[(usize, [isize; N]); 4]>,
     /// The same of the innermost axis.
-    run: (usize, isize, isize),
+    run: (usize, [isize; N]),
 }
 
-impl Walk {
+impl<const N: usize> Walk<N> {
     /// A walk over a box of these sizes.
-    pub(crate) fn new(sizes: &[usize], a_strides: &[isize], b_strides: &[isize]) -> Self {
-        let mut axes: SmallVec<[(usize, isize, isize); 4]> = SmallVec::new();
-        for axis in 0..sizes.len() {
-            let (size, a, b) = (sizes[axis], a_strides[axis], b_strides[axis]);
-            if size == 1 {
-                continue;
-            }
-            match axes.last_mut() {
-                Some(last) if last.1 == a * size as isize && last.2 == b * size as isize => {
-                    *last = (last.0 * size, a, b)
-                }
-                _ => axes.push((size, a, b)),
-            }
-        }
-        let run = axes.pop().unwrap_or((1, 1, 1));
+    pub(crate) fn new(sizes: &[usize], strides: [&[isize]; N]) -> Self {
         if sizes.contains(&0) {
-            return Self { axes: SmallVec::new(), run: (0, 1, 1) };
+            return Self { axes: SmallVec::new(), run: (0, [1; N]) };
         }
+        let mut axes: SmallVec<[(usize, [isize; N]); 4]> = SmallVec::new();
+        for (axis, &size) in sizes.iter().enumerate().filter(|&(_, &size)| size != 1) {
+            let steps = strides.map(|strides| strides[axis]);
+            match axes.last_mut() {
+                Some((length, last)) if *last == steps.map(|step| step * size as isize) => {
+                    (*length, *last) = (*length * size, steps);
+                }
+                _ => axes.push((size, steps)),
+            }
+        }
+        let run = axes.pop().unwrap_or((1, [1; N]));
         Self { axes, run }
     }
 
-    /// Calls `visit(offset in a, offset in b)` for every run; within a run the steps are those of `run`.
-    fn runs(&self, mut visit: impl FnMut(isize, isize)) {
+    /// Calls `visit` with the offsets of every run's first element; within a run the steps are those of `run`.
+    fn runs(&self, mut visit: impl FnMut([isize; N])) {
         if self.run.0 == 0 {
             return;
         }
         let mut index: SmallVec<[usize; 4]> = SmallVec::from_elem(0, self.axes.len());
-        let (mut a, mut b) = (0isize, 0isize);
+        let mut at = [0isize; N];
         loop {
-            visit(a, b);
+            visit(at);
             let mut axis = self.axes.len();
             loop {
                 if axis == 0 {
                     return;
                 }
                 axis -= 1;
-                let (size, a_step, b_step) = self.axes[axis];
+                let (size, steps) = self.axes[axis];
                 index[axis] += 1;
-                (a, b) = (a + a_step, b + b_step);
                 if index[axis] < size {
+                    at = std::array::from_fn(|i| at[i] + steps[i]);
                     break;
                 }
-                (a, b) = (a - a_step * size as isize, b - b_step * size as isize);
+                at = std::array::from_fn(|i| at[i] - steps[i] * (size as isize - 1));
                 index[axis] = 0;
             }
         }
     }
 
-    /// Calls `visit(offset in a, offset in b)` for every element, in order.
-    pub(crate) fn each(&self, mut visit: impl FnMut(isize, isize)) {
-        let (length, a_step, b_step) = self.run;
-        self.runs(|a, b| {
+    /// Calls `visit` with the offsets of every element, in order.
+    pub(crate) fn each(&self, mut visit: impl FnMut([isize; N])) {
+        let (length, steps) = self.run;
+        self.runs(|at| {
             for i in 0..length as isize {
-                visit(a + i * a_step, b + i * b_step);
+                visit(std::array::from_fn(|n| at[n] + i * steps[n]));
             }
         });
     }
@@ -148,21 +145,21 @@ impl Walk {
 ///
 /// # Safety
 /// The walk stays inside memory that may be written at `a` and read at `b`, and the two do not overlap.
-pub(crate) unsafe fn copy(bytes: usize, walk: &Walk, a: *mut u8, b: *const u8) {
+pub(crate) unsafe fn copy(bytes: usize, walk: &Walk<2>, a: *mut u8, b: *const u8) {
     /// # Safety
     /// As `copy`.
-    unsafe fn strided<T: Copy>(walk: &Walk, a: *mut u8, b: *const u8) {
+    unsafe fn strided<T: Copy>(walk: &Walk<2>, a: *mut u8, b: *const u8) {
         // SAFETY: the walk stays inside both boxes; foreign memory may be unaligned.
-        walk.each(|to, from| unsafe {
+        walk.each(|[to, from]| unsafe {
             a.cast::<T>().offset(to).write_unaligned(b.cast::<T>().offset(from).read_unaligned())
         });
     }
     // SAFETY: the caller's boxes are valid.
     unsafe {
         match (walk.run, bytes) {
-            ((length, 1, 1), _) => {
+            ((length, [1, 1]), _) => {
                 let size = bytes as isize;
-                walk.runs(|to, from| {
+                walk.runs(|[to, from]| {
                     std::ptr::copy_nonoverlapping(b.offset(from * size), a.offset(to * size), length * bytes);
                 });
             }
@@ -178,14 +175,14 @@ pub(crate) unsafe fn copy(bytes: usize, walk: &Walk, a: *mut u8, b: *const u8) {
 ///
 /// # Safety
 /// The walk stays inside memory that may be written.
-pub(crate) unsafe fn zero(bytes: usize, walk: &Walk, a: *mut u8) {
+pub(crate) unsafe fn zero(bytes: usize, walk: &Walk<2>, a: *mut u8) {
     let size = bytes as isize;
     // SAFETY: the caller's box is valid.
     unsafe {
-        if let (length, 1, _) = walk.run {
-            walk.runs(|to, _| a.offset(to * size).write_bytes(0, length * bytes));
+        if let (length, [1, _]) = walk.run {
+            walk.runs(|[to, _]| a.offset(to * size).write_bytes(0, length * bytes));
         } else {
-            walk.each(|to, _| a.offset(to * size).write_bytes(0, bytes));
+            walk.each(|[to, _]| a.offset(to * size).write_bytes(0, bytes));
         }
     }
 }
@@ -194,21 +191,21 @@ pub(crate) unsafe fn zero(bytes: usize, walk: &Walk, a: *mut u8) {
 ///
 /// # Safety
 /// As `copy`.
-pub(crate) unsafe fn add(dtype: DType, walk: &Walk, a: *mut u8, b: *const u8) {
+pub(crate) unsafe fn add(dtype: DType, walk: &Walk<2>, a: *mut u8, b: *const u8) {
     /// # Safety
     /// As `copy`.
-    unsafe fn typed<T: Copy>(walk: &Walk, a: *mut u8, b: *const u8, sum: impl Fn(T, T) -> T) {
+    unsafe fn typed<T: Copy>(walk: &Walk<2>, a: *mut u8, b: *const u8, sum: impl Fn(T, T) -> T) {
         let (a, b) = (a.cast::<T>(), b.cast::<T>());
-        let put = |to: isize, from: isize| {
+        let put = |[to, from]: [isize; 2]| {
             // SAFETY: the walk stays inside the caller's boxes; foreign memory may be unaligned.
             unsafe {
                 let to = a.offset(to);
                 to.write_unaligned(sum(to.read_unaligned(), b.offset(from).read_unaligned()));
             }
         };
-        if let (length, 1, 1) = walk.run {
+        if let (length, [1, 1]) = walk.run {
             // Known steps of 1 let the compiler vectorise.
-            walk.runs(|to, from| (0..length as isize).for_each(|i| put(to + i, from + i)));
+            walk.runs(|[to, from]| (0..length as isize).for_each(|i| put([to + i, from + i])));
         } else {
             walk.each(put);
         }
@@ -259,7 +256,7 @@ mod tests {
     fn a_walk_transposes() {
         let from: Vec<u32> = (0..6).collect();
         let mut to = [0u32; 6];
-        let walk = Walk::new(&[3, 2], &[2, 1], &[1, 3]);
+        let walk = Walk::new(&[3, 2], [&[2, 1], &[1, 3]]);
         // SAFETY: both boxes have six elements.
         unsafe { copy(4, &walk, to.as_mut_ptr().cast(), from.as_ptr().cast()) };
         assert_eq!(to, [0, 3, 1, 4, 2, 5]);
@@ -267,7 +264,7 @@ mod tests {
         unsafe { add(DType::U32, &walk, to.as_mut_ptr().cast(), from.as_ptr().cast()) };
         assert_eq!(to, [0, 6, 2, 8, 4, 10]);
         // SAFETY: as above.
-        unsafe { zero(4, &Walk::new(&[2], &[3], &[0]), to.as_mut_ptr().cast()) };
+        unsafe { zero(4, &Walk::new(&[2], [&[3], &[0]]), to.as_mut_ptr().cast()) };
         assert_eq!(to, [0, 6, 2, 0, 4, 10]);
     }
 
@@ -282,6 +279,6 @@ mod tests {
 
     #[test]
     fn empty_boxes_are_not_visited() {
-        Walk::new(&[2, 0], &[0, 1], &[0, 1]).each(|_, _| panic!("there is no element"));
+        Walk::new(&[2, 0], [&[0, 1]]).each(|_| panic!("there is no element"));
     }
 }

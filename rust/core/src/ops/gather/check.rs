@@ -3,9 +3,13 @@
 
 use smallvec::{SmallVec, smallvec};
 
+use super::super::expr::Expr;
 use super::super::movement::same;
+use super::super::operand::Operand;
+use super::super::pointwise::{binary, where_};
 use super::super::walk::{Walk, read_index};
-use crate::dtype::DType;
+use crate::code::Code;
+use crate::dtype::{Compute, DType};
 use crate::error::{Error, Result};
 use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Pointwise, Storage, Tensor, Vjp, apply};
 
@@ -37,19 +41,31 @@ impl Op for Check {
     }
 }
 
+/// The integer dtype in which labels are compared with class numbers: 32 bits where they hold every label.
+pub(crate) fn label_dtype(dtype: DType) -> DType {
+    if dtype.compute() == Compute::I32 { DType::I32 } else { DType::I64 }
+}
+
 /// Integers in `0..limit`: `indices` themselves, or negative ones counted from the end where `wrap`.
+/// Entries equal to `except` (an ignored label) are let through as they are.
 ///
 /// # Errors
 /// For dtypes other than integers, and for values out of range that are there to be seen.
-pub(crate) fn checked(name: &'static str, indices: &Tensor, limit: usize, wrap: bool) -> Result<Tensor> {
+pub(crate) fn checked(
+    name: &'static str,
+    indices: &Tensor,
+    limit: usize,
+    wrap: bool,
+    except: Option<i64>,
+) -> Result<Tensor> {
     if !indices.dtype().is_integer() {
         return Err(Error::dtype(format!(
             "{name}: indices are {}, not integers. Convert with astype, for instance to int64.",
             indices.dtype()
         )));
     }
-    let Some((low, high)) = indices.storage().and_then(|storage| range(storage, indices.dtype())) else {
-        return apply(Check { name, limit, wrap }, &[indices]);
+    let Some((low, high)) = indices.storage().and_then(|storage| range(storage, indices.dtype(), except)) else {
+        return checked_later(name, indices, limit, wrap, except);
     };
     let floor = if wrap { -(limit as i64) } else { 0 };
     for value in [low, high] {
@@ -57,7 +73,27 @@ pub(crate) fn checked(name: &'static str, indices: &Tensor, limit: usize, wrap: 
             return Err(out_of_range(name, value, limit));
         }
     }
-    if low < 0 { apply(Check { name, limit, wrap }, &[indices]) } else { same(indices) }
+    if low < 0 && low <= high { checked_later(name, indices, limit, wrap, except) } else { same(indices) }
+}
+
+/// The check as part of the graph.
+fn checked_later(
+    name: &'static str,
+    indices: &Tensor,
+    limit: usize,
+    wrap: bool,
+    except: Option<i64>,
+) -> Result<Tensor> {
+    let Some(label) = except else { return apply(Check { name, limit, wrap }, &[indices]) };
+    let representable = indices.dtype().integer_range().is_some_and(|(low, high)| (low..=high).contains(&label.into()));
+    if !representable {
+        return apply(Check { name, limit, wrap }, &[indices]);
+    }
+    let ignored = Expr::from(indices).then(|x| binary(Code::Equal, &x.into(), &label.into()));
+    let zero = Operand::from(0i64);
+    let safe = ignored.then(|ignored| where_(ignored, &zero, &indices.into())).done()?;
+    let safe = apply(Check { name, limit, wrap }, &[&safe])?;
+    ignored.then(|ignored| where_(ignored, &indices.into(), &Operand::from(&safe))).done()
 }
 
 /// The error for an index outside its axis.
@@ -65,18 +101,20 @@ pub(crate) fn out_of_range(name: &str, index: i64, limit: usize) -> Error {
     Error::index(format!("{name}: index {index} is out of range for size {limit}. Use indices below {limit}."))
 }
 
-/// Smallest and largest of integers that the processor can read; (0, −1) of none.
-fn range(storage: &Storage, dtype: DType) -> Option<(i64, i64)> {
+/// Smallest and largest of integers that the processor can read, `except` left out; (0, −1) of none.
+fn range(storage: &Storage, dtype: DType, except: Option<i64>) -> Option<(i64, i64)> {
     let layout = &storage.layout;
     if layout.shape.elements() == 0 {
         return Some((0, -1));
     }
     let base = storage.buffer.host()?.wrapping_offset(layout.offset * dtype.size() as isize);
     let (mut low, mut high) = (i64::MAX, i64::MIN);
-    Walk::new(&layout.shape, &layout.strides, &layout.strides).each(|at, _| {
+    Walk::new(&layout.shape, [&layout.strides]).each(|[at]| {
         // SAFETY: a storage's layout stays inside its buffer, whose values are written before it becomes a storage.
         let value = unsafe { read_index(dtype, base.offset(at * dtype.size() as isize)) };
-        (low, high) = (low.min(value), high.max(value));
+        if Some(value) != except {
+            (low, high) = (low.min(value), high.max(value));
+        }
     });
-    Some((low, high))
+    Some(if low > high { (0, -1) } else { (low, high) })
 }

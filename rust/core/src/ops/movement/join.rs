@@ -215,7 +215,7 @@ impl Structured for Concat {
             start += input.layout.shape[self.axis] as isize;
             let chunks = Chunks::of(&input.layout.shape, size);
             (host.parallel)(chunks.count, &|chunk| {
-                let walk = Walk::new(&chunks.shape(chunk), &result.layout.strides, &input.layout.strides);
+                let walk = Walk::new(&chunks.shape(chunk), [&result.layout.strides, &input.layout.strides]);
                 // SAFETY: `place` is the corner of this input's part of the result, which is as large as the input;
                 // chunks are disjoint boxes of it.
                 unsafe {

@@ -1,0 +1,212 @@
+//! Elements along one axis, each with an index of its own, and the sum that puts them back.
+//! Depends on `check` and `walk`. Invariant: `scatter_add` is the adjoint of `take_along_axis`.
+
+use std::sync::Arc;
+
+use smallvec::{SmallVec, smallvec};
+
+use super::super::axes::normalize_axis;
+use super::super::create::zeros_like;
+use super::super::movement::broadcast_to;
+use super::super::pointwise::astype;
+use super::super::walk::{self, Chunks, Walk, read_index};
+use super::check::checked;
+use super::scatter::IndexError;
+use crate::backend::{HostArgument, HostArguments};
+use crate::error::{Error, Result};
+use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
+use crate::plan::{Argument, Candidate, Caps, Structured};
+use crate::shape::Shape;
+
+/// `x[…, indices[…, i, …], …]`: one index per element of the result; axes but `axis` broadcast.
+///
+/// # Errors
+/// For shapes that do not fit, and indices that are no integers or out of range.
+pub fn take_along_axis(x: &Tensor, indices: &Tensor, axis: isize) -> Result<Tensor> {
+    let axis = normalize_axis("take_along_axis", axis, x.rank())?;
+    let indices = checked("take_along_axis", indices, x.shape()[axis], true, None)?;
+    if indices.rank() != x.rank() {
+        return Err(misfit("take_along_axis", x, &indices, axis));
+    }
+    let (mut to_x, mut to_indices) = (Shape::default(), Shape::default());
+    for (shape, own) in [(&mut to_x, &x), (&mut to_indices, &&indices)] {
+        let common = |a: usize| {
+            let (p, q) = (x.shape()[a], indices.shape()[a]);
+            if a == axis {
+                own.shape()[a]
+            } else if p == 1 {
+                q
+            } else {
+                p
+            }
+        };
+        *shape = Shape::from_sound((0..x.rank()).map(common));
+    }
+    let fits = (0..x.rank()).all(|a| a == axis || indices.shape()[a] == 1 || indices.shape()[a] == to_indices[a]);
+    if !fits {
+        return Err(misfit("take_along_axis", x, &indices, axis));
+    }
+    apply(TakeAlong { axis }, &[&broadcast_to(x, &to_x)?, &broadcast_to(&indices, &to_indices)?])
+}
+
+/// `x` with `updates` added: `result[…, indices[…, i, …], …] += updates[…, i, …]`, repeated indices adding up.
+///
+/// # Errors
+/// For shapes that do not fit, and indices that are no integers or out of range.
+pub fn scatter_add(x: &Tensor, indices: &Tensor, axis: isize, updates: &Tensor) -> Result<Tensor> {
+    let axis = normalize_axis("scatter_add", axis, x.rank())?;
+    let indices = checked("scatter_add", indices, x.shape()[axis], true, None)?;
+    let fits = indices.rank() == x.rank()
+        && indices.shape() == updates.shape()
+        && (0..x.rank()).all(|a| a == axis || indices.shape()[a] == x.shape()[a]);
+    if !fits {
+        return Err(misfit("scatter_add", x, &indices, axis));
+    }
+    apply(ScatterAdd { axis }, &[x, &indices, &astype(updates, x.dtype())?])
+}
+
+fn misfit(name: &str, x: &Tensor, indices: &Tensor, axis: usize) -> Error {
+    Error::shape(format!(
+        "{name}: x is {} and indices are {}: ranks and all sizes but those of axis {axis} must agree.",
+        x.shape(),
+        indices.shape()
+    ))
+}
+
+#[derive(Clone, Debug)]
+struct TakeAlong {
+    axis: usize,
+}
+
+impl Op for TakeAlong {
+    fn name(&self) -> &'static str {
+        "take_along_axis"
+    }
+    fn key(&self, key: &mut Key) {
+        key.number(self.axis as u64);
+    }
+    fn infer(&self, inputs: &[&Meta]) -> Result<SmallVec<[Meta; 1]>> {
+        Ok(smallvec![Meta::new(inputs[1].shape.clone(), inputs[0].dtype)])
+    }
+    fn vjp(&self, cx: &Vjp<'_>) -> Result<SmallVec<[Option<Cotangent>; 2]>> {
+        let gradient = || {
+            let zeros = zeros_like(&cx.inputs[0])?;
+            apply(ScatterAdd { axis: self.axis }, &[&zeros, &cx.inputs[1], cx.grad()]).map(Cotangent::Dense)
+        };
+        Ok(smallvec![cx.needs[0].then(gradient).transpose()?, None])
+    }
+    fn lower(&self) -> Lowering {
+        Lowering::Structured(Arc::new(self.clone()))
+    }
+}
+
+impl Structured for TakeAlong {
+    fn name(&self) -> &'static str {
+        "take_along_axis"
+    }
+
+    fn cpu(&self, host: &HostArguments<'_>) -> Result<()> {
+        let [x, indices, result] = host.arguments else { unreachable!("take_along_axis has three arguments") };
+        let (limit, stride, size) = (x.layout.shape[self.axis], x.layout.strides[self.axis], x.dtype.size());
+        let lines = lines(x, self.axis);
+        let bad = IndexError::default();
+        let chunks = Chunks::of(&result.layout.shape, size + indices.dtype.size());
+        (host.parallel)(chunks.count, &|chunk| {
+            let to = chunks.at(chunk, result.data, &result.layout.strides, size);
+            let from = chunks.at(chunk, x.data, &lines, size).cast_const();
+            let first = chunks.at(chunk, indices.data, &indices.layout.strides, indices.dtype.size());
+            let one = Walk::new(&[], [&[], &[]]);
+            Walk::new(&chunks.shape(chunk), [&result.layout.strides, &indices.layout.strides, &lines]).each(
+                |[place, at, line]| {
+                    // SAFETY: the walk stays inside the three layouts, the index inside the line; chunks are disjoint.
+                    unsafe {
+                        let index = read_index(indices.dtype, first.offset(at * indices.dtype.size() as isize));
+                        if let Some(index) = bad.inside(index, limit) {
+                            let from = from.offset((line + index * stride) * size as isize);
+                            walk::copy(size, &one, to.offset(place * size as isize), from);
+                        }
+                    }
+                },
+            );
+        });
+        bad.result("take_along_axis")
+    }
+
+    fn gpu(&self, _arguments: &[Argument], _caps: &Caps) -> Vec<Candidate> {
+        Vec::new()
+    }
+}
+
+/// Strides that stay at a line's first element while walking along `axis`.
+fn lines(x: &HostArgument<'_>, axis: usize) -> SmallVec<[isize; 4]> {
+    let mut strides = x.layout.strides.clone();
+    strides[axis] = 0;
+    strides
+}
+
+#[derive(Clone, Debug)]
+struct ScatterAdd {
+    axis: usize,
+}
+
+impl Op for ScatterAdd {
+    fn name(&self) -> &'static str {
+        "scatter_add"
+    }
+    fn key(&self, key: &mut Key) {
+        key.number(self.axis as u64);
+    }
+    fn infer(&self, inputs: &[&Meta]) -> Result<SmallVec<[Meta; 1]>> {
+        Ok(smallvec![inputs[0].clone()])
+    }
+    fn vjp(&self, cx: &Vjp<'_>) -> Result<SmallVec<[Option<Cotangent>; 2]>> {
+        let taken = || apply(TakeAlong { axis: self.axis }, &[cx.grad(), &cx.inputs[1]]).map(Cotangent::Dense);
+        let same = cx.needs[0].then(|| Cotangent::Dense(cx.grad().clone()));
+        Ok(smallvec![same, None, cx.needs[2].then(taken).transpose()?])
+    }
+    fn lower(&self) -> Lowering {
+        Lowering::Structured(Arc::new(self.clone()))
+    }
+}
+
+impl Structured for ScatterAdd {
+    fn name(&self) -> &'static str {
+        "scatter_add"
+    }
+
+    fn cpu(&self, host: &HostArguments<'_>) -> Result<()> {
+        let [x, indices, updates, result] = host.arguments else { unreachable!("scatter_add has four arguments") };
+        let (limit, stride, size) = (x.layout.shape[self.axis], result.layout.strides[self.axis], x.dtype.size());
+        let lines = lines(result, self.axis);
+        let bad = IndexError::default();
+        // Lines along the axis are independent; within one, updates come in order.
+        let chunks = Chunks::along(&x.layout.shape, 2 * size, |axis| axis != self.axis);
+        (host.parallel)(chunks.count, &|chunk| {
+            let to = chunks.at(chunk, result.data, &result.layout.strides, size);
+            let old = chunks.at(chunk, x.data, &x.layout.strides, size);
+            let from = chunks.at(chunk, updates.data, &updates.layout.strides, size).cast_const();
+            let first = chunks.at(chunk, indices.data, &indices.layout.strides, indices.dtype.size());
+            let mut sizes = chunks.shape(chunk);
+            let copied = Walk::new(&sizes, [&result.layout.strides, &x.layout.strides]);
+            // SAFETY: chunks are disjoint boxes of the result, and `x` has its shape.
+            unsafe { walk::copy(size, &copied, to, old) };
+            sizes[self.axis] = indices.layout.shape[self.axis];
+            let one = Walk::new(&[], [&[], &[]]);
+            Walk::new(&sizes, [&lines, &indices.layout.strides, &updates.layout.strides]).each(|[line, at, source]| {
+                // SAFETY: the walk stays inside the layouts, the index inside the line, the line inside the chunk.
+                unsafe {
+                    let index = read_index(indices.dtype, first.offset(at * indices.dtype.size() as isize));
+                    if let Some(index) = bad.inside(index, limit) {
+                        let to = to.offset((line + index * stride) * size as isize);
+                        walk::add(result.dtype, &one, to, from.offset(source * size as isize));
+                    }
+                }
+            });
+        });
+        bad.result("scatter_add")
+    }
+
+    fn gpu(&self, _arguments: &[Argument], _caps: &Caps) -> Vec<Candidate> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,85 @@
+//! Positions of the true elements of a mask. Depends on `walk`.
+//! Invariant: the number of positions is known when the node is made, so the mask's value must be there.
+
+use std::sync::Arc;
+
+use smallvec::{SmallVec, smallvec};
+
+use super::super::transfer::to_device;
+use super::super::walk::Walk;
+use crate::backend::{Device, HostArguments};
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
+use crate::plan::{Argument, Candidate, Caps, Structured};
+use crate::shape::Shape;
+
+/// Row-major positions where `mask` is true, as int64 on `device`.
+pub(super) fn positions(mask: &Tensor, device: Device) -> Result<Tensor> {
+    let storage = mask.storage().and_then(|storage| Some((storage.buffer.host()?, &storage.layout)));
+    let Some((base, layout)) = storage else {
+        return Err(Error::value(
+            "index: a boolean mask decides the result's shape, so its value must be known on the CPU. Evaluate it first.",
+        ));
+    };
+    let base = base.wrapping_offset(layout.offset);
+    let mut count = 0;
+    Walk::new(&layout.shape, [&layout.strides]).each(|[at]| {
+        // SAFETY: a storage's layout stays inside its buffer; a bool is one byte.
+        count += usize::from(unsafe { *base.offset(at) } != 0);
+    });
+    to_device(&apply(Positions { count }, &[mask])?, device)
+}
+
+#[derive(Clone, Debug)]
+struct Positions {
+    count: usize,
+}
+
+impl Op for Positions {
+    fn name(&self) -> &'static str {
+        "nonzero"
+    }
+    fn key(&self, key: &mut Key) {
+        key.number(self.count as u64);
+    }
+    fn infer(&self, _inputs: &[&Meta]) -> Result<SmallVec<[Meta; 1]>> {
+        Ok(smallvec![Meta::new(Shape::from_sound([self.count]), DType::I64)])
+    }
+    fn vjp(&self, _cx: &Vjp<'_>) -> Result<SmallVec<[Option<Cotangent>; 2]>> {
+        Ok(smallvec![None])
+    }
+    fn lower(&self) -> Lowering {
+        Lowering::Structured(Arc::new(self.clone()))
+    }
+}
+
+impl Structured for Positions {
+    fn name(&self) -> &'static str {
+        "nonzero"
+    }
+
+    fn cpu(&self, host: &HostArguments<'_>) -> Result<()> {
+        let [mask, result] = host.arguments else { unreachable!("nonzero has two arguments") };
+        let (mut position, mut found) = (0i64, 0usize);
+        Walk::new(&mask.layout.shape, [&mask.layout.strides]).each(|[at]| {
+            // SAFETY: the walk stays inside the mask; `found` stays below the result's size.
+            unsafe {
+                if *mask.data.0.offset(at) != 0 && found < self.count {
+                    let step = found as isize * result.layout.strides[0];
+                    result.data.0.cast::<i64>().offset(step).write_unaligned(position);
+                    found += 1;
+                }
+            }
+            position += 1;
+        });
+        if found == self.count {
+            return Ok(());
+        }
+        Err(Error::internal(format!("nonzero: {found} true elements where {} were counted.", self.count)))
+    }
+
+    fn gpu(&self, _arguments: &[Argument], _caps: &Caps) -> Vec<Candidate> {
+        Vec::new()
+    }
+}
