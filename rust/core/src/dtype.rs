@@ -193,6 +193,17 @@ pub enum Scalar {
     Float(f64),
 }
 
+/// f64 to f32, inexact values to the neighbour with an odd last bit: what is then rounded to 16 bits is rounded as if once.
+/// (The `half` crate's own conversions from f64 drop the low half of the mantissa.)
+#[inline(always)]
+pub(crate) fn narrow_to_odd(x: f64) -> f32 {
+    let nearest = x as f32;
+    let (bits, back) = (nearest.to_bits(), f64::from(nearest));
+    let towards = if back.abs() < x.abs() { 1 } else { u32::MAX };
+    let inexact = back != x && !x.is_nan() && bits & 1 == 0;
+    f32::from_bits(if inexact { bits.wrapping_add(towards) } else { bits })
+}
+
 impl Scalar {
     /// The value as a float.
     pub fn to_f64(self) -> f64 {
@@ -210,8 +221,8 @@ impl Scalar {
             Compute::F32 => {
                 let value = self.to_f64() as f32;
                 let rounded = match dtype {
-                    F16 => half::f16::from_f64(self.to_f64()).to_f32(),
-                    BF16 => half::bf16::from_f64(self.to_f64()).to_f32(),
+                    F16 => half::f16::from_f32(narrow_to_odd(self.to_f64())).to_f32(),
+                    BF16 => half::bf16::from_f32(narrow_to_odd(self.to_f64())).to_f32(),
                     _ => value,
                 };
                 u64::from(rounded.to_bits())
@@ -254,6 +265,17 @@ mod tests {
                 assert_eq!(a.promote(b), b.promote(a));
             }
         }
+    }
+
+    #[test]
+    fn half_floats_round_once() {
+        let slot = |x: f64, dtype| f32::from_bits(Scalar::Float(x).to_slot(dtype) as u32);
+        // Just above halfway between neighbours, by less than f32 can see; and far ends.
+        assert_eq!(slot(1.0 + 0.5f64.powi(11) + 0.5f64.powi(45), F16), 1.0 + 0.5f32.powi(10));
+        assert_eq!(slot(1.0 + 0.5f64.powi(8) + 0.5f64.powi(45), BF16), 1.0 + 0.5f32.powi(7));
+        assert_eq!(slot(1.0 + 0.5f64.powi(11), F16), 1.0);
+        assert_eq!(slot(65519.999_999_999, F16), 65504.0);
+        assert_eq!((slot(1e300, BF16), slot(f64::NEG_INFINITY, F16)), (f32::INFINITY, f32::NEG_INFINITY));
     }
 
     #[test]

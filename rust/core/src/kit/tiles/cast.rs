@@ -3,7 +3,7 @@
 
 use super::loops::{Stream, function, map};
 use super::rounding::round_tile;
-use crate::dtype::{Compute, DType};
+use crate::dtype::{Compute, DType, narrow_to_odd};
 
 /// Limits a tile of saturated integers to a narrower dtype's range, in place.
 unsafe fn saturate(dtype: DType, n: usize, tile: *mut u8) {
@@ -38,7 +38,8 @@ pub unsafe fn cast(from: DType, to: DType, n: usize, dst: *mut u8, src: *const u
     // SAFETY: the caller's promises are the callees'.
     unsafe {
         if from == DType::F64 && matches!(to, DType::F16 | DType::BF16) {
-            return round_once(to, n, dst.cast(), src.cast());
+            convert!(n, dst, src, |x: f64| -> f32 { narrow_to_odd(x) });
+            return round_tile(to, n, dst);
         }
         match (from.compute(), to.compute()) {
             (a, b) if a == b => std::ptr::copy(src, dst, n * super::number::compute_size(a)),
@@ -72,19 +73,6 @@ pub unsafe fn cast(from: DType, to: DType, n: usize, dst: *mut u8, src: *const u
             saturate(to, n, dst);
         } else {
             round_tile(to, n, dst);
-        }
-    }
-}
-
-/// f64 to a 16-bit float with one rounding; by way of f32 it would be two.
-unsafe fn round_once(to: DType, n: usize, dst: *mut f32, src: *const f64) {
-    for i in 0..n {
-        // SAFETY: the caller owns n values of both.
-        unsafe {
-            let x = src.add(i).read_unaligned();
-            let rounded =
-                if to == DType::F16 { half::f16::from_f64(x).to_f32() } else { half::bf16::from_f64(x).to_f32() };
-            dst.add(i).write_unaligned(rounded);
         }
     }
 }
