@@ -1,1 +1,42 @@
-//! Python bindings of adret.
+//! Python bindings of adret: the module `adret._core`.
+//! Depends on the core, the GPU crate and PyO3. Invariant: translation only; every rule about values stands in the core.
+
+mod arguments;
+mod autograd;
+mod buffers;
+mod convert;
+mod creation;
+mod data;
+mod device;
+mod dlpack;
+mod dtype;
+mod engine;
+mod errors;
+mod foreign;
+mod functions;
+mod indexing;
+mod interrupt;
+mod nested;
+mod operators;
+mod print;
+mod random;
+mod settings;
+mod tensor;
+mod values;
+
+use pyo3::prelude::*;
+
+/// The compiled part of adret.
+#[pymodule(gil_used = true)]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    errors::register(module)?;
+    dtype::register(module)?;
+    module.add_class::<tensor::TensorObject>()?;
+    module.add_function(wrap_pyfunction!(convert::_rebuild, module)?)?;
+    device::register(module)?;
+    creation::register(module)?;
+    functions::register(module)?;
+    random::register(module)?;
+    autograd::register(module)?;
+    settings::register(module)
+}

@@ -1,0 +1,148 @@
+//! What functions accept: tensors, numbers, sizes and axes, as Python users write them.
+//! Depends on `tensor` and `data`. Invariant: no shape is computed here; what is handed on is what the user wrote.
+
+use adret_core::dtype::Scalar;
+use adret_core::error::Error;
+use adret_core::graph::Tensor;
+use adret_core::ops::{self, Operand};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyFloat, PyInt, PyTuple, PyType};
+use smallvec::SmallVec;
+
+use crate::data;
+use crate::errors::{call, exception};
+use crate::tensor::TensorObject;
+
+/// A tensor argument.
+#[derive(Clone, Debug)]
+pub(crate) struct TensorArgument(pub(crate) Tensor);
+
+fn class_name(object: &Bound<'_, PyAny>) -> String {
+    object.get_type().name().map_or_else(|_| "an object".to_owned(), |name| name.to_string())
+}
+
+impl<'py> FromPyObject<'_, 'py> for TensorArgument {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        match object.cast::<TensorObject>() {
+            Ok(tensor) => Ok(Self(tensor.get().tensor())),
+            Err(_) => Err(PyTypeError::new_err(format!(
+                "expected a Tensor, not {}. Make one with ad.tensor(…).",
+                class_name(&object)
+            ))),
+        }
+    }
+}
+
+/// The number that a Python object is: Python's own, or NumPy's by its value.
+pub(crate) fn scalar(object: &Bound<'_, PyAny>) -> PyResult<Option<Scalar>> {
+    if let Ok(number) = object.cast::<PyFloat>() {
+        return number.extract().map(|value| Some(Scalar::Float(value)));
+    }
+    if let Ok(truth) = object.cast::<PyBool>() {
+        return Ok(Some(Scalar::Bool(truth.is_true())));
+    }
+    if object.is_instance_of::<PyInt>() {
+        return integer(object).map(Some);
+    }
+    if object.is_instance_of::<PyType>() || !object.hasattr("dtype")? || !object.hasattr("item")? {
+        return Ok(None);
+    }
+    // A NumPy scalar (or 0-d array) counts as the Python number of its value.
+    if object.getattr("ndim")?.extract::<usize>()? != 0 {
+        return Ok(None);
+    }
+    let value = object.call_method0("item")?;
+    let plain = [value.is_instance_of::<PyFloat>(), value.is_instance_of::<PyInt>()].contains(&true);
+    if plain { scalar(&value) } else { Ok(None) }
+}
+
+/// An integer of any size that a dtype can hold.
+fn integer(object: &Bound<'_, PyAny>) -> PyResult<Scalar> {
+    let value = object.extract::<i64>().map(i128::from).or_else(|_| object.extract::<i128>());
+    value.map(Scalar::Int).map_err(|_| {
+        exception(object.py(), Error::value("int: more than 128 bits fit no dtype. Use a float or a smaller integer."))
+    })
+}
+
+/// A tensor or a weak scalar; `None` where the object is neither. Arrays of other libraries are copied.
+pub(crate) fn operand(object: &Bound<'_, PyAny>) -> PyResult<Option<Operand>> {
+    if let Ok(tensor) = object.cast::<TensorObject>() {
+        return Ok(Some(Operand::Tensor(tensor.get().tensor())));
+    }
+    if let Some(scalar) = scalar(object)? {
+        return Ok(Some(Operand::Scalar(scalar)));
+    }
+    Ok(data::foreign(object)?.map(Operand::Tensor))
+}
+
+/// An argument that may be a tensor or a number.
+#[derive(Clone, Debug)]
+pub(crate) struct OperandArgument(pub(crate) Operand);
+
+impl<'py> FromPyObject<'_, 'py> for OperandArgument {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        operand(&object)?
+            .map(Self)
+            .ok_or_else(|| PyTypeError::new_err(format!("expected a Tensor or a number, not {}.", class_name(&object))))
+    }
+}
+
+/// An operand that meets `tensor`; arrays of other libraries go to its device.
+pub(crate) fn operand_beside(object: &Bound<'_, PyAny>, tensor: &Tensor) -> PyResult<Option<Operand>> {
+    match operand(object)? {
+        Some(Operand::Tensor(array))
+            if array.device() != tensor.device() && !object.is_instance_of::<TensorObject>() =>
+        {
+            call(object.py(), || ops::to_device(&array, tensor.device()).map(Operand::Tensor)).map(Some)
+        }
+        other => Ok(other),
+    }
+}
+
+/// Whole numbers: one, or a sequence.
+#[derive(Clone, Debug)]
+pub(crate) struct Integers(pub(crate) SmallVec<[isize; 4]>);
+
+impl<'py> FromPyObject<'_, 'py> for Integers {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(number) = object.extract::<isize>() {
+            return Ok(Self(SmallVec::from_elem(number, 1)));
+        }
+        object.try_iter()?.map(|item| item?.extract::<isize>()).collect::<PyResult<_>>().map(Self)
+    }
+}
+
+impl Integers {
+    /// The numbers of `f(2, 3)` or `f((2, 3))`.
+    pub(crate) fn of_arguments(arguments: &Bound<'_, PyTuple>) -> PyResult<Self> {
+        match arguments.len() {
+            1 => arguments.get_item(0)?.extract(),
+            _ => arguments.as_any().extract(),
+        }
+    }
+}
+
+/// Sizes of a shape: one, or a sequence, none negative.
+#[derive(Clone, Debug)]
+pub(crate) struct Sizes(pub(crate) SmallVec<[usize; 4]>);
+
+impl<'py> FromPyObject<'_, 'py> for Sizes {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let Integers(numbers) = object.extract()?;
+        let sizes = numbers.iter().map(|&size| {
+            usize::try_from(size).map_err(|_| {
+                exception(object.py(), Error::shape(format!("shape: size {size} is negative. Sizes are 0 or more.")))
+            })
+        });
+        sizes.collect::<PyResult<_>>().map(Self)
+    }
+}

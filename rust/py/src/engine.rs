@@ -1,0 +1,115 @@
+//! The gate to evaluation and backward passes: Python's lock released, Ctrl-C heard, foreign memory given back.
+//! Depends on the core's `evaluate` and `autograd`, and is the one place that knows `adret_gpu`.
+//! Invariant: no thread waits for Python's lock while it holds a lock of the engine.
+
+use adret_core::autograd::{self, Root};
+use adret_core::backend::Device;
+use adret_core::error::{Error, ErrorKind, Result};
+use adret_core::evaluate;
+use adret_core::graph::{self, Tensor};
+use pyo3::prelude::*;
+
+use crate::errors::{call, caught, exception};
+use crate::tensor::TensorObject;
+use crate::{foreign, interrupt};
+
+/// Fewer pending nodes than this never cause an evaluation, so that the engine need not be asked.
+const FEW_PENDING: usize = 4096;
+
+/// Runs `body` without Python's lock until it ends, or until Ctrl-C has raised.
+fn run<T: Send>(py: Python<'_>, body: impl Fn(&(dyn Fn() -> bool + Sync)) -> Result<T> + Send + Sync) -> PyResult<T> {
+    loop {
+        py.check_signals()?;
+        interrupt::clear();
+        interrupt::watch();
+        let result = py.detach(|| caught(|| body(&interrupt::pending)));
+        foreign::drain(py);
+        match result {
+            // Python's handler raises from `check_signals`; one that does not wants the evaluation to go on.
+            Err(error) if error.kind == ErrorKind::Interrupted => {}
+            other => return other.map_err(|error| exception(py, error)),
+        }
+    }
+}
+
+/// Gives these tensors their values.
+pub(crate) fn evaluate(py: Python<'_>, tensors: &[Tensor]) -> PyResult<()> {
+    if tensors.iter().all(|tensor| tensor.storage().is_some()) {
+        return Ok(());
+    }
+    run(py, |cancelled| evaluate::evaluate(tensors, cancelled))
+}
+
+/// The elements of a tensor, row-major, evaluated first.
+pub(crate) fn read(py: Python<'_>, tensor: &Tensor) -> PyResult<Vec<u8>> {
+    run(py, |cancelled| evaluate::read(tensor, cancelled))
+}
+
+/// Builds the object of a new tensor.
+pub(crate) fn tensor(py: Python<'_>, body: impl FnOnce() -> Result<Tensor>) -> PyResult<TensorObject> {
+    let object = TensorObject::new(call(py, body)?);
+    relieve(py)?;
+    Ok(object)
+}
+
+/// Builds the objects of new tensors.
+pub(crate) fn tensors(py: Python<'_>, body: impl FnOnce() -> Result<Vec<Tensor>>) -> PyResult<Vec<TensorObject>> {
+    let objects = call(py, body)?.into_iter().map(TensorObject::new).collect();
+    relieve(py)?;
+    Ok(objects)
+}
+
+/// Evaluates the live tensors once too many nodes wait, so that graphs and memory stay bounded.
+pub(crate) fn relieve(py: Python<'_>) -> PyResult<()> {
+    if graph::pending_nodes() < FEW_PENDING {
+        return Ok(());
+    }
+    run(py, |cancelled| {
+        evaluate::flush_if_large(cancelled);
+        Ok(())
+    })
+}
+
+/// Adds the gradients of the roots, weighted by their cotangents, to the slots of the leaves.
+pub(crate) fn backward(py: Python<'_>, roots: &[Root], retain_graph: bool, create_graph: bool) -> PyResult<()> {
+    run(py, |_| autograd::backward(roots, retain_graph, create_graph))?;
+    relieve(py)
+}
+
+/// Gradients of the roots with respect to `inputs`; `None` where they do not depend on one.
+pub(crate) fn gradients(
+    py: Python<'_>,
+    roots: &[Root],
+    inputs: &[Tensor],
+    retain_graph: bool,
+    create_graph: bool,
+) -> PyResult<Vec<Option<Tensor>>> {
+    run(py, |_| autograd::gradients(roots, inputs, retain_graph, create_graph))
+}
+
+/// Makes a device ready, or says why it is not there.
+pub(crate) fn open(device: Device) -> Result<()> {
+    evaluate::backend(device).map(drop)
+}
+
+/// The first hardware GPU.
+pub(crate) fn hardware_gpu() -> Option<Device> {
+    None
+}
+
+/// The devices of this machine with their descriptions.
+pub(crate) fn devices() -> Result<Vec<(Device, String)>> {
+    let cpu = evaluate::backend(Device::Cpu)?;
+    let mut found = vec![(Device::Cpu, cpu.describe())];
+    for number in 0.. {
+        let device = Device::Gpu(number);
+        let Ok(backend) = evaluate::backend(device) else { break };
+        found.push((device, backend.describe()));
+    }
+    Ok(found)
+}
+
+/// The error of a thing that GPUs cannot do.
+pub(crate) fn not_on_host(name: &str, tensor: &Tensor) -> Error {
+    Error::device(format!("{name}: the tensor is on {}. Use .cpu() first.", tensor.device()))
+}

@@ -1,0 +1,77 @@
+//! Functions that take indices.
+//! Depends on the core's `ops`. Invariant: negative indices count from the end; others outside the range raise.
+
+use adret_core::ops;
+use pyo3::prelude::*;
+
+use super::add_functions;
+use crate::arguments::TensorArgument;
+use crate::dtype::{DTypeArgument, default_float};
+use crate::engine;
+use crate::tensor::TensorObject;
+
+/// The entries `indices` along an axis; the axis is replaced by the axes of `indices`.
+///
+/// Raises:
+///     OutOfRangeError: If an index is outside the axis.
+///
+/// Example:
+///     >>> ad.take(ad.tensor([10, 20, 30]), ad.tensor([2, 0]))
+///     tensor([30, 10])
+#[pyfunction]
+#[pyo3(signature = (x, indices, /, *, axis = 0))]
+fn take(py: Python<'_>, x: TensorArgument, indices: TensorArgument, axis: isize) -> PyResult<TensorObject> {
+    engine::tensor(py, || ops::take(&x.0, &indices.0, axis))
+}
+
+/// The entries that `indices`, of the tensor's rank, name along an axis for each place of the others.
+///
+/// Example:
+///     >>> x = ad.tensor([[3, 1], [2, 4]])
+///     >>> ad.take_along_axis(x, ad.tensor([[1], [0]]), axis=1)
+///     tensor([[1],
+///             [2]])
+#[pyfunction]
+#[pyo3(signature = (x, indices, /, *, axis = -1))]
+fn take_along_axis(py: Python<'_>, x: TensorArgument, indices: TensorArgument, axis: isize) -> PyResult<TensorObject> {
+    engine::tensor(py, || ops::take_along_axis(&x.0, &indices.0, axis))
+}
+
+/// x with `updates` added at the entries that `indices` name along an axis: the inverse of `take_along_axis`.
+///
+/// Example:
+///     >>> ad.scatter_add(ad.zeros(3), ad.tensor([0, 0, 2]), ad.tensor([1.0, 2.0, 3.0]), axis=0)
+///     tensor([3., 0., 3.])
+#[pyfunction]
+#[pyo3(signature = (x, indices, updates, /, *, axis = -1))]
+fn scatter_add(
+    py: Python<'_>,
+    x: TensorArgument,
+    indices: TensorArgument,
+    updates: TensorArgument,
+    axis: isize,
+) -> PyResult<TensorObject> {
+    engine::tensor(py, || ops::scatter_add(&x.0, &indices.0, axis, &updates.0))
+}
+
+/// A row of zeros with a one at the label's place, for every label.
+///
+/// Example:
+///     >>> ad.one_hot(ad.tensor([1]), 3)
+///     tensor([[0., 1., 0.]])
+#[pyfunction]
+#[pyo3(signature = (labels, classes, /, *, dtype = None))]
+fn one_hot(
+    py: Python<'_>,
+    labels: TensorArgument,
+    classes: usize,
+    dtype: Option<DTypeArgument>,
+) -> PyResult<TensorObject> {
+    engine::tensor(py, || ops::one_hot(&labels.0, classes, dtype.map_or_else(default_float, |dtype| dtype.0)))
+}
+
+/// Puts the functions into the module.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    add_functions!(module, take, take_along_axis, scatter_add, one_hot);
+    Ok(())
+}

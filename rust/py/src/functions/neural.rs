@@ -1,0 +1,157 @@
+//! Functions of neural networks: activations, normalisation, dropout.
+//! Depends on the core's composites and `random`. Invariant: a layer's meaning stands in the engine.
+
+use adret_core::ops;
+use pyo3::prelude::*;
+
+use super::add_functions;
+use crate::arguments::TensorArgument;
+use crate::tensor::TensorObject;
+use crate::{engine, random};
+
+/// exp(x) / sum(exp(x)) along an axis.
+///
+/// Example:
+///     >>> ad.softmax(ad.tensor([0.0, 0.0]))
+///     tensor([0.5000, 0.5000])
+#[pyfunction]
+#[pyo3(signature = (x, /, axis = -1))]
+fn softmax(py: Python<'_>, x: TensorArgument, axis: isize) -> PyResult<TensorObject> {
+    engine::tensor(py, || ops::softmax(&x.0, axis))
+}
+
+/// x - log(sum(exp(x))) along an axis.
+///
+/// Example:
+///     >>> ad.log_softmax(ad.tensor([0.0, 0.0]))
+///     tensor([-0.6931, -0.6931])
+#[pyfunction]
+#[pyo3(signature = (x, /, axis = -1))]
+fn log_softmax(py: Python<'_>, x: TensorArgument, axis: isize) -> PyResult<TensorObject> {
+    engine::tensor(py, || ops::log_softmax(&x.0, axis))
+}
+
+/// log(1 + exp(x)), without overflow.
+///
+/// Example:
+///     >>> ad.softplus(ad.tensor([0.0, 1000.0]))
+///     tensor([6.9315e-01, 1.0000e+03])
+#[pyfunction]
+#[pyo3(signature = (x, /))]
+fn softplus(py: Python<'_>, x: TensorArgument) -> PyResult<TensorObject> {
+    engine::tensor(py, || ops::softplus(&x.0))
+}
+
+/// x * sigmoid(x)
+///
+/// Example:
+///     >>> ad.silu(ad.tensor([0.0, 1.0]))
+///     tensor([0.0000, 0.7311])
+#[pyfunction]
+#[pyo3(signature = (x, /))]
+fn silu(py: Python<'_>, x: TensorArgument) -> PyResult<TensorObject> {
+    engine::tensor(py, || ops::silu(&x.0))
+}
+
+/// x * Phi(x), Phi being the normal distribution: through erf, or approximately through tanh.
+///
+/// Example:
+///     >>> ad.gelu(ad.tensor([0.0, 1.0]))
+///     tensor([0.0000, 0.8413])
+#[pyfunction]
+#[pyo3(signature = (x, /, approximate = false))]
+fn gelu(py: Python<'_>, x: TensorArgument, approximate: bool) -> PyResult<TensorObject> {
+    engine::tensor(py, || ops::gelu(&x.0, approximate))
+}
+
+/// x where x > 0, else slope * x.
+///
+/// Example:
+///     >>> ad.leaky_relu(ad.tensor([-2.0, 1.0]), 0.5)
+///     tensor([-1.,  1.])
+#[pyfunction]
+#[pyo3(signature = (x, /, slope = 0.01))]
+fn leaky_relu(py: Python<'_>, x: TensorArgument, slope: f64) -> PyResult<TensorObject> {
+    engine::tensor(py, || ops::leaky_relu(&x.0, slope))
+}
+
+/// x where x > 0, else alpha * (exp(x) - 1).
+///
+/// Example:
+///     >>> ad.elu(ad.tensor([0.0, 1.0]))
+///     tensor([0., 1.])
+#[pyfunction]
+#[pyo3(signature = (x, /, alpha = 1.0))]
+fn elu(py: Python<'_>, x: TensorArgument, alpha: f64) -> PyResult<TensorObject> {
+    engine::tensor(py, || ops::elu(&x.0, alpha))
+}
+
+/// Zeroes elements with probability p and scales the others by 1 / (1 - p).
+///
+/// Args:
+///     x: A tensor.
+///     p: Probability of a zero.
+///     generator: Where randomness comes from; the default one otherwise.
+///
+/// Example:
+///     >>> ad.dropout(ad.ones(3), 0.0)
+///     tensor([1., 1., 1.])
+#[pyfunction]
+#[pyo3(signature = (x, p = 0.5, *, generator = None))]
+fn dropout(py: Python<'_>, x: TensorArgument, p: f64, generator: Option<&random::Generator>) -> PyResult<TensorObject> {
+    engine::tensor(py, || {
+        let (key, counter) = random::take(generator, x.0.shape().elements());
+        ops::dropout(&x.0, p, key, counter)
+    })
+}
+
+/// (x - mean(x)) / sqrt(var(x) + eps) * weight + bias over the last axes.
+///
+/// Args:
+///     x: A tensor `[..., *shape]`.
+///     rank: Number of axes that are normalised together.
+///     weight: Factor of the normalised axes' shape.
+///     bias: Summand of the normalised axes' shape.
+///     eps: Added to the variance; keeps constant rows finite.
+///
+/// Source:
+///     Ba, Kiros, Hinton (2016), Layer Normalization.
+///
+/// Example:
+///     >>> ad.layer_norm(ad.tensor([[1.0, 3.0]]), 1, eps=0.0)
+///     tensor([[-1.,  1.]])
+#[pyfunction]
+#[pyo3(signature = (x, rank = 1, weight = None, bias = None, eps = 1e-5))]
+fn layer_norm(
+    py: Python<'_>,
+    x: TensorArgument,
+    rank: usize,
+    weight: Option<TensorArgument>,
+    bias: Option<TensorArgument>,
+    eps: f64,
+) -> PyResult<TensorObject> {
+    engine::tensor(py, || {
+        ops::layer_norm(&x.0, rank, weight.as_ref().map(|weight| &weight.0), bias.as_ref().map(|bias| &bias.0), eps)
+    })
+}
+
+#[pymethods]
+impl TensorObject {
+    /// exp(x) / sum(exp(x)) along an axis.
+    #[pyo3(name = "softmax", signature = (axis = -1))]
+    fn softmaxed(&self, py: Python<'_>, axis: isize) -> PyResult<Self> {
+        engine::tensor(py, || ops::softmax(&self.tensor(), axis))
+    }
+
+    /// x - log(sum(exp(x))) along an axis.
+    #[pyo3(name = "log_softmax", signature = (axis = -1))]
+    fn log_softmaxed(&self, py: Python<'_>, axis: isize) -> PyResult<Self> {
+        engine::tensor(py, || ops::log_softmax(&self.tensor(), axis))
+    }
+}
+
+/// Puts the functions into the module.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    add_functions!(module, softmax, log_softmax, softplus, silu, gelu, leaky_relu, elu, dropout, layer_norm,);
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! `x[…]` and `x[…] = value`: Python's index expressions handed to the engine.
+//! Depends on `arguments`, `data`. Invariant: a boolean mask is evaluated here, because the result's shape depends on it.
+
+use adret_core::error::Error;
+use adret_core::graph::Tensor;
+use adret_core::ops::{self, Index};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyEllipsis, PyInt, PyList, PySlice, PyString, PyTuple};
+
+use crate::arguments::operand_beside;
+use crate::device::DeviceArgument;
+use crate::errors::{call, exception};
+use crate::tensor::TensorObject;
+use crate::{data, engine};
+
+/// The parts of an index expression.
+fn indices(key: &Bound<'_, PyAny>, tensor: &Tensor) -> PyResult<Vec<Index>> {
+    match key.cast::<PyTuple>() {
+        Ok(parts) => parts.iter().map(|part| index(&part, tensor)).collect(),
+        Err(_) => Ok(vec![index(key, tensor)?]),
+    }
+}
+
+fn bound(part: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<isize>> {
+    let value = part.getattr(name)?;
+    if value.is_none() {
+        return Ok(None);
+    }
+    // Python's slices accept integers of any size; beyond the address space they mean the end.
+    value.extract::<isize>().map(Some).or_else(|error| match value.extract::<i128>() {
+        Ok(number) => Ok(Some(if number < 0 { isize::MIN } else { isize::MAX })),
+        Err(_) => Err(error),
+    })
+}
+
+fn index(part: &Bound<'_, PyAny>, tensor: &Tensor) -> PyResult<Index> {
+    let py = part.py();
+    if part.is_instance_of::<PyInt>() && !part.is_instance_of::<PyBool>() {
+        return integer(part);
+    }
+    if part.is_instance_of::<PySlice>() {
+        return Ok(Index::Slice {
+            start: bound(part, "start")?,
+            stop: bound(part, "stop")?,
+            step: bound(part, "step")?,
+        });
+    }
+    if part.is_none() {
+        return Ok(Index::NewAxis);
+    }
+    if part.is_instance_of::<PyEllipsis>() {
+        return Ok(Index::Ellipsis);
+    }
+    if part.is_instance_of::<PyString>() {
+        return Err(refused(part));
+    }
+    let home = Some(DeviceArgument(tensor.device()));
+    let positions = if let Ok(positions) = part.cast::<TensorObject>() {
+        positions.get().tensor()
+    } else if part.is_instance_of::<PyList>() || part.is_instance_of::<PyTuple>() {
+        // An empty list selects nothing, whatever the default dtype.
+        let dtype = (part.len()? == 0).then_some(crate::dtype::DTypeArgument(adret_core::dtype::DType::I64));
+        data::tensor_of(part, dtype, home)?
+    } else if !part.is_instance_of::<PyBool>() && part.hasattr("__index__")? && !part.hasattr("shape")? {
+        return integer(part);
+    } else {
+        data::tensor_of(part, None, home).map_err(|_| refused(part))?
+    };
+    if positions.dtype() == adret_core::dtype::DType::Bool {
+        engine::evaluate(py, std::slice::from_ref(&positions))?;
+    }
+    Ok(Index::Tensor(positions))
+}
+
+fn integer(part: &Bound<'_, PyAny>) -> PyResult<Index> {
+    part.extract::<isize>().map(Index::Int).map_err(|_| {
+        exception(part.py(), Error::index("index: the integer is beyond every axis. Use one within the axis's size."))
+    })
+}
+
+fn refused(part: &Bound<'_, PyAny>) -> PyErr {
+    let class = part.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string());
+    PyTypeError::new_err(format!(
+        "index: {class} is no index. Use integers, slices, ..., None, or integer or boolean arrays."
+    ))
+}
+
+#[pymethods]
+impl TensorObject {
+    fn __getitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let tensor = self.tensor();
+        let indices = indices(key, &tensor)?;
+        engine::tensor(key.py(), || ops::index_get(&tensor, &indices))
+    }
+
+    fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = key.py();
+        self.write(py, "x[…] = value", |old| {
+            let indices = indices(key, old)?;
+            let value = match operand_beside(value, old)? {
+                Some(value) => value,
+                None => data::tensor_of(value, None, Some(DeviceArgument(old.device())))?.into(),
+            };
+            call(py, || ops::index_set(old, &indices, &value))
+        })
+    }
+}

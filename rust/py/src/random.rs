@@ -1,0 +1,228 @@
+//! Random numbers: generators, and the functions that draw from them.
+//! Depends on the core's `ops::random`. Invariant: a call takes its counters at once, so that evaluation order does not matter.
+
+use adret_core::dtype::DType;
+use adret_core::ops::random;
+use parking_lot::Mutex;
+use pyo3::prelude::*;
+
+use crate::arguments::Sizes;
+use crate::device::{DeviceArgument, or_default};
+use crate::dtype::{DTypeArgument, default_float};
+use crate::engine;
+use crate::functions::add_functions;
+use crate::tensor::TensorObject;
+
+/// Where a stream of random numbers stands.
+#[derive(Clone, Copy, Debug)]
+struct State {
+    key: u64,
+    counter: u64,
+}
+
+impl State {
+    /// Key and counter for so many elements.
+    fn take(&mut self, elements: usize) -> (u64, u64) {
+        let counter = self.counter;
+        self.counter = counter.wrapping_add(random::blocks(elements));
+        (self.key, counter)
+    }
+}
+
+static DEFAULT: Mutex<State> = Mutex::new(State { key: 0, counter: 0 });
+
+/// A stream of random numbers of its own (Philox4x32-10): the same seed gives the same numbers on every device.
+///
+/// Args:
+///     seed: Names the stream.
+///
+/// Example:
+///     >>> a = ad.random.uniform(2, generator=ad.random.Generator(1))
+///     >>> b = ad.random.uniform(2, generator=ad.random.Generator(1))
+///     >>> bool((a == b).all())
+///     True
+#[pyclass(frozen, name = "Generator", module = "adret.random")]
+#[derive(Debug)]
+pub(crate) struct Generator(Mutex<State>);
+
+#[pymethods]
+impl Generator {
+    #[new]
+    #[pyo3(signature = (seed = 0))]
+    fn create(seed: i128) -> Self {
+        // Negative seeds are as good as others.
+        Self(Mutex::new(State { key: seed as u64, counter: 0 }))
+    }
+
+    /// Begins another stream.
+    fn manual_seed(&self, seed: i128) {
+        *self.0.lock() = State { key: seed as u64, counter: 0 };
+    }
+
+    /// Seed and position: what a generator of the same state continues with.
+    #[getter]
+    fn state(&self) -> (u64, u64) {
+        let state = *self.0.lock();
+        (state.key, state.counter)
+    }
+
+    #[setter]
+    fn set_state(&self, state: (u64, u64)) {
+        *self.0.lock() = State { key: state.0, counter: state.1 };
+    }
+
+    fn __repr__(&self) -> String {
+        let state = *self.0.lock();
+        format!("Generator(seed={}, position={})", state.key, state.counter)
+    }
+}
+
+/// Key and counter for so many elements, from a generator or the default one.
+pub(crate) fn take(generator: Option<&Generator>, elements: usize) -> (u64, u64) {
+    generator.map_or(&DEFAULT, |generator| &generator.0).lock().take(elements)
+}
+
+/// Begins another stream of random numbers.
+///
+/// Example:
+///     >>> ad.manual_seed(7)
+#[pyfunction]
+fn manual_seed(seed: i128) {
+    *DEFAULT.lock() = State { key: seed as u64, counter: 0 };
+}
+
+/// Seed and position of the default stream.
+#[pyfunction]
+fn random_state() -> (u64, u64) {
+    let state = *DEFAULT.lock();
+    (state.key, state.counter)
+}
+
+/// Continues the default stream from a state.
+#[pyfunction]
+fn set_random_state(state: (u64, u64)) {
+    *DEFAULT.lock() = State { key: state.0, counter: state.1 };
+}
+
+fn elements(shape: &Sizes) -> usize {
+    shape.0.iter().fold(1, |product: usize, &size| product.saturating_mul(size))
+}
+
+macro_rules! distributions {
+    ($($name:ident $function:path, $summary:literal, $first:ident = $low:literal, $second:ident = $high:literal;)*) => {
+        $(
+            #[doc = $summary]
+            #[pyfunction]
+            #[pyo3(signature = (shape, $first = $low, $second = $high, dtype = None, device = None, generator = None))]
+            fn $name(
+                py: Python<'_>,
+                shape: Sizes,
+                $first: f64,
+                $second: f64,
+                dtype: Option<DTypeArgument>,
+                device: Option<DeviceArgument>,
+                generator: Option<&Generator>,
+            ) -> PyResult<TensorObject> {
+                let dtype = dtype.map_or_else(default_float, |dtype| dtype.0);
+                engine::tensor(py, || {
+                    let (key, counter) = take(generator, elements(&shape));
+                    $function(&shape.0, $first, $second, dtype, or_default(device), key, counter)
+                })
+            }
+        )*
+    };
+}
+
+distributions! {
+    random_uniform random::uniform, "Evenly distributed over [low, high).", low = 0.0, high = 1.0;
+    random_normal random::normal, "Normally distributed.", mean = 0.0, std = 1.0;
+}
+
+/// Normally distributed, within [low, high].
+#[pyfunction]
+#[pyo3(signature = (shape, mean = 0.0, std = 1.0, low = -2.0, high = 2.0, dtype = None, device = None, generator = None))]
+fn random_truncated_normal(
+    py: Python<'_>,
+    shape: Sizes,
+    mean: f64,
+    std: f64,
+    low: f64,
+    high: f64,
+    dtype: Option<DTypeArgument>,
+    device: Option<DeviceArgument>,
+    generator: Option<&Generator>,
+) -> PyResult<TensorObject> {
+    let dtype = dtype.map_or_else(default_float, |dtype| dtype.0);
+    engine::tensor(py, || {
+        let (key, counter) = take(generator, elements(&shape));
+        random::truncated_normal(&shape.0, mean, std, low, high, dtype, or_default(device), key, counter)
+    })
+}
+
+/// `True` with probability p.
+#[pyfunction]
+#[pyo3(signature = (shape, p = 0.5, device = None, generator = None))]
+fn random_bernoulli(
+    py: Python<'_>,
+    shape: Sizes,
+    p: f64,
+    device: Option<DeviceArgument>,
+    generator: Option<&Generator>,
+) -> PyResult<TensorObject> {
+    engine::tensor(py, || {
+        let (key, counter) = take(generator, elements(&shape));
+        random::bernoulli(&shape.0, p, or_default(device), key, counter)
+    })
+}
+
+/// Integers evenly distributed over [low, high).
+#[pyfunction]
+#[pyo3(signature = (shape, low, high, dtype = None, device = None, generator = None))]
+fn random_integers(
+    py: Python<'_>,
+    shape: Sizes,
+    low: i64,
+    high: i64,
+    dtype: Option<DTypeArgument>,
+    device: Option<DeviceArgument>,
+    generator: Option<&Generator>,
+) -> PyResult<TensorObject> {
+    let dtype = dtype.map_or(DType::I64, |dtype| dtype.0);
+    engine::tensor(py, || {
+        let (key, counter) = take(generator, elements(&shape));
+        random::integers(&shape.0, low, high, dtype, or_default(device), key, counter)
+    })
+}
+
+/// The numbers below n in random order.
+#[pyfunction]
+#[pyo3(signature = (n, device = None, generator = None))]
+fn random_permutation(
+    py: Python<'_>,
+    n: usize,
+    device: Option<DeviceArgument>,
+    generator: Option<&Generator>,
+) -> PyResult<TensorObject> {
+    engine::tensor(py, || {
+        let (key, counter) = take(generator, n);
+        random::permutation(n, or_default(device), key, counter)
+    })
+}
+
+/// Puts class and functions into the module.
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Generator>()?;
+    add_functions!(
+        module,
+        manual_seed,
+        random_state,
+        set_random_state,
+        random_uniform,
+        random_normal,
+        random_truncated_normal,
+        random_bernoulli,
+        random_integers,
+        random_permutation,
+    );
+    Ok(())
+}
