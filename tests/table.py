@@ -1,0 +1,26 @@
+"""The table of operations: what every public function means, on which inputs, in which dtypes.
+
+Depends on the rows. Invariant: every public function of the namespace has a row here, or stands in `ELSEWHERE` with the
+folder that tests it.
+"""
+
+from __future__ import annotations
+
+from rows import composite, creation, gather, losses, matrix, movement, pointwise, reduce
+from rows.creation import Creation
+from rows.record import Row
+
+ROWS: list[Row] = [
+    *pointwise.ROWS,
+    *movement.ROWS,
+    *reduce.ROWS,
+    *matrix.ROWS,
+    *gather.ROWS,
+    *composite.ROWS,
+    *losses.ROWS,
+]
+CREATIONS: list[Creation] = creation.ROWS
+
+ELSEWHERE: dict[str, str] = {}
+
+NAMES: frozenset[str] = frozenset(row.name for row in ROWS) | {row.name for row in CREATIONS}
