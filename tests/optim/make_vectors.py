@@ -1,0 +1,56 @@
+"""Writes vectors.json: what PyTorch's optimisers make of given gradients. Run by hand, with PyTorch installed.
+
+Depends on PyTorch. Invariant: everything is float64, so that arithmetic in another order still agrees to 1e-12.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+
+START = [[0.5, -1.25, 2.0], [0.75]]
+GRADS = [
+    [[0.1, -0.2, 0.3], [1.0]],
+    [[0.5, 0.25, -0.75], [-2.0]],
+    [[0.0, 1.5, 0.125], [0.5]],
+    [[-0.3, 0.2, 0.1], [0.25]],
+    [[0.01, -0.02, 3.0], [-0.125]],
+]
+CASES = [
+    ("SGD", {"lr": 0.1}),
+    ("SGD", {"lr": 0.1, "weight_decay": 0.05}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "dampening": 0.3}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}),
+    ("SGD", {"lr": 0.1, "momentum": 0.5, "maximize": True, "weight_decay": 0.1}),
+    ("Adam", {}),
+    ("Adam", {"lr": 0.1, "betas": [0.8, 0.9], "eps": 1e-3}),
+    ("Adam", {"lr": 0.05, "weight_decay": 0.1}),
+    ("Adam", {"lr": 0.05, "amsgrad": True}),
+    ("Adam", {"lr": 0.05, "amsgrad": True, "maximize": True, "weight_decay": 0.01}),
+]
+
+
+def run(name: str, settings: dict[str, object]) -> list[list[list[float]]]:
+    """The parameters after each step; the rate is halved before the fourth."""
+    parameters = [torch.tensor(values, dtype=torch.float64, requires_grad=True) for values in START]
+    optimizer = getattr(torch.optim, name)(parameters, **settings)
+    path: list[list[list[float]]] = []
+    for number, grads in enumerate(GRADS):
+        for parameter, values in zip(parameters, grads, strict=True):
+            parameter.grad = torch.tensor(values, dtype=torch.float64)
+        if number == 3:
+            optimizer.param_groups[0]["lr"] /= 2
+        optimizer.step()
+        path.append([parameter.tolist() for parameter in parameters])
+    return path
+
+
+if __name__ == "__main__":
+    vectors = {
+        "source": f"torch {torch.__version__}",
+        "start": START,
+        "grads": GRADS,
+        "cases": [{"optimizer": name, "settings": settings, "path": run(name, settings)} for name, settings in CASES],
+    }
+    Path(__file__).with_name("vectors.json").write_text(json.dumps(vectors, indent=1) + "\n", encoding="utf-8")
