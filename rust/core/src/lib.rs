@@ -7,6 +7,7 @@ pub mod code;
 pub mod cpu;
 pub mod dtype;
 pub mod error;
+pub mod evaluate;
 pub mod graph;
 pub mod group;
 pub mod kit;

@@ -97,11 +97,18 @@ impl Emitter<'_> {
         Argument { place, dtype: meta.dtype, layout: Layout::contiguous(meta.shape), write }
     }
 
+    /// Whether the Group of `piece` finds the entry in memory: another kernel's result, or the product that it completes.
+    fn is_there(&self, entry: usize, piece: usize) -> bool {
+        let completes =
+            |home| matches!(self.fused.pieces[home], Piece::Matmul { entry: product, .. } if product == entry);
+        self.fused.home(entry).is_some_and(|home| home != piece || completes(home))
+    }
+
     /// The memory of a tensor that lies there, as a window of its base; `None` while no composing base is in memory.
     fn window(&self, source: Source, piece: usize) -> Option<Strided> {
         let stored = |base: Source| match base {
             Source::Leaf(_) => true,
-            Source::Entry(entry, _) => self.fused.home(entry).is_some_and(|home| home != piece),
+            Source::Entry(entry, _) => self.is_there(entry, piece),
         };
         let whole = Strided::of(self.snapshot, source).filter(|strided| stored(strided.base));
         whole.or_else(|| {
@@ -113,11 +120,16 @@ impl Emitter<'_> {
     /// Memory of `source` for a kernel other than its home. A view with a home of its own is read from there.
     fn memory(&self, source: Source, piece: usize) -> Option<Strided> {
         if let Source::Entry(entry, _) = source
-            && let Some(home) = self.fused.home(entry)
+            && self.fused.home(entry).is_some()
         {
             let shape = self.snapshot.meta(source).shape.clone();
             let strides = shape.strides();
-            return (home != piece).then_some(Strided { base: source, shape, strides, offset: Linear::default() });
+            return self.is_there(entry, piece).then_some(Strided {
+                base: source,
+                shape,
+                strides,
+                offset: Linear::default(),
+            });
         }
         self.window(source, piece)
     }

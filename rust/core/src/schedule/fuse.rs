@@ -497,11 +497,16 @@ impl Fuser<'_> {
     fn may_store_in(&mut self, entry: usize, u: &Use, shape: &Shape) -> bool {
         let room = self.has_room(u.piece);
         let covered = self.cluster(u.piece).is_some_and(|cluster| cluster.covered_by(&u.map, shape));
-        if !room || !covered {
+        if !room || !covered || self.must_be_there_before(entry, u.piece) {
             return false;
         }
         let others: Vec<usize> = self.readers_of(entry).into_iter().filter(|&reader| reader != u.piece).collect();
         !self.feeds_into(&others, u.piece)
+    }
+
+    /// Whether a piece reads the entry from memory besides, as the operand of a product or in another order.
+    fn must_be_there_before(&self, entry: usize, piece: usize) -> bool {
+        self.readers[entry].iter().any(|&reader| self.find(reader) == piece)
     }
 
     fn store_in(&mut self, entry: usize, u: &Use) {
@@ -529,6 +534,7 @@ impl Fuser<'_> {
             if let Some(split) = self.row_form(u, &shape, &extents)
                 && one_place
                 && self.has_room(u.piece)
+                && !self.must_be_there_before(entry, u.piece)
                 && !self.feeds_into(&others, u.piece)
             {
                 let cluster = self.cluster(u.piece).expect("a row form has a cluster");

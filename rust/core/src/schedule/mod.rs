@@ -7,6 +7,8 @@ mod fuse;
 mod map;
 mod order;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
