@@ -3,6 +3,7 @@
 
 mod accumulate;
 mod axes;
+mod composite;
 mod create;
 mod custom;
 mod expr;
@@ -18,6 +19,7 @@ mod walk;
 
 pub use accumulate::accumulate;
 pub use axes::{normalize_axes, normalize_axis};
+pub use composite::*;
 pub use create::{arange, eye, full, full_like, linspace, zeros_like};
 pub use custom::{Rule, with_vjp};
 pub use gather::{
