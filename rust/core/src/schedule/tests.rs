@@ -115,7 +115,7 @@ fn a_training_step_has_few_kernels() -> Result<()> {
         parameter.rebind(differentiable(&new, slot.clone()));
         targets.extend([parameter.tensor(), velocity]);
     }
-    drop(loss);
+    drop((loss, out, hidden));
     let options = Options { fuse: true };
     let Walk::Graph(snapshot) = Snapshot::walk(&targets, &[], Device::Cpu, options) else { panic!("no graph") };
     let plan = plan(&snapshot, options);
