@@ -2,6 +2,10 @@
 //! Depends on the vocabulary. Invariant: nothing here knows graphs, plans or groups.
 
 pub mod math;
+pub mod matmul;
 pub mod simd;
 pub mod threads;
 pub mod tiles;
+pub mod transpose;
+
+pub use matmul::matmul;

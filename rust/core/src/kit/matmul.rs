@@ -1,0 +1,397 @@
+//! Matrix products on one thread, from storage form to storage form. Depends on `tiles`, `transpose` and the `gemm` crate.
+//! Invariant: the destination is overwritten, whatever it held; sums of float16 and bfloat16 are made in f32, integers wrap.
+//!
+//! `gemm` reaches the processor's peak except where the right operand's columns are contiguous: it gathers them element by element, and
+//! for sizes that are powers of two every access falls into the same cache sets. Such operands are transposed into scratch, panel by panel.
+
+use std::cell::Cell;
+
+use super::simd::{Kernel, Machine, launch};
+use super::tiles;
+use super::transpose::transpose;
+use crate::dtype::{Compute, DType};
+
+/// Bytes of a packed panel of the right operand: stays in L2 while the left operand's rows pass.
+const PANEL_BYTES: usize = 1 << 20;
+/// Panels are multiples of this many columns wide.
+const PANEL_STEP: usize = 64;
+/// From so many rows and columns on, the transposition of the right operand costs less than it saves.
+const TRANSPOSE_ROWS: usize = 4;
+const TRANSPOSE_COLUMNS: usize = 24;
+
+thread_local! {
+    /// Reused memory of this thread; taken while in use, so that it is never lent twice.
+    static SCRATCH: Cell<Vec<u64>> = const { Cell::new(Vec::new()) };
+}
+
+/// Runs `body` with at least `bytes` bytes of this thread's scratch, aligned to a cache line.
+fn with_scratch(bytes: usize, body: impl FnOnce(*mut u8)) {
+    let mut scratch = SCRATCH.take();
+    let words = bytes.div_ceil(8) + 8;
+    if scratch.len() < words {
+        scratch = vec![0; words];
+    }
+    let start = scratch.as_mut_ptr().cast::<u8>();
+    // SAFETY: at most 56 of the 64 spare bytes are skipped.
+    body(unsafe { start.add(start.align_offset(64).min(56)) });
+    SCRATCH.set(scratch);
+}
+
+/// A matrix operand: where its first element lies, and the steps to the next row and column, in elements.
+#[derive(Clone, Copy)]
+struct Matrix {
+    start: *const u8,
+    row: isize,
+    column: isize,
+}
+
+impl Matrix {
+    /// The matrix from this row and column on.
+    unsafe fn from(self, size: usize, row: usize, column: usize) -> Self {
+        let elements = row as isize * self.row + column as isize * self.column;
+        // SAFETY: the caller stays inside the matrix.
+        Self { start: unsafe { self.start.offset(elements * size as isize) }, ..self }
+    }
+}
+
+/// `dst[i, j] = Σₖ lhs[i, k] · rhs[k, j]` for `m` × `n` results; `bool`: whether any `lhs[i, k] and rhs[k, j]`. Strides are in elements;
+/// neighbours of a row of `dst` are adjacent. With `k` = 0 the result is zeros.
+///
+/// # Safety
+/// All elements that sizes and strides reach are readable (of `dst`: writable), and `dst` overlaps neither operand.
+pub unsafe fn matmul(
+    dtype: DType,
+    m: usize,
+    n: usize,
+    k: usize,
+    dst: *mut u8,
+    dst_row: isize,
+    lhs: *const u8,
+    lhs_row: isize,
+    lhs_col: isize,
+    rhs: *const u8,
+    rhs_row: isize,
+    rhs_col: isize,
+) {
+    if m == 0 || n == 0 {
+        return;
+    }
+    let size = dtype.size();
+    if k == 0 {
+        for row in 0..m {
+            // SAFETY: the row belongs to the destination, and zero bytes are zero in every dtype.
+            unsafe { dst.offset(row as isize * dst_row * size as isize).write_bytes(0, n * size) };
+        }
+        return;
+    }
+    let lhs = Matrix { start: lhs, row: lhs_row, column: lhs_col };
+    let rhs = Matrix { start: rhs, row: rhs_row, column: rhs_col };
+    // SAFETY: the caller's promises are the callees'.
+    unsafe {
+        match dtype {
+            DType::F32 => floats::<f32>(m, n, k, dst.cast(), dst_row, lhs, rhs),
+            DType::F64 => floats::<f64>(m, n, k, dst.cast(), dst_row, lhs, rhs),
+            _ => converted(dtype, m, n, k, dst, dst_row, lhs, rhs),
+        }
+    }
+}
+
+/// The two types that `gemm` multiplies here.
+trait Float: Copy + 'static {
+    const ZERO: Self;
+    const ONE: Self;
+}
+
+impl Float for f32 {
+    const ZERO: Self = 0.0;
+    const ONE: Self = 1.0;
+}
+
+impl Float for f64 {
+    const ZERO: Self = 0.0;
+    const ONE: Self = 1.0;
+}
+
+/// Columns of a panel of the right operand of so many rows, and the elements from one packed row to the next: an odd number of cache lines, so
+/// that rows fall into different cache sets.
+fn panel(size: usize, n: usize, k: usize) -> (usize, usize) {
+    let fitting = PANEL_BYTES / (k * size) / PANEL_STEP * PANEL_STEP;
+    let columns = fitting.max(PANEL_STEP).min(n);
+    let lines = (columns * size).div_ceil(64) | 1;
+    (columns, lines * 64 / size)
+}
+
+/// A product of floats, the right operand transposed first where that pays.
+unsafe fn floats<T: Float>(m: usize, n: usize, k: usize, dst: *mut T, dst_row: isize, lhs: Matrix, rhs: Matrix) {
+    let awkward = rhs.column.unsigned_abs() != 1 && k > 2;
+    if !awkward || rhs.row != 1 || m < TRANSPOSE_ROWS || n < TRANSPOSE_COLUMNS {
+        // SAFETY: the caller's promises are the callee's.
+        return unsafe { product(m, n, k, dst, dst_row, lhs, rhs) };
+    }
+    let size = size_of::<T>();
+    let (width, packed_row) = panel(size, n, k);
+    with_scratch(k * packed_row * size, |packed| {
+        for first in (0..n).step_by(width) {
+            let columns = width.min(n - first);
+            // SAFETY: the scratch holds k packed rows; the panel's columns belong to the operands.
+            unsafe {
+                let from = rhs.from(size, 0, first);
+                transpose(size, columns, k, from.start, from.column, packed, packed_row as isize);
+                let packed = Matrix { start: packed, row: packed_row as isize, column: 1 };
+                product(m, columns, k, dst.add(first), dst_row, lhs, packed);
+            }
+        }
+    });
+}
+
+/// A product of floats by `gemm` on this thread.
+unsafe fn product<T: Float>(m: usize, n: usize, k: usize, dst: *mut T, dst_row: isize, lhs: Matrix, rhs: Matrix) {
+    // SAFETY: the caller vouches for the elements; the destination is not read.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            dst,
+            1,
+            dst_row,
+            false,
+            lhs.start.cast::<T>(),
+            lhs.column,
+            lhs.row,
+            rhs.start.cast::<T>(),
+            rhs.column,
+            rhs.row,
+            T::ZERO,
+            T::ONE,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
+/// Bytes of one value in compute form.
+const fn compute_size(dtype: DType) -> usize {
+    match dtype.compute() {
+        Compute::Mask => 1,
+        Compute::I32 | Compute::F32 => 4,
+        Compute::I64 | Compute::U64 | Compute::F64 => 8,
+    }
+}
+
+/// Loads a matrix to compute form, row-major with `packed_row` elements from row to row.
+unsafe fn pack(dtype: DType, rows: usize, columns: usize, from: Matrix, to: *mut u8, packed_row: usize) {
+    let (storage, compute) = (dtype.size(), compute_size(dtype));
+    // SAFETY: the caller vouches for both matrices.
+    unsafe {
+        if from.column.unsigned_abs() == 1 || from.row != 1 || columns == 1 {
+            for row in 0..rows {
+                let line = from.from(storage, row, 0);
+                tiles::load(dtype, columns, line.start, line.column, to.add(row * packed_row * compute));
+            }
+            return;
+        }
+        // Contiguous columns: loaded one by one and then turned, a few at a time so that they stay in L1.
+        const TURNED: usize = 32;
+        const DEEP: usize = 128;
+        let mut lines = [0u64; TURNED * DEEP];
+        let lines = lines.as_mut_ptr().cast::<u8>();
+        for top in (0..rows).step_by(DEEP) {
+            let depth = DEEP.min(rows - top);
+            for left in (0..columns).step_by(TURNED) {
+                let width = TURNED.min(columns - left);
+                for column in 0..width {
+                    let line = from.from(storage, top, left + column);
+                    tiles::load(dtype, depth, line.start, 1, lines.add(column * DEEP * compute));
+                }
+                let corner = to.add((top * packed_row + left) * compute);
+                transpose(compute, width, depth, lines, DEEP as isize, corner, packed_row as isize);
+            }
+        }
+    }
+}
+
+/// A product by way of the compute type: 16-bit floats through f32, integers and masks through a loop of their own.
+unsafe fn converted(
+    dtype: DType,
+    m: usize,
+    n: usize,
+    k: usize,
+    dst: *mut u8,
+    dst_row: isize,
+    lhs: Matrix,
+    rhs: Matrix,
+) {
+    let (storage, compute) = (dtype.size(), compute_size(dtype));
+    let (width, packed_row) = panel(compute, n, k);
+    let (lhs_bytes, rhs_bytes) = ((m * k * compute).next_multiple_of(64), k * packed_row * compute);
+    with_scratch(lhs_bytes + rhs_bytes + m * packed_row * compute, |scratch| {
+        // SAFETY: the scratch holds the three packed matrices one after the other; panels lie inside the operands.
+        unsafe {
+            let (left, right, result) = (scratch, scratch.add(lhs_bytes), scratch.add(lhs_bytes + rhs_bytes));
+            pack(dtype, m, k, lhs, left, k);
+            for first in (0..n).step_by(width) {
+                let columns = width.min(n - first);
+                pack(dtype, k, columns, rhs.from(storage, 0, first), right, packed_row);
+                if dtype.is_float() {
+                    let left = Matrix { start: left, row: k as isize, column: 1 };
+                    let right = Matrix { start: right, row: packed_row as isize, column: 1 };
+                    product::<f32>(m, columns, k, result.cast(), packed_row as isize, left, right);
+                } else {
+                    let sizes = (m, columns, k);
+                    match dtype.compute() {
+                        Compute::Mask => exact::<u8>(sizes, left, right, packed_row, result),
+                        Compute::I32 => exact::<u32>(sizes, left, right, packed_row, result),
+                        _ => exact::<u64>(sizes, left, right, packed_row, result),
+                    }
+                }
+                for row in 0..m {
+                    let to = dst.offset((row as isize * dst_row + first as isize) * storage as isize);
+                    tiles::store(dtype, columns, result.add(row * packed_row * compute), to, 1);
+                }
+            }
+        }
+    });
+}
+
+/// Types whose sums of products do not depend on order: wrapping integers (signed ones as unsigned, the bits are the same), and masks.
+trait Exact: Copy + Default {
+    fn add_product(self, a: Self, b: Self) -> Self;
+}
+
+impl Exact for u8 {
+    #[inline(always)]
+    fn add_product(self, a: Self, b: Self) -> Self {
+        self | (a & b)
+    }
+}
+
+impl Exact for u32 {
+    #[inline(always)]
+    fn add_product(self, a: Self, b: Self) -> Self {
+        self.wrapping_add(a.wrapping_mul(b))
+    }
+}
+
+impl Exact for u64 {
+    #[inline(always)]
+    fn add_product(self, a: Self, b: Self) -> Self {
+        self.wrapping_add(a.wrapping_mul(b))
+    }
+}
+
+struct ExactProduct<T> {
+    sizes: (usize, usize, usize),
+    lhs: *const T,
+    rhs: *const T,
+    /// Elements between rows of the right operand and of the result.
+    row: usize,
+    dst: *mut T,
+}
+
+impl<T: Exact> Kernel for ExactProduct<T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<M: Machine>(self) {
+        /// Columns whose sums stay in registers.
+        const COLUMNS: usize = 32;
+        let (m, n, k) = self.sizes;
+        for left in (0..n).step_by(COLUMNS) {
+            let width = COLUMNS.min(n - left);
+            for row in 0..m {
+                let mut sums = [T::default(); COLUMNS];
+                for depth in 0..k {
+                    // SAFETY: inside the packed operands.
+                    unsafe {
+                        let a = *self.lhs.add(row * k + depth);
+                        let line = self.rhs.add(depth * self.row + left);
+                        if width == COLUMNS {
+                            let line = line.cast::<[T; COLUMNS]>().read();
+                            for (sum, b) in sums.iter_mut().zip(line) {
+                                *sum = sum.add_product(a, b);
+                            }
+                        } else {
+                            for (column, sum) in sums.iter_mut().enumerate().take(width) {
+                                *sum = sum.add_product(a, *line.add(column));
+                            }
+                        }
+                    }
+                }
+                // SAFETY: the result has this row and these columns.
+                unsafe { std::ptr::copy_nonoverlapping(sums.as_ptr(), self.dst.add(row * self.row + left), width) };
+            }
+        }
+    }
+}
+
+/// A product of packed integers or masks.
+unsafe fn exact<T: Exact>(sizes: (usize, usize, usize), lhs: *const u8, rhs: *const u8, row: usize, dst: *mut u8) {
+    launch(ExactProduct::<T> { sizes, lhs: lhs.cast(), rhs: rhs.cast(), row, dst: dst.cast() });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dtype::Scalar;
+
+    /// Elements of any dtype in storage form, and back as numbers.
+    fn stored(dtype: DType, values: &[i64]) -> Vec<u8> {
+        let mut bytes = vec![0u8; values.len() * dtype.size()];
+        for (i, &value) in values.iter().enumerate() {
+            let slot = Scalar::Int(i128::from(value)).to_slot(dtype).to_ne_bytes();
+            // SAFETY: a slot holds the compute form in its low bytes; there is room for element i.
+            unsafe { tiles::store(dtype, 1, slot.as_ptr(), bytes.as_mut_ptr().add(i * dtype.size()), 1) };
+        }
+        bytes
+    }
+
+    #[test]
+    fn products_match_the_definition() {
+        let sizes =
+            [(1, 1, 1), (3, 5, 0), (1, 40, 33), (5, 1, 70), (4, 24, 3), (7, 100, 65), (33, 70, 300), (9, 130, 2)];
+        for dtype in DType::ALL {
+            for (m, n, k) in sizes {
+                // Small numbers: exact in every dtype but the narrowest, whose sums wrap.
+                let lhs: Vec<i64> = (0..m * k).map(|i| (i * 7 % 3) as i64).collect();
+                let rhs: Vec<i64> = (0..k * n).map(|i| (i * 5 % 4) as i64 % 2).collect();
+                for (turn_lhs, turn_rhs) in [(false, false), (false, true), (true, false), (true, true)] {
+                    let turned = |values: &[i64], rows: usize, columns: usize| -> Vec<i64> {
+                        (0..rows * columns).map(|i| values[i % rows * columns + i / rows]).collect()
+                    };
+                    let (a, a_row, a_col) = if turn_lhs { (turned(&lhs, m, k), 1, m) } else { (lhs.clone(), k, 1) };
+                    let (b, b_row, b_col) = if turn_rhs { (turned(&rhs, k, n), 1, k) } else { (rhs.clone(), n, 1) };
+                    let (a, b) = (stored(dtype, &a), stored(dtype, &b));
+                    let dst_row = n + 2;
+                    let mut dst = vec![0x5Au8; m * dst_row * dtype.size()];
+                    // SAFETY: the vectors hold the matrices.
+                    unsafe {
+                        matmul(
+                            dtype,
+                            m,
+                            n,
+                            k,
+                            dst.as_mut_ptr(),
+                            dst_row as isize,
+                            a.as_ptr(),
+                            a_row as isize,
+                            a_col as isize,
+                            b.as_ptr(),
+                            b_row as isize,
+                            b_col as isize,
+                        );
+                    }
+                    for i in 0..m {
+                        let sums: Vec<i64> =
+                            (0..n).map(|j| (0..k).map(|p| lhs[i * k + p] * rhs[p * n + j]).sum()).collect();
+                        let sums = stored(dtype, &sums);
+                        let row = &dst[i * dst_row * dtype.size()..][..n * dtype.size()];
+                        assert_eq!(row, sums, "{dtype} {m}×{n}×{k}, turned {turn_lhs} {turn_rhs}, row {i}");
+                    }
+                }
+            }
+        }
+    }
+}
