@@ -2,7 +2,7 @@
 """The developer's one command: sets up, builds, tests, checks, measures and packs adret.
 
     python3 x.py demo      trains a small network on handwritten digits
-    python3 x.py test      every test: Rust, Python on the CPU and on software Vulkan, documentation, examples
+    python3 x.py test      every test: Rust, Python, CPU and software Vulkan, documentation, examples
     python3 x.py check     formatters, linters and the type checker
     python3 x.py bench     the library against NumPy, PyTorch and JAX
     python3 x.py wheel     the package, in dist/
@@ -48,13 +48,13 @@ def main() -> int:
     bench.add_argument("cases", nargs="*", help="only cases whose names contain one of these")
     commands.add_parser("wheel", help="build the package")
     arguments = parser.parse_args()
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 (this file is started by whatever Python there is)
         print("x.py: Python 3.11 or newer is needed, this is " + sys.version.split()[0], file=sys.stderr)
         return 1
     os.chdir(ROOT)
     try:
         return globals()[f"run_{arguments.command}"](arguments)
-    except Failed as failure:
+    except StepError as failure:
         print(f"\nx.py {arguments.command}: {failure}", file=sys.stderr, flush=True)
         return 1
     except KeyboardInterrupt:
@@ -84,16 +84,12 @@ def run_test(arguments: argparse.Namespace) -> int:
     else:
         steps.run("Rust tests", ["cargo", "test", *packages, "--all-targets", "--quiet"], gpu)
     steps.run("Rust documentation tests", ["cargo", "test", *packages, "--doc", "--quiet"])
-    pytest = [python, "-m", "pytest", "-q"]
-    scope = {"ADRET_TEST_FULL": "1"} if arguments.full else {}
-    steps.run("Python tests, CPU", [*pytest, "tests"], {"ADRET_TEST_DEVICE": "cpu", **scope})
-    if vulkan:
-        steps.run("Python tests, software Vulkan", [*pytest, "tests"], {"ADRET_TEST_DEVICE": "gpu", **gpu, **scope})
+    # The tests take the CPU and, where Vulkan is there, the GPU in turn.
+    steps.run("Python tests", [python, "-m", "pytest", "-q", *["--full"] * arguments.full, "tests"], gpu)
     if arguments.peers:
         peers = build(PEERS, RIVALS)
-        steps.run(
-            "Python tests beside PyTorch and JAX", [peers, "-m", "pytest", "-q", "tests"], {"ADRET_TEST_PEERS": "1"}
-        )
+        beside = ["-m", "pytest", "-q", "--peers", "-m", "peers", "tests"]
+        steps.run("Python tests beside PyTorch and JAX", [peers, *beside])
     return steps.close("test")
 
 
@@ -139,7 +135,7 @@ def run_wheel(_: argparse.Namespace) -> int:
 # Steps
 
 
-class Failed(Exception):
+class StepError(Exception):
     """A step that others need did not succeed."""
 
 
@@ -169,7 +165,7 @@ def step(name: str, command: list[str], extra: dict[str, str] | None = None) -> 
     """Runs a command that must succeed."""
     status = call(name, command, extra)
     if status != 0:
-        raise Failed(f"{name} failed (exit status {status})")
+        raise StepError(f"{name} failed (exit status {status})")
 
 
 class Steps:
@@ -226,7 +222,7 @@ def build(folder: Path = VENV, packages: list[str] = TOOLS) -> str:
     stamp = folder / "adret-build"
     if not stamp.exists() or stamp.read_text() != fingerprint():
         if shutil.which("cargo") is None:
-            raise Failed("cargo was not found. Install Rust from https://rustup.rs.")
+            raise StepError("cargo was not found. Install Rust from https://rustup.rs.")
         step("build", [tools, "-m", "maturin", "develop", "--release"], {"VIRTUAL_ENV": str(folder)})
         stamp.write_text(fingerprint())
     return python

@@ -4,6 +4,8 @@ s = tanh(w1 x + w0), J = 1/2 (s - y)^2, w <- w - alpha dJ/dw, and tanh' = 1 - ta
 Shows that the derivative by hand is the library's, that J falls, and that the iteration ends where the slope is zero.
 """
 
+from itertools import pairwise
+
 import adret as ad
 
 x = ad.tensor([-1.2, 0.3, -0.1, 0.0, -0.4, 0.7], dtype=ad.float64)
@@ -41,7 +43,7 @@ print(f"step {len(errors):4}: J = {errors[-1]:.6f}, w = {w.tolist()}, slope belo
 for point, target, output in zip(x.tolist(), y.tolist(), ad.tanh(inputs @ w).tolist(), strict=True):
     print(f"x = {point:4}: wanted {target:.0f}, got {output:5.2f}")
 
-assert all(later <= earlier for earlier, later in zip(errors, errors[1:], strict=False))
+assert all(later <= earlier for earlier, later in pairwise(errors))
 for index in range(2):
     for nudge in (-0.01, 0.01):
         moved = w.detach()

@@ -45,7 +45,7 @@ for epoch in range(EPOCHS):
         loss = 0.5 * (s - y) ** 2
         loss.backward()
 
-        pairs = [*zip(sum(slope_1, []), W1.grad.flatten().tolist(), strict=True)]
+        pairs = [*zip([*slope_1[0], *slope_1[1]], W1.grad.flatten().tolist(), strict=True)]
         pairs += zip([*slope_2, J], [*w2.grad.tolist(), loss.item()], strict=True)
         largest = max([largest, *(abs(mine - its) for mine, its in pairs)])
         assert largest < 1e-12, f"epoch {epoch}, point {x}: the two differ by {largest}"
@@ -67,5 +67,7 @@ for epoch in range(EPOCHS):
 print(f"after {EPOCHS} epochs: W1 = {W1.tolist()}, w2 = {w2.tolist()}")
 print(f"J fell from {means[0]:.4f} to {means[-1]:.4f}; gradients differ by {largest:.1e} at most")
 assert means[-1] < means[0]
-gap = max(abs(a - b) for a, b in zip(sum(hand_1, hand_2), [*w2.tolist(), *W1.flatten().tolist()], strict=True))
+gap = max(
+    abs(a - b) for a, b in zip([*hand_2, *hand_1[0], *hand_1[1]], [*w2.tolist(), *W1.flatten().tolist()], strict=True)
+)
 assert gap < 1e-12, f"the weights differ by {gap}"

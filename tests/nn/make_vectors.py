@@ -1,7 +1,7 @@
 """Writes vectors.json: what PyTorch's layers and losses give. Run by hand, with PyTorch installed.
 
-Depends on PyTorch. Invariant: everything is float64, so that arithmetic in another order still agrees to 1e-11. A case is
-a module's name and settings, its state, its inputs, its output, and the gradients of a weighted sum of the output.
+Depends on PyTorch. Invariant: everything is float64, so that arithmetic in another order still agrees to 1e-11. A case
+is a module's name and settings, its state, its inputs, its output, and the gradients of a weighted sum of the output.
 """
 
 import json

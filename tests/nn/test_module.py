@@ -60,7 +60,7 @@ def test_walks_name_everything_once() -> None:
     assert [name for name, _ in net.named_children()] == ["blocks", "head"]
     assert [path for path, _ in net.named_parameters("net", recurse=False)] == ["net.scale"]
     assert net.get_submodule("blocks.1.fc") is net.blocks[1].fc
-    with pytest.raises(ad.DomainError, match="'2'.*There are: 0, 1"):
+    with pytest.raises(ad.DomainError, match=r"'2'.*There are: 0, 1"):
         net.get_submodule("blocks.2")
 
 

@@ -1,7 +1,7 @@
 """Layers, losses and containers, under PyTorch's names.
 
-Depends on the core and `adret.random`, never on `adret.optim`. Invariant: arguments, defaults, parameter layouts and the
-names in `state_dict` are PyTorch's, so that programs and weights carry over.
+Depends on the core and `adret.random`, never on `adret.optim`. Invariant: arguments, defaults, parameter layouts and
+the names in `state_dict` are PyTorch's, so that programs and weights carry over.
 """
 
 from . import functional, init

@@ -122,7 +122,7 @@ class GELU(Module):
         self.approximate = approximate
 
     def forward(self, input: Tensor) -> Tensor:
-        """x * Phi(x)."""
+        """`x * Phi(x)`."""
         return F.gelu(input, self.approximate)
 
     def extra_repr(self) -> str:
@@ -143,7 +143,7 @@ class SiLU(Module):
         self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
-        """x * sigmoid(x)."""
+        """`x * sigmoid(x)`."""
         return F.silu(input)
 
 

@@ -1,7 +1,7 @@
 """Modules that hold modules or parameters: in a row, in a list, in a dictionary.
 
-Depends on `_module`. Invariant: a container's entries are its attributes, so walks and `state_dict` need no special case;
-a list's or dictionary's entries carry its name in error messages (`layers.2`), since they are called, it is not.
+Depends on `_module`. Invariant: a container's entries are its attributes, so walks and `state_dict` need no special
+case; a list's or dictionary's entries carry its name in error messages (`layers.2`), since they are called, it is not.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _position(owner: object, index: int, length: int) -> int:
 
 
 class _Row(Module):
-    """Modules under the names 0, 1, 2 …"""
+    """Modules under the names 0, 1, 2 and so on."""
 
     def __len__(self) -> int:
         """Number of modules."""

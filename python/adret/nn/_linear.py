@@ -1,6 +1,6 @@
 """Affine layers.
 
-Depends on `functional`. Invariant: weights are laid out and initialised as PyTorch does, so that trained ones carry over.
+Depends on `functional`. Invariant: weights are laid out and initialised as PyTorch does, so trained ones carry over.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Linear(Module):
             init.uniform_(self.bias, -bound, bound)
 
     def forward(self, input: Tensor) -> Tensor:
-        """x @ weight.T + bias."""
+        """`x @ weight.T + bias`."""
         return F.linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:

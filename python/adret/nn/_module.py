@@ -21,6 +21,10 @@ def _without_forward(self: Module, *_: Any, **__: Any) -> Any:
     raise TypeError(f"{kind}: it has no forward method. Write `def forward(self, input): …` in class {kind}.")
 
 
+def _is_plain(value: object) -> bool:
+    return isinstance(value, Tensor) and not isinstance(value, Parameter)
+
+
 class Module:
     """A layer or a network: parameters, children, and a `forward` that computes with them.
 
@@ -64,12 +68,11 @@ class Module:
         _changes.count += 1
         if isinstance(value, Module):
             value._set_scope(name)
-        elif isinstance(value, Tensor) and not isinstance(value, Parameter):
-            if isinstance(self.__dict__.get(name), Parameter):
-                raise DTypeError(
-                    f"{type(self).__name__}: {name} is a Parameter and the new value a plain Tensor. "
-                    f"Write `with ad.no_grad(): module.{name}.assign(value)`, or set an nn.Parameter."
-                )
+        elif _is_plain(value) and isinstance(self.__dict__.get(name), Parameter):
+            raise DTypeError(
+                f"{type(self).__name__}: {name} is a Parameter and the new value a plain Tensor. "
+                f"Write `with ad.no_grad(): module.{name}.assign(value)`, or set an nn.Parameter."
+            )
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
@@ -231,7 +234,7 @@ class Module:
         """
         if isinstance(device, DType):
             device, dtype = None, device
-        if dtype is not None and not dtype.is_floating:
+        if dtype is not None and not dtype.is_floating_point:
             raise DTypeError(f"to: a module cannot be {dtype}. Pass a floating dtype, such as ad.float64.")
         _changes.count += 1
         with no_grad():

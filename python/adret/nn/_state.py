@@ -69,7 +69,7 @@ def move(tensor: Tensor, device: str | None, dtype: DType | None) -> None:
     grad = tensor.grad
     for value in (tensor,) if grad is None else (tensor, grad):
         moved = value if device is None else value.to(device)
-        if dtype is not None and value.dtype.is_floating:
+        if dtype is not None and value.dtype.is_floating_point:
             moved = moved.astype(dtype)
         if moved is not value:
             value.rebind(moved)

@@ -17,7 +17,7 @@ tanh = _core.tanh
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """input @ weight.T + bias, for input `[..., in]`, weight `[out, in]`, bias `[out]`.
+    """`input @ weight.T + bias`, for input `[..., in]`, weight `[out, in]`, bias `[out]`.
 
     Example:
         >>> linear(ad.ones((2, 3)), ad.ones((4, 3))).tolist()[0]
@@ -61,7 +61,7 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
-    """x where x >= 0, else negative_slope * x.
+    """`x` where x >= 0, else negative_slope * x.
 
     Example:
         >>> leaky_relu(ad.tensor([-2.0, 1.0]), 0.5).tolist()
@@ -71,7 +71,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
-    """x where x >= 0, else weight * x, for a weight `[1]`, or `[channels]` along axis 1.
+    """`x` where x >= 0, else weight * x, for a weight `[1]`, or `[channels]` along axis 1.
 
     Example:
         >>> prelu(ad.tensor([-2.0, 1.0]), ad.tensor([0.5])).tolist()
@@ -89,7 +89,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
 
 def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
-    """x where x > 0, else alpha * (exp(x) - 1).
+    """`x` where x > 0, else alpha * (exp(x) - 1).
 
     Example:
         >>> elu(ad.tensor([0.0, 1.0])).tolist()
@@ -99,7 +99,7 @@ def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
-    """x * Phi(x), exactly or, with approximate="tanh", through tanh.
+    """`x * Phi(x)`, exactly or, with approximate="tanh", through tanh.
 
     Example:
         >>> gelu(ad.zeros(1)).tolist()
@@ -134,7 +134,7 @@ def softmax(input: Tensor, dim: int = -1, dtype: DType | None = None) -> Tensor:
 
 
 def log_softmax(input: Tensor, dim: int = -1, dtype: DType | None = None) -> Tensor:
-    """x - log(sum(exp(x))) along the axis `dim`.
+    """`x - log(sum(exp(x)))` along the axis `dim`.
 
     Example:
         >>> log_softmax(ad.zeros(1)).tolist()

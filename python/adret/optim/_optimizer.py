@@ -75,7 +75,8 @@ class Optimizer(ABC):
         for number, parameter in enumerate(params):
             if not isinstance(parameter, Tensor):
                 raise DTypeError(
-                    f"{self._name()}: parameter {number} is a {type(parameter).__name__}. Pass tensors that require grad."
+                    f"{self._name()}: parameter {number} is a {type(parameter).__name__}. "
+                    "Pass tensors that require grad."
                 )
             if not parameter.is_leaf:
                 raise GradError(
