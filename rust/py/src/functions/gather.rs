@@ -70,8 +70,33 @@ fn one_hot(
     engine::tensor(py, || ops::one_hot(&labels.0, classes, dtype.map_or_else(default_float, |dtype| dtype.0)))
 }
 
+/// The elements in ascending order along an axis; NaN comes last.
+///
+/// Example:
+///     >>> ad.sort(ad.tensor([3, 1, 2]))
+///     tensor([1, 2, 3])
+#[pyfunction]
+#[pyo3(signature = (x, /, *, axis = -1, descending = false, stable = true))]
+fn sort(py: Python<'_>, x: TensorArgument, axis: isize, descending: bool, stable: bool) -> PyResult<TensorObject> {
+    // Equal elements always keep their order.
+    let _ = stable;
+    engine::tensor(py, || ops::sort(&x.0, axis, descending))
+}
+
+/// The places of the elements in ascending order along an axis, as int64; equal ones keep their order.
+///
+/// Example:
+///     >>> ad.argsort(ad.tensor([3, 1, 2]))
+///     tensor([1, 2, 0])
+#[pyfunction]
+#[pyo3(signature = (x, /, *, axis = -1, descending = false, stable = true))]
+fn argsort(py: Python<'_>, x: TensorArgument, axis: isize, descending: bool, stable: bool) -> PyResult<TensorObject> {
+    let _ = stable;
+    engine::tensor(py, || ops::argsort(&x.0, axis, descending))
+}
+
 /// Puts the functions into the module.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    add_functions!(module, take, take_along_axis, scatter_add, one_hot);
+    add_functions!(module, take, take_along_axis, scatter_add, one_hot, sort, argsort);
     Ok(())
 }

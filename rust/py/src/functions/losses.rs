@@ -108,6 +108,22 @@ fn huber_loss(
     engine::tensor(py, || ops::huber_loss(&input.0, &target.0, delta, reduction.0))
 }
 
+/// target * (log(target) - input) for log-probabilities, reduced; 0 where the target is 0.
+///
+/// Example:
+///     >>> ad.kl_div(ad.tensor([0.0]), ad.tensor([1.0]))
+///     tensor(0.)
+#[pyfunction]
+#[pyo3(signature = (input, target, reduction = MEAN), text_signature = "(input, target, reduction='mean')")]
+fn kl_div(
+    py: Python<'_>,
+    input: TensorArgument,
+    target: TensorArgument,
+    reduction: ReductionArgument,
+) -> PyResult<TensorObject> {
+    engine::tensor(py, || ops::kl_div(&input.0, &target.0, reduction.0))
+}
+
 /// -(target * log(input) + (1 - target) * log(1 - input)) * weight, reduced; logarithms are held at -100 or above.
 ///
 /// Example:
@@ -227,6 +243,7 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         l1_loss,
         smooth_l1_loss,
         huber_loss,
+        kl_div,
         bce_loss,
         bce_with_logits,
         nll_loss,

@@ -31,28 +31,6 @@ fn log_softmax(py: Python<'_>, x: TensorArgument, axis: isize) -> PyResult<Tenso
     engine::tensor(py, || ops::log_softmax(&x.0, axis))
 }
 
-/// log(1 + exp(x)), without overflow.
-///
-/// Example:
-///     >>> ad.softplus(ad.tensor([0.0, 1000.0]))
-///     tensor([6.9315e-01, 1.0000e+03])
-#[pyfunction]
-#[pyo3(signature = (x, /))]
-fn softplus(py: Python<'_>, x: TensorArgument) -> PyResult<TensorObject> {
-    engine::tensor(py, || ops::softplus(&x.0))
-}
-
-/// x * sigmoid(x)
-///
-/// Example:
-///     >>> ad.silu(ad.tensor([0.0, 1.0]))
-///     tensor([0.0000, 0.7311])
-#[pyfunction]
-#[pyo3(signature = (x, /))]
-fn silu(py: Python<'_>, x: TensorArgument) -> PyResult<TensorObject> {
-    engine::tensor(py, || ops::silu(&x.0))
-}
-
 /// x * Phi(x), Phi being the normal distribution: through erf, or approximately through tanh.
 ///
 /// Example:
@@ -84,6 +62,28 @@ fn leaky_relu(py: Python<'_>, x: TensorArgument, slope: f64) -> PyResult<TensorO
 #[pyo3(signature = (x, /, alpha = 1.0))]
 fn elu(py: Python<'_>, x: TensorArgument, alpha: f64) -> PyResult<TensorObject> {
     engine::tensor(py, || ops::elu(&x.0, alpha))
+}
+
+/// max(0, x) + min(0, alpha * (exp(x / alpha) - 1))
+///
+/// Example:
+///     >>> ad.celu(ad.tensor([0.0, 1.0]))
+///     tensor([0., 1.])
+#[pyfunction]
+#[pyo3(signature = (x, /, alpha = 1.0))]
+fn celu(py: Python<'_>, x: TensorArgument, alpha: f64) -> PyResult<TensorObject> {
+    engine::tensor(py, || ops::celu(&x.0, alpha))
+}
+
+/// x held between `min` and `max`; the gradient outside is 0.
+///
+/// Example:
+///     >>> ad.hardtanh(ad.tensor([-2.0, 0.5]))
+///     tensor([-1.0000,  0.5000])
+#[pyfunction]
+#[pyo3(signature = (x, /, min = -1.0, max = 1.0))]
+fn hardtanh(py: Python<'_>, x: TensorArgument, min: f64, max: f64) -> PyResult<TensorObject> {
+    engine::tensor(py, || ops::hardtanh(&x.0, min, max))
 }
 
 /// Zeroes elements with probability p and scales the others by 1 / (1 - p).
@@ -135,6 +135,26 @@ fn layer_norm(
     })
 }
 
+/// x / sqrt(mean(x * x) + eps) * weight over the last axes.
+///
+/// Source:
+///     Zhang, Sennrich (2019), Root Mean Square Layer Normalization.
+///
+/// Example:
+///     >>> ad.rms_norm(ad.tensor([[3.0, -3.0]]), eps=0.0)
+///     tensor([[ 1., -1.]])
+#[pyfunction]
+#[pyo3(signature = (x, rank = 1, weight = None, eps = 1e-5))]
+fn rms_norm(
+    py: Python<'_>,
+    x: TensorArgument,
+    rank: usize,
+    weight: Option<TensorArgument>,
+    eps: f64,
+) -> PyResult<TensorObject> {
+    engine::tensor(py, || ops::rms_norm(&x.0, rank, weight.as_ref().map(|weight| &weight.0), eps))
+}
+
 #[pymethods]
 impl TensorObject {
     /// exp(x) / sum(exp(x)) along an axis.
@@ -152,6 +172,6 @@ impl TensorObject {
 
 /// Puts the functions into the module.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    add_functions!(module, softmax, log_softmax, softplus, silu, gelu, leaky_relu, elu, dropout, layer_norm,);
+    add_functions!(module, softmax, log_softmax, gelu, leaky_relu, elu, celu, hardtanh, dropout, layer_norm, rms_norm);
     Ok(())
 }

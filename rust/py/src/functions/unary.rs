@@ -75,6 +75,15 @@ unary_functions! {
     sigmoid = ops::sigmoid, "1 / (1 + exp(-x))", "[0.0, 2.0]" => "[0.5000, 0.8808]";
     erf = ops::erf, "2 / sqrt(pi) times the integral of exp(-t * t) from 0 to x.", "[0.0, 1.0]" => "[0.0000, 0.8427]";
     relu = ops::relu, "x where x > 0, else 0; NaN stays; the gradient at 0 is 0.", "[-1.0, 2.0]" => "[0., 2.]";
+    softplus = ops::softplus, "log(1 + exp(x)), without overflow.", "[0.0, 1.0]" => "[0.6931, 1.3133]";
+    silu = ops::silu, "x * sigmoid(x)", "[0.0, 1.0]" => "[0.0000, 0.7311]";
+    mish = ops::mish, "x * tanh(softplus(x))", "[0.0, 1.0]" => "[0.0000, 0.8651]";
+    selu = ops::selu, "1.0507 * (x where x > 0, else 1.6733 * (exp(x) - 1))", "[0.0, 1.0]" => "[0.0000, 1.0507]";
+    relu6 = ops::relu6, "x held between 0 and 6.", "[-1.0, 7.0]" => "[0., 6.]";
+    hardsigmoid = ops::hardsigmoid, "x / 6 + 1 / 2 held between 0 and 1.", "[0.0, 3.0]" => "[0.5000, 1.0000]";
+    hardswish = ops::hardswish, "x * hardsigmoid(x)", "[1.0, 3.0]" => "[0.6667, 3.0000]";
+    softsign = ops::softsign, "x / (1 + |x|)", "[-1.0, 3.0]" => "[-0.5000,  0.7500]";
+    logsigmoid = ops::logsigmoid, "log(sigmoid(x)), without underflow.", "[0.0, 1.0]" => "[-0.6931, -0.3133]";
     isnan = ops::isnan, "Whether x is NaN.", "[1.0, float(\"nan\")]" => "[False,  True]";
     isinf = ops::isinf, "Whether x is infinite.", "[1.0, float(\"inf\")]" => "[False,  True]";
     isfinite = ops::isfinite, "Whether x is neither infinite nor NaN.", "[1.0, float(\"inf\")]" => "[ True, False]";
