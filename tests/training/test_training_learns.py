@@ -79,7 +79,7 @@ def test_same_seed_same_bits() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_xor(seed: int) -> None:
-    """Four points, two hidden layers of tanh: learned from every seed."""
+    """Four points, eight hidden units: learned from every seed."""
     ad.manual_seed(seed)
     x = ad.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     y = ad.tensor([[0.0], [1.0], [1.0], [0.0]])
