@@ -4,6 +4,9 @@ Depends on the core only; `_module` calls it. Invariant: a tensor object stays t
 device it is given, so optimisers and other owners keep seeing it.
 """
 
+# A module's own listings are for this file only.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
@@ -26,10 +29,10 @@ class IncompatibleKeys(NamedTuple):
 
 def entries(module: Module, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
     """Parameters and persistent buffers by path; what two modules share stands under both paths."""
-    for name, parameter in module._own_parameters():  # pyright: ignore[reportPrivateUsage]
+    for name, parameter in module._own_parameters():
         yield prefix + name, parameter
-    for name, buffer in module._own_buffers():  # pyright: ignore[reportPrivateUsage]
-        if module._buffers[name]:  # pyright: ignore[reportPrivateUsage]
+    for name, buffer in module._own_buffers():
+        if module._buffers[name]:
             yield prefix + name, buffer
     for name, child in module.named_children():
         yield from entries(child, f"{prefix}{name}.")
@@ -72,7 +75,7 @@ def move(tensor: Tensor, device: str | None, dtype: DType | None) -> None:
         if dtype is not None and value.dtype.is_floating_point:
             moved = moved.astype(dtype)
         if moved is not value:
-            value.rebind(moved)
+            value._rebind(moved)
 
 
 def clear_grad(tensor: Tensor, set_to_none: bool) -> None:

@@ -3,6 +3,9 @@
 Depends on the core only. Invariant: nothing here holds state; what needs parameters takes them.
 """
 
+# The core is private to the package, of which this is a part.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 from collections.abc import Sequence

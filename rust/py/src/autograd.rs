@@ -80,6 +80,14 @@ impl TensorObject {
         })?;
         Ok(slf.clone())
     }
+
+    /// Takes over another tensor of any dtype and device; a leaf stays one, with its gradient slot. For `Module.to`.
+    fn _rebind(&self, value: TensorArgument) {
+        self.handle().rebind(match &self.tensor().node.slot {
+            Some(slot) => graph::leaf(&value.0, slot.clone()),
+            None => value.0,
+        });
+    }
 }
 
 /// A block, or a function, in which recording is on or off. Blocks nest, on any thread.
