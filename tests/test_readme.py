@@ -1,7 +1,7 @@
 """Runs the Python of the README and the guide, and checks that what they point at exists.
 
-Depends on the installed package and on the pages. Invariant: the blocks of one page run in order in one namespace, from an
-empty working directory; a block with prompts must print exactly what it shows.
+Depends on the installed package and on the pages. Invariant: the blocks of one page run in order in one namespace, from
+an empty working directory; a block with prompts must print exactly what it shows.
 """
 
 from __future__ import annotations
