@@ -28,9 +28,9 @@ assert y.tolist() == [0.0, 1.0, 1.0, 1.0]
 
 # XOR: try 41^3 units at once, every weight and bias from -2 to 2 in steps of 0.1.
 steps = ad.linspace(-2.0, 2.0, 41)
-w1 = ad.expand_dims(steps, (1, 2))
-w2 = ad.expand_dims(steps, (0, 2))
-bias = ad.expand_dims(steps, (0, 1))
+w1 = ad.reshape(steps, (41, 1, 1))
+w2 = ad.reshape(steps, (1, 41, 1))
+bias = ad.reshape(steps, (1, 1, 41))
 shape = (41, 41, 41)
 weights = ad.stack([ad.broadcast_to(w1, shape).flatten(), ad.broadcast_to(w2, shape).flatten()])
 outputs = perceptron(inputs, weights, ad.broadcast_to(bias, shape).flatten())  # [points, units]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 from .. import _changes
-from .._core import DomainError, DType, DTypeError, Tensor, no_grad, pop_scope, push_scope
+from .._core import AdretError, DomainError, DType, DTypeError, Tensor, no_grad, pop_scope, push_scope
 from . import _state
 from ._parameter import Parameter
 
@@ -19,6 +19,15 @@ from ._parameter import Parameter
 def _without_forward(self: Module, *_: Any, **__: Any) -> Any:
     kind = type(self).__name__
     raise TypeError(f"{kind}: it has no forward method. Write `def forward(self, input): …` in class {kind}.")
+
+
+def _locate(error: AdretError, name: str) -> None:
+    """Puts the module's path before an error's text; called from the innermost module outwards."""
+    inner, text = vars(error).get("_origin", ("", str(error)))
+    path = f"{name}.{inner}" if inner else name
+    vars(error)["_origin"] = (path, text)
+    # The core writes the path itself where it made the error.
+    error.args = (text if text.startswith(f"{path}: ") else f"{path}: {text}",)
 
 
 def _is_plain(value: object) -> bool:
@@ -58,6 +67,9 @@ class Module:
         push_scope(self._scope)
         try:
             return self.forward(*args, **kwargs)
+        except AdretError as error:
+            _locate(error, self._scope)
+            raise
         finally:
             pop_scope()
 
