@@ -1,1 +1,23 @@
-//! The GPU backend of adret, on wgpu.
+//! The GPU backend: runs plans through wgpu. Knows kernels as launches, not ops; knows no shader syntax.
+//! Depends on `adret-core` and wgpu. Invariant: nothing touches a driver before an adapter is asked for.
+//!
+//! ```no_run
+//! # use adret_core::error::Result;
+//! # fn main() -> Result<()> {
+//! let gpu = adret_gpu::open(0)?;
+//! println!("{}", gpu.describe());
+//! # Ok(())
+//! # }
+//! ```
+
+mod adapter;
+mod backend;
+mod buffer;
+mod context;
+mod pipeline;
+mod prepare;
+mod run;
+mod transfer;
+
+pub use adapter::{AdapterInfo, adapters};
+pub use backend::open;

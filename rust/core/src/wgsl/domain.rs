@@ -167,11 +167,14 @@ impl Walk {
     }
 }
 
+/// The parameters of an index's strides, once they are asked for.
+type StrideNames = Vec<Option<String>>;
+
 /// Both walks of a Group, and the stride parameters that its indices share.
 pub(super) struct Domain {
     outer: Walk,
     inner: Walk,
-    vectors: Vec<(SmallVec<[i64; 4]>, Vec<Option<String>>)>,
+    vectors: Vec<(SmallVec<[i64; 4]>, StrideNames)>,
     guards: Vec<(Guard, String)>,
 }
 

@@ -1,0 +1,129 @@
+//! Compiled shaders, kept by the key of their text. Depends on `context`.
+//! Invariant: equal keys and equal sets of extra writable bindings give the same pipeline.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use adret_core::error::Result;
+use adret_core::plan::Launch;
+use adret_core::wgsl::with_writable;
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+
+use crate::context::Context;
+
+/// Whether each binding is writable.
+type Access = SmallVec<[bool; 8]>;
+
+/// A shader that can be dispatched.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    pub(crate) raw: wgpu::ComputePipeline,
+    pub(crate) layout: wgpu::BindGroupLayout,
+}
+
+/// Everything compiled so far.
+pub(crate) struct Pipelines {
+    context: Arc<Context>,
+    checks: wgpu::ShaderRuntimeChecks,
+    known: Mutex<HashMap<(String, u64), Arc<Pipeline>>>,
+    layouts: Mutex<HashMap<Access, wgpu::BindGroupLayout>>,
+}
+
+impl fmt::Debug for Pipelines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pipelines")
+    }
+}
+
+impl Pipelines {
+    /// `ADRET_GPU_CHECKED=1` keeps the bounds checks that wgpu adds to shaders.
+    pub(crate) fn new(context: Arc<Context>) -> Pipelines {
+        let checked = std::env::var("ADRET_GPU_CHECKED").is_ok_and(|value| value == "1");
+        let checks =
+            if checked { wgpu::ShaderRuntimeChecks::checked() } else { wgpu::ShaderRuntimeChecks::unchecked() };
+        Pipelines { context, checks, known: Mutex::default(), layouts: Mutex::default() }
+    }
+
+    /// The pipeline of a launch; bit `i` of `writable` makes binding `i` writable that the shader only reads.
+    ///
+    /// # Errors
+    /// When the driver cannot compile it.
+    pub(crate) fn get(&self, launch: &Launch, writable: u64) -> Result<Arc<Pipeline>> {
+        let key = (launch.key.clone(), writable);
+        if let Some(known) = self.known.lock().get(&key) {
+            return Ok(Arc::clone(known));
+        }
+        // Two threads may compile the same text; the first result stays.
+        let made = Arc::new(self.compile(launch, writable)?);
+        Ok(Arc::clone(self.known.lock().entry(key).or_insert(made)))
+    }
+
+    fn compile(&self, launch: &Launch, writable: u64) -> Result<Pipeline> {
+        let mut text = launch.wgsl.clone();
+        let mut access: Access = SmallVec::new();
+        for (number, binding) in launch.bindings.iter().enumerate() {
+            let extra = number < 64 && writable >> number & 1 == 1;
+            if extra && !binding.write {
+                text = with_writable(&text, number);
+            }
+            access.push(binding.write || extra);
+        }
+        let mut immediates = launch.parameters.len() as u32 * 4;
+        if launch.parameters_bound {
+            access.push(false);
+            immediates = 0;
+        }
+        let layout = self.layout(access)?;
+        let device = &self.context.device;
+        self.context.guarded(|| {
+            let source = wgpu::ShaderSource::Wgsl(text.into());
+            let descriptor = wgpu::ShaderModuleDescriptor { label: None, source };
+            // SAFETY: the core's printer makes the text: every index lies inside the domain whose layout the planner
+            // checked against the buffer (`Layout::reach`), guards cover the rest, loops end at sizes, divisors are not 0.
+            let module = unsafe { device.create_shader_module_trusted(descriptor, self.checks) };
+            let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label: None,
+                bind_group_layouts: &[Some(&layout)],
+                immediate_size: immediates,
+            });
+            let raw = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: None,
+                layout: Some(&pipeline_layout),
+                module: &module,
+                entry_point: Some("main"),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    // Shaders write workgroup memory before they read it.
+                    zero_initialize_workgroup_memory: false,
+                    ..Default::default()
+                },
+                cache: None,
+            });
+            Pipeline { raw, layout }
+        })
+    }
+
+    fn layout(&self, access: Access) -> Result<wgpu::BindGroupLayout> {
+        if let Some(known) = self.layouts.lock().get(&access) {
+            return Ok(known.clone());
+        }
+        let entries: Vec<wgpu::BindGroupLayoutEntry> = access
+            .iter()
+            .enumerate()
+            .map(|(number, &write)| wgpu::BindGroupLayoutEntry {
+                binding: number as u32,
+                visibility: wgpu::ShaderStages::COMPUTE,
+                ty: wgpu::BindingType::Buffer {
+                    ty: wgpu::BufferBindingType::Storage { read_only: !write },
+                    has_dynamic_offset: false,
+                    min_binding_size: None,
+                },
+                count: None,
+            })
+            .collect();
+        let descriptor = wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries };
+        let layout = self.context.guarded(|| self.context.device.create_bind_group_layout(&descriptor))?;
+        Ok(self.layouts.lock().entry(access).or_insert(layout).clone())
+    }
+}

@@ -1,0 +1,107 @@
+//! Kernels made ready once: lowered to launches, compiled. Depends on `pipeline` and the core's printer.
+//! Invariant: a prepared kernel holds no buffer and no number that a run decides.
+
+use std::sync::Arc;
+
+use adret_core::error::{Error, Result};
+use adret_core::group::Linear;
+use adret_core::plan::{Candidate, Caps, Kernel, Launch, Parameter, Place};
+use adret_core::wgsl::{ELEMENT_BYTES, lower};
+
+use crate::pipeline::{Pipeline, Pipelines};
+
+/// A kernel as its launches.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    /// The device that compiled it.
+    owner: Arc<Pipelines>,
+    pub(crate) launches: Vec<(Launch, Arc<Pipeline>)>,
+    /// Bytes of temporaries that live during the kernel alone.
+    pub(crate) scratch: Vec<usize>,
+}
+
+impl Ready {
+    fn new(kernel: &Kernel, caps: &Caps, pipelines: &Arc<Pipelines>) -> Result<Ready> {
+        let best: Candidate = lower(kernel, caps)?
+            .into_iter()
+            .next()
+            .ok_or_else(|| Error::internal("gpu: a kernel has no shader. Please report this."))?;
+        let launches = best
+            .launches
+            .into_iter()
+            .map(|launch| pipelines.get(&launch, 0).map(|pipeline| (launch, pipeline)))
+            .collect::<Result<_>>()?;
+        Ok(Ready { owner: Arc::clone(pipelines), launches, scratch: best.temporaries })
+    }
+}
+
+/// Either kept beside the kernel, or made for one run.
+pub(crate) enum Lease<'a> {
+    Kept(&'a Ready),
+    Own(Ready),
+}
+
+impl std::ops::Deref for Lease<'_> {
+    type Target = Ready;
+
+    fn deref(&self) -> &Ready {
+        match self {
+            Lease::Kept(ready) => ready,
+            Lease::Own(ready) => ready,
+        }
+    }
+}
+
+/// The kernel's launches, from its first run on this device on without work.
+///
+/// # Errors
+/// When the kernel has no shader, or the driver cannot compile it.
+pub(crate) fn ready<'a>(kernel: &'a Kernel, caps: &Caps, pipelines: &Arc<Pipelines>) -> Result<Lease<'a>> {
+    let make = || Ready::new(kernel, caps, pipelines);
+    match kernel.prepared.get_or_make::<Result<Ready>>(make) {
+        Some(Ok(ready)) if Arc::ptr_eq(&ready.owner, pipelines) => Ok(Lease::Kept(ready)),
+        // Made by another device, or failed before: failures such as exhausted memory may pass.
+        _ => make().map(Lease::Own),
+    }
+}
+
+/// Bytes that each temporary of a plan takes on the device, where elements are words.
+pub(crate) fn temporary_bytes(kernels: &[Kernel], temporaries: usize) -> Vec<usize> {
+    let mut bytes = vec![0; temporaries];
+    for argument in kernels.iter().flat_map(|kernel| &kernel.arguments) {
+        if let Place::Temporary(number) = argument.place
+            && let Some((_, high)) = argument.layout.reach()
+        {
+            bytes[number] = bytes[number].max((high.max(0) as usize + 1) * ELEMENT_BYTES);
+        }
+    }
+    bytes
+}
+
+/// The words of a launch. `start` gives the element where an argument's binding points.
+///
+/// # Errors
+/// When a number exceeds 32 bits.
+pub(crate) fn words(
+    launch: &Launch,
+    slots: &[u64],
+    start: &dyn Fn(usize) -> isize,
+    words: &mut Vec<u32>,
+) -> Result<()> {
+    let signed = |number: i64| {
+        i32::try_from(number).map(|number| number as u32).map_err(|_| {
+            Error::value(format!("gpu: the number {number} exceeds the 32 bits that kernels count with. Use the CPU."))
+        })
+    };
+    let linear = |linear: &Linear| linear.resolve(slots);
+    for parameter in &launch.parameters {
+        words.push(match parameter {
+            Parameter::Word(word) => *word,
+            Parameter::Linear(number) => signed(linear(number))?,
+            Parameter::SlotLow(slot) => slots[*slot] as u32,
+            Parameter::SlotHigh(slot) => (slots[*slot] >> 32) as u32,
+            Parameter::Element { argument, index } => signed(start(*argument) as i64 + linear(index))?,
+        });
+    }
+    Ok(())
+}
