@@ -119,7 +119,8 @@ fn activations() {
 fn gradients_at_ties_and_kinks() {
     let gradient = |points: &[f64], function: common::Function<'_>| {
         let leaf = adret_core::graph::leaf(&common::tensor(&[points.len()], points), Default::default());
-        let sum = ops::reduce(ops::Reduction::Sum, &function(std::slice::from_ref(&leaf)).unwrap(), None, false).unwrap();
+        let sum =
+            ops::reduce(ops::Reduction::Sum, &function(std::slice::from_ref(&leaf)).unwrap(), None, false).unwrap();
         let grads = adret_core::autograd::gradients(&[(sum, None)], &[leaf], false, false).unwrap();
         common::values(grads[0].as_ref().unwrap())
     };

@@ -102,15 +102,17 @@ fn gathering() {
     let windows = [SliceAxis { start: 2, step: -2, size: 2 }];
     gradcheck("put_slice", &[&[4], &[2]], -1.0, 1.0, &|x| ops::exp(&ops::put_slice(&x[0], &windows, &x[1])?));
     let places = integers(&[3], &[0, 2, 0]);
-    gradcheck("put_take", &[&[4, 2], &[3, 2]], -1.0, 1.0, &|x| {
-        ops::exp(&ops::put_take(&x[0], &places, 0, &x[1])?)
-    });
+    gradcheck("put_take", &[&[4, 2], &[3, 2]], -1.0, 1.0, &|x| ops::exp(&ops::put_take(&x[0], &places, 0, &x[1])?));
     gradcheck("sort", &[&[2, 4]], -1.0, 1.0, &|x| ops::exp(&ops::sort(&x[0], -1, true)?));
 }
 
 #[test]
 fn indexing() {
-    let index = [Index::Tensor(integers(&[2], &[1, 0])), Index::NewAxis, Index::Slice { start: None, stop: None, step: Some(-1) }];
+    let index = [
+        Index::Tensor(integers(&[2], &[1, 0])),
+        Index::NewAxis,
+        Index::Slice { start: None, stop: None, step: Some(-1) },
+    ];
     gradcheck("index_get", &[&[2, 3]], -1.0, 1.0, &|x| ops::exp(&ops::index_get(&x[0], &index)?));
     gradcheck("index_set", &[&[2, 3], &[3]], -1.0, 1.0, &|x| {
         ops::exp(&ops::index_set(&x[0], &index, &(&x[1]).into())?)

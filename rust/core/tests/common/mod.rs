@@ -15,24 +15,24 @@ use adret_core::ops;
 use adret_core::shape::Shape;
 
 /// A float64 tensor on the CPU.
-pub fn tensor(shape: &[usize], values: &[f64]) -> Tensor {
+pub(crate) fn tensor(shape: &[usize], values: &[f64]) -> Tensor {
     let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_ne_bytes()).collect();
     from_bytes(DType::F64, &Shape::new(shape).unwrap(), &bytes, Device::Cpu).unwrap()
 }
 
 /// An int64 tensor on the CPU.
-pub fn integers(shape: &[usize], values: &[i64]) -> Tensor {
+pub(crate) fn integers(shape: &[usize], values: &[i64]) -> Tensor {
     let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_ne_bytes()).collect();
     from_bytes(DType::I64, &Shape::new(shape).unwrap(), &bytes, Device::Cpu).unwrap()
 }
 
 /// A bool tensor on the CPU.
-pub fn mask(shape: &[usize], values: &[u8]) -> Tensor {
+pub(crate) fn mask(shape: &[usize], values: &[u8]) -> Tensor {
     from_bytes(DType::Bool, &Shape::new(shape).unwrap(), values, Device::Cpu).unwrap()
 }
 
 /// The elements as float64.
-pub fn values(x: &Tensor) -> Vec<f64> {
+pub(crate) fn values(x: &Tensor) -> Vec<f64> {
     let wide = ops::astype(x, DType::F64).unwrap();
     let bytes = read(&wide, &|| false).unwrap_or_else(|error| panic!("{error}"));
     bytes.chunks_exact(8).map(|chunk| f64::from_ne_bytes(chunk.try_into().unwrap())).collect()
@@ -40,7 +40,7 @@ pub fn values(x: &Tensor) -> Vec<f64> {
 
 /// Asserts shape and elements, up to `tolerance`.
 #[track_caller]
-pub fn assert_close(x: &Tensor, shape: &[usize], expected: &[f64], tolerance: f64) {
+pub(crate) fn assert_close(x: &Tensor, shape: &[usize], expected: &[f64], tolerance: f64) {
     assert_eq!(&x.shape()[..], shape);
     let found = values(x);
     for (i, (a, b)) in found.iter().zip(expected).enumerate() {
@@ -51,12 +51,12 @@ pub fn assert_close(x: &Tensor, shape: &[usize], expected: &[f64], tolerance: f6
 }
 
 /// Evaluates, for its errors.
-pub fn run(x: &Tensor) -> Result<()> {
+pub(crate) fn run(x: &Tensor) -> Result<()> {
     evaluate(std::slice::from_ref(x), &|| false)
 }
 
 /// Numbers without pattern between `low` and `high`, from a linear congruence.
-pub fn noise(count: usize, seed: u64, low: f64, high: f64) -> Vec<f64> {
+pub(crate) fn noise(count: usize, seed: u64, low: f64, high: f64) -> Vec<f64> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(1);
     (0..count)
         .map(|_| {
@@ -67,7 +67,7 @@ pub fn noise(count: usize, seed: u64, low: f64, high: f64) -> Vec<f64> {
 }
 
 /// A function under test.
-pub type Function<'a> = &'a dyn Fn(&[Tensor]) -> Result<Tensor>;
+pub(crate) type Function<'a> = &'a dyn Fn(&[Tensor]) -> Result<Tensor>;
 
 /// One number that depends on every element of the result: Σ result · weights.
 fn weighted(function: Function<'_>, inputs: &[Tensor]) -> Result<Tensor> {
@@ -117,7 +117,7 @@ fn compare(name: &str, shapes: &[Vec<usize>], points: &[Vec<f64>], function: Fun
 }
 
 /// Checks first and second derivatives at points drawn from `low..high`.
-pub fn gradcheck(name: &str, shapes: &[&[usize]], low: f64, high: f64, function: Function<'_>) {
+pub(crate) fn gradcheck(name: &str, shapes: &[&[usize]], low: f64, high: f64, function: Function<'_>) {
     let shapes: Vec<Vec<usize>> = shapes.iter().map(|shape| shape.to_vec()).collect();
     let points: Vec<Vec<f64>> = shapes
         .iter()
@@ -128,7 +128,7 @@ pub fn gradcheck(name: &str, shapes: &[&[usize]], low: f64, high: f64, function:
 }
 
 /// Checks first and second derivatives at these points.
-pub fn gradcheck_at(name: &str, shapes: &[Vec<usize>], points: &[Vec<f64>], function: Function<'_>) {
+pub(crate) fn gradcheck_at(name: &str, shapes: &[Vec<usize>], points: &[Vec<f64>], function: Function<'_>) {
     compare(name, shapes, points, &|inputs| weighted(function, inputs), 1e-6);
     let name = format!("{name}, second order");
     compare(

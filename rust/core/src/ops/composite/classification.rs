@@ -180,7 +180,7 @@ pub fn nll_loss(
     let axis = class_axis("nll_loss", input)?;
     let input = float(input).done()?;
     let labels = read_labels("nll_loss", input.shape(), axis, target, ignore_index)?;
-    let mut losses = -class_sum(&labels.chosen.choose(&Expr::from(&input), 0.0), axis);
+    let mut losses = -class_sum(&labels.chosen.choose(Expr::from(&input), 0.0), axis);
     let weights = sample_weights("nll_loss", &input, axis, weight, &labels)?;
     if weight.is_some() {
         losses = losses * weights.clone().expect("a weight gives weights");
