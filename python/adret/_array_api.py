@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import _core
 from ._core import DomainError, DType, DTypeError, Tensor, dtype
@@ -22,8 +21,7 @@ newaxis = None
 pi = 3.141592653589793
 
 
-@dataclass(frozen=True)
-class FloatInfo:
+class FloatInfo(NamedTuple):
     """Limits of a floating-point dtype."""
 
     dtype: DType
@@ -34,8 +32,7 @@ class FloatInfo:
     smallest_normal: float
 
 
-@dataclass(frozen=True)
-class IntegerInfo:
+class IntegerInfo(NamedTuple):
     """Limits of an integer dtype."""
 
     dtype: DType
@@ -216,7 +213,7 @@ class Info:
 
     def devices(self) -> list[str]:
         """The devices of this machine."""
-        return [name for name, _ in _core.devices()]
+        return list(_core.devices())
 
     def dtypes(self, *, device: str | None = None, kind: str | tuple[str, ...] | None = None) -> Mapping[str, DType]:
         """The standard's dtypes by name, of a kind."""

@@ -6,21 +6,23 @@ Depends on the core only. Invariant: what these functions return has a history o
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from . import _core
 from ._core import DTypeError, GradError, ShapeError, Tensor, enable_grad
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 Tree = Any
 """Tensors in nested tuples, lists and dicts."""
 
 
-def _within(block: AbstractContextManager[Any], function: Callable[..., Any]) -> Callable[..., Any]:
+def within(block: AbstractContextManager[Any], function: Callable[..., Any]) -> Callable[..., Any]:
     """A function that runs inside `block` each time; what `no_grad` does as a decorator."""
-    if inspect.isgeneratorfunction(function):
+    # Bit 5 of a code's flags marks generators; `inspect` would take as long to import as the rest of the package.
+    if getattr(getattr(function, "__code__", None), "co_flags", 0) & 0x20:
         # Between two items the caller's mode is in force, so that a generator cannot be wrapped as a whole.
         @functools.wraps(function)
         def generator(*args: Any, **kwargs: Any) -> Iterable[Any]:
@@ -60,7 +62,7 @@ def rebuilt(tree: Tree, leaves: Iterable[Any]) -> Tree:
     def build(part: Tree) -> Tree:
         if isinstance(part, Mapping):
             items = {key: build(item) for key, item in cast("Mapping[Any, Any]", part).items()}
-            return items if type(part) is dict else type(cast("Any", part))(items)
+            return items if type(cast("Any", part)) is dict else type(cast("Any", part))(items)
         if isinstance(part, tuple | list):
             made = [build(item) for item in cast("Sequence[Any]", part)]
             if isinstance(part, tuple) and hasattr(cast("Any", part), "_fields"):
@@ -124,7 +126,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
         (tensor(5.), tensor([2., 4.]))
     """
     several = not isinstance(argnums, int)
-    numbers: tuple[int, ...] = tuple(cast("Sequence[int]", argnums)) if several else (cast("int", argnums),)
+    numbers: tuple[int, ...] = (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
     @functools.wraps(f)
     def wrapper(*args: Any, **kwargs: Any) -> tuple[Any, Any]:

@@ -2,7 +2,7 @@
 //! Depends on `engine`. Invariant: recording is a property of the thread, and a block restores what it found.
 
 use adret_core::error::Error;
-use adret_core::graph::{self, GradMode, History, Tensor};
+use adret_core::graph::{self, GradMode};
 use adret_core::ops;
 use parking_lot::Mutex;
 use pyo3::exceptions::PyTypeError;
@@ -85,7 +85,7 @@ impl TensorObject {
     fn _rebind(&self, value: TensorArgument) {
         self.handle().rebind(match &self.tensor().node.slot {
             Some(slot) => graph::leaf(&value.0, slot.clone()),
-            None => value.0,
+            None => graph::identity(&value.0),
         });
     }
 }
@@ -115,7 +115,7 @@ impl Mode {
 
 /// A function that runs inside a block of this kind each time.
 fn decorated<'py>(block: &Bound<'py, PyAny>, function: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    block.py().import("adret.autograd")?.getattr("_within")?.call1((block, function))
+    block.py().import("adret.autograd")?.getattr("within")?.call1((block, function))
 }
 
 macro_rules! blocks {
@@ -210,18 +210,11 @@ fn _variable(py: Python<'_>, x: TensorArgument) -> PyResult<TensorObject> {
         ));
     }
     let _on = GradMode::set(true);
-    engine::tensor(py, || match x.requires_grad() {
-        true => history_kept(&x),
+    let variable = call(py, || match x.requires_grad() {
+        true => engine::derived(&x),
         false => Ok(graph::leaf(&x, Default::default())),
-    })
-}
-
-/// Another node of the same value whose gradient flows on into `x`.
-fn history_kept(x: &Tensor) -> adret_core::error::Result<Tensor> {
-    let fresh = ops::reshape(x, &[-1])?;
-    let sizes: Vec<isize> = x.shape().iter().map(|&size| size as isize).collect();
-    debug_assert!(x.node.slot.is_some() || x.node.history() != History::None);
-    ops::reshape(&fresh, &sizes)
+    })?;
+    Ok(TensorObject::new(variable))
 }
 
 /// Gradients of `outputs`, weighted by `cotangents`, with respect to `inputs`; `None` where they do not depend on one.

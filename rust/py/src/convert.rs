@@ -61,8 +61,18 @@ impl TensorObject {
         numpy.getattr(if copy { "array" } else { "asarray" })?.call1((window,))
     }
 
-    fn converted(&self, py: Python<'_>, dtype: DType) -> PyResult<Self> {
-        engine::tensor(py, || ops::astype(&self.tensor(), dtype))
+    /// The tensor in a dtype and on a device; the object itself where nothing changes.
+    fn moved<'py>(slf: &Bound<'py, Self>, dtype: Option<DType>, device: Option<Device>) -> PyResult<Bound<'py, Self>> {
+        let tensor = slf.get().tensor();
+        let (dtype, device) = (dtype.unwrap_or(tensor.dtype()), device.unwrap_or(tensor.device()));
+        if (dtype, device) == (tensor.dtype(), tensor.device()) {
+            return Ok(slf.clone());
+        }
+        let moved = engine::tensor(slf.py(), || {
+            let tensor = ops::astype(&tensor, dtype)?;
+            if device == tensor.device() { Ok(tensor) } else { ops::to_device(&tensor, device) }
+        })?;
+        Bound::new(slf.py(), moved)
     }
 }
 
@@ -179,9 +189,9 @@ impl TensorObject {
         engine::tensor(py, || Ok(graph::identity(&self.tensor())))
     }
 
-    /// A tensor of the same elements, with history. As tensors never share writes, nothing is copied.
+    /// A tensor of the same elements, with history. As writes are never shared, nothing is copied.
     fn clone(&self, py: Python<'_>) -> PyResult<Self> {
-        engine::tensor(py, || ops::astype(&self.tensor(), self.tensor().dtype()))
+        engine::tensor(py, || Ok(self.tensor()))
     }
 
     fn __copy__(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
@@ -219,22 +229,21 @@ impl TensorObject {
     fn astype(&self, py: Python<'_>, dtype: DTypeArgument, copy: bool) -> PyResult<Self> {
         // Tensors never change, so that a copy cannot be told from the tensor itself.
         let _ = copy;
-        self.converted(py, dtype.0)
+        engine::tensor(py, || ops::astype(&self.tensor(), dtype.0))
     }
 
-    /// The tensor on another device, or in another dtype.
+    /// The tensor on another device, or in another dtype; itself where nothing changes.
     ///
     /// Example:
     ///     >>> ad.ones(2).to("cpu").device
     ///     'cpu'
     #[pyo3(signature = (target = None, *, device = None, dtype = None))]
-    fn to(
-        &self,
-        py: Python<'_>,
-        target: Option<&Bound<'_, PyAny>>,
+    fn to<'py>(
+        slf: &Bound<'py, Self>,
+        target: Option<&Bound<'py, PyAny>>,
         device: Option<DeviceArgument>,
         dtype: Option<DTypeArgument>,
-    ) -> PyResult<Self> {
+    ) -> PyResult<Bound<'py, Self>> {
         let (mut device, mut dtype) = (device.map(|device| device.0), dtype.map(|dtype| dtype.0));
         if let Some(target) = target {
             if let Ok(other) = target.cast::<Self>() {
@@ -246,52 +255,42 @@ impl TensorObject {
                 dtype = Some(target.extract::<DTypeArgument>()?.0);
             }
         }
-        engine::tensor(py, || {
-            let tensor = self.tensor();
-            let tensor = dtype.map_or_else(|| Ok(tensor.clone()), |dtype| ops::astype(&tensor, dtype))?;
-            match device {
-                Some(device) if device != tensor.device() => ops::to_device(&tensor, device),
-                _ => Ok(tensor),
-            }
-        })
+        Self::moved(slf, dtype, device)
     }
 
     /// The tensor on the CPU.
-    fn cpu(&self, py: Python<'_>) -> PyResult<Self> {
-        engine::tensor(py, || match self.tensor() {
-            tensor if tensor.device() == Device::Cpu => Ok(tensor),
-            tensor => ops::to_device(&tensor, Device::Cpu),
-        })
+    fn cpu<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        Self::moved(slf, None, Some(Device::Cpu))
     }
 
     /// The tensor in float32.
-    fn float(&self, py: Python<'_>) -> PyResult<Self> {
-        self.converted(py, DType::F32)
+    fn float<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        Self::moved(slf, Some(DType::F32), None)
     }
 
     /// The tensor in float64.
-    fn double(&self, py: Python<'_>) -> PyResult<Self> {
-        self.converted(py, DType::F64)
+    fn double<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        Self::moved(slf, Some(DType::F64), None)
     }
 
     /// The tensor in float16.
-    fn half(&self, py: Python<'_>) -> PyResult<Self> {
-        self.converted(py, DType::F16)
+    fn half<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        Self::moved(slf, Some(DType::F16), None)
     }
 
     /// The tensor in int64.
-    fn long(&self, py: Python<'_>) -> PyResult<Self> {
-        self.converted(py, DType::I64)
+    fn long<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        Self::moved(slf, Some(DType::I64), None)
     }
 
     /// The tensor in int32.
-    fn int(&self, py: Python<'_>) -> PyResult<Self> {
-        self.converted(py, DType::I32)
+    fn int<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        Self::moved(slf, Some(DType::I32), None)
     }
 
     /// The tensor in bool: whether each element is not 0.
-    fn bool(&self, py: Python<'_>) -> PyResult<Self> {
-        self.converted(py, DType::Bool)
+    fn bool<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        Self::moved(slf, Some(DType::Bool), None)
     }
 }
 

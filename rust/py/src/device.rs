@@ -5,6 +5,7 @@ use adret_core::backend::Device;
 use adret_core::error::{Error, Result};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::engine;
 use crate::errors::call;
@@ -84,16 +85,18 @@ pub(crate) fn get_default_device() -> String {
     default().to_string()
 }
 
-/// The devices of this machine, each with a line that describes it.
+/// The devices of this machine by name, each with a line that describes it.
 ///
 /// Example:
 ///     >>> "cpu" in ad.devices()
 ///     True
 #[pyfunction]
-pub(crate) fn devices(py: Python<'_>) -> PyResult<Vec<(String, String)>> {
+pub(crate) fn devices(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let described = py.detach(|| crate::errors::caught(engine::devices));
     let described = described.map_err(|error| crate::errors::exception(py, error))?;
-    Ok(described.into_iter().map(|(device, line)| (device.to_string(), line)).collect())
+    let named = PyDict::new(py);
+    described.into_iter().try_for_each(|(device, line)| named.set_item(device.to_string(), line))?;
+    Ok(named)
 }
 
 /// Puts the functions into the module.

@@ -7,7 +7,9 @@ use adret_core::backend::Device;
 use adret_core::error::{Error, ErrorKind, Result};
 use adret_core::evaluate;
 use adret_core::graph::{self, Tensor};
+use adret_core::ops;
 use pyo3::prelude::*;
+use smallvec::SmallVec;
 
 use crate::errors::{call, caught, exception};
 use crate::tensor::TensorObject;
@@ -45,18 +47,30 @@ pub(crate) fn read(py: Python<'_>, tensor: &Tensor) -> PyResult<Vec<u8>> {
     run(py, |cancelled| evaluate::read(tensor, cancelled))
 }
 
-/// Builds the object of a new tensor.
+/// Builds the object of an operation's result.
 pub(crate) fn tensor(py: Python<'_>, body: impl FnOnce() -> Result<Tensor>) -> PyResult<TensorObject> {
-    let object = TensorObject::new(call(py, body)?);
+    let object = TensorObject::new(call(py, || body().and_then(result))?);
     relieve(py)?;
     Ok(object)
 }
 
-/// Builds the objects of new tensors.
+/// Builds the objects of an operation's results.
 pub(crate) fn tensors(py: Python<'_>, body: impl FnOnce() -> Result<Vec<Tensor>>) -> PyResult<Vec<TensorObject>> {
-    let objects = call(py, body)?.into_iter().map(TensorObject::new).collect();
+    let found = call(py, || body()?.into_iter().map(result).collect::<Result<Vec<_>>>())?;
     relieve(py)?;
-    Ok(objects)
+    Ok(found.into_iter().map(TensorObject::new).collect())
+}
+
+/// An operation that has nothing to do gives back its input; a result is never the leaf itself.
+fn result(tensor: Tensor) -> Result<Tensor> {
+    if tensor.node.slot.is_some() { derived(&tensor) } else { Ok(tensor) }
+}
+
+/// Another node of the same value, with a history of its own where one is recorded.
+pub(crate) fn derived(tensor: &Tensor) -> Result<Tensor> {
+    let sizes: SmallVec<[isize; 4]> = tensor.shape().iter().map(|&size| size as isize).collect();
+    // Views of another shape and back: no view of the same shape makes a node.
+    ops::reshape(&ops::expand_dims(tensor, 0)?, &sizes)
 }
 
 /// Evaluates the live tensors once too many nodes wait, so that graphs and memory stay bounded.

@@ -13,7 +13,7 @@ use pyo3::types::PyTuple;
 
 use crate::device::DeviceArgument;
 use crate::dtype::{DTypeArgument, DTypeObject};
-use crate::errors::exception;
+use crate::errors::{call, exception};
 use crate::foreign::Drain;
 use crate::{data, dtype, engine};
 
@@ -99,10 +99,13 @@ impl TensorObject {
                 )),
             ));
         }
-        self.handle.rebind(match &old.node.slot {
+        let new = match &old.node.slot {
             Some(slot) => graph::leaf(&new, slot.clone()),
+            None if !graph::grad_enabled() && new.requires_grad() => graph::identity(&new),
+            None if new.node.slot.is_some() => call(py, || engine::derived(&new))?,
             None => new,
-        });
+        };
+        self.handle.rebind(new);
         engine::relieve(py)
     }
 

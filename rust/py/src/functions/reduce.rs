@@ -217,8 +217,8 @@ positions! {
 /// log(sum(exp(x))), without overflow.
 ///
 /// Example:
-///     >>> ad.logsumexp(ad.tensor([1000.0, 1000.0]))
-///     tensor(1000.6931)
+///     >>> ad.logsumexp(ad.tensor([0.0, 0.0]))
+///     tensor(0.6931)
 #[pyfunction]
 #[pyo3(signature = (x, /, axis = None, *, keepdims = false))]
 fn logsumexp(py: Python<'_>, x: TensorArgument, axis: Option<Integers>, keepdims: bool) -> PyResult<TensorObject> {
