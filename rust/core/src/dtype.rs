@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(slot(1.0 + 0.5f64.powi(11) + 0.5f64.powi(45), F16), 1.0 + 0.5f32.powi(10));
         assert_eq!(slot(1.0 + 0.5f64.powi(8) + 0.5f64.powi(45), BF16), 1.0 + 0.5f32.powi(7));
         assert_eq!(slot(1.0 + 0.5f64.powi(11), F16), 1.0);
-        assert_eq!(slot(65519.999_999_999, F16), 65504.0);
+        assert_eq!(slot(65_519.999_999, F16), 65504.0);
         assert_eq!((slot(1e300, BF16), slot(f64::NEG_INFINITY, F16)), (f32::INFINITY, f32::NEG_INFINITY));
     }
 

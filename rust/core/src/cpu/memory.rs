@@ -349,7 +349,7 @@ mod tests {
         for bytes in (0..4000).chain((12..40).flat_map(|p| [(1 << p) - 1, 1 << p, (1 << p) + 1, 3 << (p - 1)])) {
             let class = class_of(bytes);
             let size = class_bytes(class).unwrap();
-            assert!(size >= bytes && size % ALIGNMENT == 0, "{bytes} in {size}");
+            assert!(size >= bytes && size.is_multiple_of(ALIGNMENT), "{bytes} in {size}");
             assert!(size <= ALIGNMENT.max(bytes + bytes / 8 + ALIGNMENT - 1), "{bytes} in {size}");
             assert!(class == 0 || class_bytes(class - 1).unwrap() < bytes, "{bytes} fits class {}", class - 1);
             last = last.max(class);

@@ -43,8 +43,8 @@ impl<T: Copy + Default> Transpose<T> {
                 *line = src.offset(i as isize * self.src_row).cast::<[T; TILE]>().read_unaligned();
             }
             let dst = self.dst.offset(column as isize * self.dst_row + row as isize);
-            for j in 0..TILE {
-                let line: [T; TILE] = std::array::from_fn(|i| lines[i][j]);
+            let turned: [[T; TILE]; TILE] = std::array::from_fn(|j| lines.map(|line| line[j]));
+            for (j, line) in turned.into_iter().enumerate() {
                 dst.offset(j as isize * self.dst_row).cast::<[T; TILE]>().write_unaligned(line);
             }
         }

@@ -6,7 +6,7 @@ use crate::kit::simd::Machine;
 /// Adding it rounds to an integer, which then stands in the low bits: 1.5 · 2²³.
 const MAGIC: f32 = 12_582_912.0;
 /// ln 2 in two parts; a product of the first with a 9-bit integer is exact.
-const LN2_HIGH: f32 = 0.693_359_375;
+const LN2_HIGH: f32 = 0.693_359_4;
 const LN2_LOW: f32 = -2.121_944_4e-4;
 
 /// c₀ + c₁x + c₂x² + …
@@ -66,9 +66,10 @@ pub fn sigmoid<M: Machine>(x: f32) -> f32 {
 #[inline(always)]
 pub fn tanh<M: Machine>(x: f32) -> f32 {
     let a = x.abs();
-    let square = x * x;
+    let square = a * a;
     let p = polynomial::<M, 5>(square, [-0.333_333_28, 0.133_327_95, -5.385_407e-2, 2.101_008_2e-2, -6.113_193e-3]);
     let small = M::fma32(a * square, p, a);
+    // From 10 on the result rounds to 1.
     let e = exp_normal::<M>(2.0 * select(a > 10.0, 10.0, a));
     select(a < 0.625, small, 1.0 - 2.0 / (e + 1.0)).copysign(x)
 }

@@ -108,8 +108,7 @@ pub fn expm1<M: Machine>(x: f32) -> f32 {
 /// Whether |aᵇ| needs the scalar routine: zero, infinite or NaN operands.
 #[inline(always)]
 pub fn pow_is_special(a: f32, b: f32) -> bool {
-    // x − x is 0 for finite x only.
-    (a == 0.0) | (a - a != 0.0) | (b - b != 0.0)
+    (a == 0.0) | !a.is_finite() | !b.is_finite()
 }
 
 /// aᵇ = e^(b ln|a|), with the sign and NaN that negative a ask for; operands must not be special.

@@ -29,6 +29,19 @@ macro_rules! convert {
     };
 }
 
+/// A float as `as i32` converts it, in a form that becomes vector code.
+macro_rules! saturated {
+    ($x:expr, $float:ty) => {{
+        let (x, end) = ($x, 2_147_483_648.0 as $float);
+        // NaN fails the first comparison and becomes 0, like what is too large and replaced below.
+        let bounded = if x < end { x } else { 0.0 };
+        let bounded = if bounded < -end { -end } else { bounded };
+        // SAFETY: the bounded value is a number in [−2³¹, 2³¹).
+        let integer = unsafe { bounded.to_int_unchecked::<i32>() };
+        if x >= end { i32::MAX } else { integer }
+    }};
+}
+
 /// Converts n values from one dtype to another, both in compute form; the result is a value of `to`.
 ///
 /// # Safety
@@ -59,12 +72,12 @@ pub unsafe fn cast(from: DType, to: DType, n: usize, dst: *mut u8, src: *const u
             (Compute::U64, Compute::F64) => convert!(n, dst, src, |x: u64| -> f64 { x as f64 }),
             (Compute::I64 | Compute::U64, _) => std::ptr::copy(src, dst, n * 8),
             (Compute::F32, Compute::Mask) => convert!(n, dst, src, |x: f32| -> u8 { u8::from(x != 0.0) }),
-            (Compute::F32, Compute::I32) => convert!(n, dst, src, |x: f32| -> i32 { x as i32 }),
+            (Compute::F32, Compute::I32) => convert!(n, dst, src, |x: f32| -> i32 { saturated!(x, f32) }),
             (Compute::F32, Compute::I64) => convert!(n, dst, src, |x: f32| -> i64 { x as i64 }),
             (Compute::F32, Compute::U64) => convert!(n, dst, src, |x: f32| -> u64 { x as u64 }),
             (Compute::F32, _) => convert!(n, dst, src, |x: f32| -> f64 { f64::from(x) }),
             (Compute::F64, Compute::Mask) => convert!(n, dst, src, |x: f64| -> u8 { u8::from(x != 0.0) }),
-            (Compute::F64, Compute::I32) => convert!(n, dst, src, |x: f64| -> i32 { x as i32 }),
+            (Compute::F64, Compute::I32) => convert!(n, dst, src, |x: f64| -> i32 { saturated!(x, f64) }),
             (Compute::F64, Compute::I64) => convert!(n, dst, src, |x: f64| -> i64 { x as i64 }),
             (Compute::F64, Compute::U64) => convert!(n, dst, src, |x: f64| -> u64 { x as u64 }),
             (Compute::F64, _) => convert!(n, dst, src, |x: f64| -> f32 { x as f32 }),

@@ -235,26 +235,56 @@ pub unsafe fn arg_extreme(fold: Fold, dtype: DType, n: usize, src: *const u8) ->
                 (best, start) = (value, first);
             }
         }
-        let extreme = T::from_slot(best);
-        #[allow(clippy::eq_op, reason = "true for NaN only")]
-        let nan = extreme != extreme;
         // SAFETY: as above.
-        let is_it = |i: &usize| unsafe {
-            let x = src.add(*i).read_unaligned();
-            #[allow(clippy::eq_op, reason = "true for NaN only")]
-            if nan { x != x } else { x == extreme }
-        };
-        (best, (start..n).find(is_it).unwrap_or(start))
+        let after = launch(Find { n: n - start, src: unsafe { src.add(start) }, value: T::from_slot(best) });
+        (best, start + after)
     })
+}
+
+/// The first position of a value (of NaN: of any NaN); `n` where there is none.
+struct Find<T> {
+    n: usize,
+    src: *const T,
+    value: T,
+}
+
+impl<T: Number> Kernel for Find<T> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run<M: Machine>(self) -> usize {
+        /// Elements that are compared before the first branch.
+        const STRIDE: usize = 128;
+        let nan = is_nan(self.value);
+        let is_it = |x: T| (x == self.value) | (nan & is_nan(x));
+        let mut first = 0;
+        while first + STRIDE <= self.n {
+            let mut found = false;
+            for i in first..first + STRIDE {
+                // SAFETY: the source has n elements.
+                found |= is_it(unsafe { self.src.add(i).read_unaligned() });
+            }
+            if found {
+                break;
+            }
+            first += STRIDE;
+        }
+        // SAFETY: as above.
+        (first..self.n).find(|&i| is_it(unsafe { self.src.add(i).read_unaligned() })).unwrap_or(self.n)
+    }
+}
+
+#[inline(always)]
+#[allow(clippy::eq_op, reason = "true for NaN only")]
+fn is_nan<T: Number>(x: T) -> bool {
+    x != x
 }
 
 /// Whether a later candidate replaces the best so far: strictly better, or the first NaN.
 pub fn arg_better(fold: Fold, dtype: DType, candidate: u64, best: u64) -> bool {
     with_compute!(dtype.compute(), T => {
         let (candidate, best) = (T::from_slot(candidate), T::from_slot(best));
-        #[allow(clippy::eq_op, reason = "true for NaN only")]
-        let (candidate_nan, best_nan) = (candidate != candidate, best != best);
         let beats = if matches!(fold, Fold::ArgMin | Fold::Min) { candidate < best } else { candidate > best };
-        !best_nan && (candidate_nan || beats)
+        !is_nan(best) && (is_nan(candidate) || beats)
     })
 }

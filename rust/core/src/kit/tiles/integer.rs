@@ -38,8 +38,7 @@ macro_rules! integer_table {
                         operands,
                         function!(|a: T, b: T| -> T {
                             let shifted = a.wrapping_shl(b as u32);
-                            #[allow(unused_comparisons, reason = "unsigned types come through here too")]
-                            if (b >= 0) & (b < WIDTH) { shifted } else { 0 }
+                            if (0..WIDTH).contains(&b) { shifted } else { 0 }
                         }),
                     ),
                     Code::Shr => binary(
@@ -51,8 +50,7 @@ macro_rules! integer_table {
                             // −1 for negative a, else 0.
                             #[allow(unused_comparisons, reason = "unsigned types come through here too")]
                             let sign = if a < 0 { !0 } else { 0 };
-                            #[allow(unused_comparisons, reason = "unsigned types come through here too")]
-                            if (b >= 0) & (b < WIDTH) { shifted } else { sign }
+                            if (0..WIDTH).contains(&b) { shifted } else { sign }
                         }),
                     ),
                     Code::Equal => symmetric(n, mask, operands, function!(|a: T, b: T| -> u8 { u8::from(a == b) })),
@@ -89,7 +87,7 @@ macro_rules! signed_table {
             $name,
             $type,
             |x: $type| x.wrapping_abs(),
-            |x: $type| x.signum(),
+            |x: $type| <$type>::from(x > 0) - <$type>::from(x < 0),
             |a: $type, b: $type| {
                 let quotient = a.wrapping_div(b);
                 let exact = quotient.wrapping_mul(b) == a;

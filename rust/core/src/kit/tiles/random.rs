@@ -11,23 +11,27 @@ const KEY_STEPS: (u32, u32) = (0x9e37_79b9, 0xbb67_ae85);
 /// Blocks (of four numbers) that are computed side by side.
 const BLOCKS: usize = 16;
 
-/// The four numbers of a block.
+/// `N` blocks from number `first` on, as the four numbers of each: `[number in block, block]`. A const generic, so that single blocks cost one.
 #[inline(always)]
-fn block(number: u64, key: u64, stream: u32) -> [u32; 4] {
-    let mut counter = [number as u32, (number >> 32) as u32, stream, 0];
+fn blocks<const N: usize>(first: u64, key: u64, stream: u32) -> [[u32; N]; 4] {
+    let number = |i: usize| first.wrapping_add(i as u64);
+    let (low, high) = (std::array::from_fn(|i| number(i) as u32), std::array::from_fn(|i| (number(i) >> 32) as u32));
+    let mut counters = [low, high, [stream; N], [0; N]];
     let mut keys = (key as u32, (key >> 32) as u32);
     for _ in 0..ROUNDS {
-        let first = u64::from(counter[0]) * u64::from(MULTIPLIERS.0);
-        let second = u64::from(counter[2]) * u64::from(MULTIPLIERS.1);
-        counter = [
-            (second >> 32) as u32 ^ counter[1] ^ keys.0,
-            second as u32,
-            (first >> 32) as u32 ^ counter[3] ^ keys.1,
-            first as u32,
-        ];
+        let mut next = [[0; N]; 4];
+        for i in 0..N {
+            let first = u64::from(counters[0][i]) * u64::from(MULTIPLIERS.0);
+            let second = u64::from(counters[2][i]) * u64::from(MULTIPLIERS.1);
+            next[0][i] = (second >> 32) as u32 ^ counters[1][i] ^ keys.0;
+            next[1][i] = second as u32;
+            next[2][i] = (first >> 32) as u32 ^ counters[3][i] ^ keys.1;
+            next[3][i] = first as u32;
+        }
+        counters = next;
         keys = (keys.0.wrapping_add(KEY_STEPS.0), keys.1.wrapping_add(KEY_STEPS.1));
     }
-    counter
+    counters
 }
 
 struct Blocks {
@@ -41,14 +45,7 @@ impl Kernel for Blocks {
 
     #[inline(always)]
     fn run<M: Machine>(self) -> Self::Output {
-        let mut lanes = [[0; BLOCKS]; 4];
-        for i in 0..BLOCKS {
-            let numbers = block(self.first.wrapping_add(i as u64), self.key, self.stream);
-            for lane in 0..4 {
-                lanes[lane][i] = numbers[lane];
-            }
-        }
-        lanes
+        blocks(self.first, self.key, self.stream)
     }
 }
 
@@ -76,9 +73,9 @@ pub unsafe fn philox(n: usize, dst: *mut i64, first: u64, step: i64, key: u64, c
     }
     while done < n {
         let element = first.wrapping_add((step as u64).wrapping_mul(done as u64));
-        let numbers = block(counter.wrapping_add(element >> 2), key, stream);
+        let numbers = blocks::<1>(counter.wrapping_add(element >> 2), key, stream);
         // SAFETY: done is below n.
-        unsafe { dst.add(done).write_unaligned(i64::from(numbers[(element & 3) as usize])) };
+        unsafe { dst.add(done).write_unaligned(i64::from(numbers[(element & 3) as usize][0])) };
         done += 1;
     }
 }

@@ -51,10 +51,12 @@ impl Tile {
         self.0[1..].as_mut_ptr()
     }
     fn slots(&mut self, compute: Compute, n: usize) -> Vec<u64> {
-        // SAFETY: the tile has n values.
-        (0..n)
-            .map(|i| with_compute!(compute, T => unsafe { self.start().cast::<T>().add(i).read_unaligned().to_slot() }))
-            .collect()
+        let start = self.start();
+        let value = |i: usize| {
+            // SAFETY: the tile has n values.
+            with_compute!(compute, T => unsafe { start.cast::<T>().add(i).read_unaligned().to_slot() })
+        };
+        (0..n).map(value).collect()
     }
 }
 
@@ -210,9 +212,9 @@ fn naive_integer(code: Code, dtype: DType, a: i128, b: i128) -> i128 {
             let (mut power, mut base, mut left) = (1u128, a as u64 as u128, b as u128);
             while left > 0 {
                 if left & 1 == 1 {
-                    power = power * base & u128::from(u64::MAX);
+                    power = (power * base) & u128::from(u64::MAX);
                 }
-                base = base * base & u128::from(u64::MAX);
+                base = (base * base) & u128::from(u64::MAX);
                 left >>= 1;
             }
             power as i128
