@@ -145,7 +145,7 @@ MISTAKES = [
     Mistake("dropout", lambda: ad.dropout(t(2), 1.5), "DomainError", ("dropout", "1.5")),
     Mistake("reduction", lambda: ad.mse_loss(t(2), t(2), reduction="avg"), "DomainError", ("avg", "mean")),
     Mistake("p of bernoulli", lambda: ad.random.bernoulli((2,), p=-0.5), "DomainError", ("-0.5",)),
-    Mistake("empty range", lambda: ad.random.integers((2,), low=3, high=3), "DomainError", ("3",)),
+    Mistake("empty range", lambda: ad.random.integers(3, 3, shape=(2,)), "DomainError", ("3",)),
     Mistake("uniform, NaN", lambda: ad.random.uniform((2,), low=float("nan"), high=1.0), "DomainError", ("uniform",)),
     Mistake("learning rate", lambda: optim.SGD([leaf()], lr=-1.0), "DomainError", ("SGD", "-1.0")),
     Mistake("no parameters", lambda: optim.SGD([], lr=1.0), "DomainError", ("SGD", "parameters")),

@@ -50,7 +50,7 @@ def test_bernoulli() -> None:
 
 def test_integers() -> None:
     """Every value of [low, high) about equally often."""
-    values = seeded(lambda: ad.random.integers((COUNT,), low=-3, high=7))
+    values = seeded(lambda: ad.random.integers(-3, 7, shape=(COUNT,)))
     counts = np.bincount(values + 3, minlength=10)
     assert values.min() == -3 and values.max() == 6
     assert (np.abs(counts - COUNT / 10) < 6 * math.sqrt(COUNT / 10)).all()
@@ -111,9 +111,9 @@ def test_generators_are_independent() -> None:
     own = ad.random.Generator(3)
     ad.random.uniform((8,), generator=own).tolist()
     assert ad.random.uniform((8,)).tolist() == expected
-    state = own.get_state()
+    state = own.state
     first = ad.random.uniform((8,), generator=own).tolist()
-    own.set_state(state)
+    own.state = state
     assert ad.random.uniform((8,), generator=own).tolist() == first
 
 

@@ -24,6 +24,7 @@ class Creation:
         reference: Takes nothing; its values are rounded to the dtype.
         dtypes: What it makes.
         variant: Tells rows of one name apart.
+        refuses: Whether other dtypes cannot hold the values.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Creation:
     reference: Callable[[], np.ndarray]
     dtypes: tuple[str, ...] = ALL
     variant: str = ""
+    refuses: bool = True
 
     @property
     def label(self) -> str:
@@ -42,10 +44,10 @@ class Creation:
         return rounded(np.asarray(self.reference()), dtype)
 
 
-def _plain(name, *arguments, reference, dtypes=ALL, variant="", **settings) -> Creation:
+def _plain(name, *arguments, reference, dtypes=ALL, variant="", refuses=True, **settings) -> Creation:
     function = getattr(ad, name)
     return Creation(
-        name, lambda dtype, device: function(*arguments, dtype=dtype, device=device, **settings), reference, dtypes, variant
+        name, lambda dtype, device: function(*arguments, dtype=dtype, device=device, **settings), reference, dtypes, variant, refuses
     )
 
 
@@ -67,19 +69,20 @@ ROWS = [
     _plain("ones", (2, 0), reference=lambda: np.ones((2, 0))),
     _plain("ones", (2, 3), reference=lambda: np.ones((2, 3)), variant="matrix"),
     _plain("full", (3,), 1, reference=lambda: np.full(3, 1)),
-    _plain("full", (3,), 7, reference=lambda: np.full(3, 7), dtypes=NUMBERS, variant="seven"),
-    _plain("full", (3,), -2.5, reference=lambda: np.full(3, -2.5), dtypes=FLOATS, variant="float"),
+    _plain("full", (3,), 7, reference=lambda: np.full(3, 7), dtypes=NUMBERS, variant="seven", refuses=False),
+    _plain("full", (3,), -2.5, reference=lambda: np.full(3, -2.5), dtypes=FLOATS, variant="float", refuses=False),
     _like("zeros_like", value=0),
     _like("ones_like", value=1),
     _like("full_like", 1, value=1),
     _plain("arange", 7, reference=lambda: np.arange(7), dtypes=NUMBERS),
     _plain("arange", 5, -6, -2, reference=lambda: np.arange(5, -6, -2), dtypes=FLOATS + SIGNED, variant="downwards"),
-    _plain("arange", 1, 5, 0.5, reference=lambda: np.arange(1, 5, 0.5), dtypes=FLOATS, variant="halves"),
+    _plain("arange", 1, 5, 0.5, reference=lambda: np.arange(1, 5, 0.5), dtypes=FLOATS, variant="halves", refuses=False),
     _plain("arange", 3, 3, reference=lambda: np.arange(0), dtypes=NUMBERS, variant="nothing"),
-    _plain("linspace", 0, 1, 5, reference=lambda: np.linspace(0, 1, 5), dtypes=FLOATS),
+    _plain("linspace", 0, 8, 5, reference=lambda: np.linspace(0, 8, 5), dtypes=NUMBERS, refuses=False, variant="whole"),
+    _plain("linspace", 0, 1, 5, reference=lambda: np.linspace(0, 1, 5), dtypes=FLOATS, refuses=False),
     _plain("linspace", -1.0, 3.0, 8, endpoint=False, reference=lambda: np.linspace(-1, 3, 8, False), dtypes=FLOATS,
-           variant="open"),
-    _plain("linspace", 2, 5, 1, reference=lambda: np.linspace(2, 5, 1), dtypes=FLOATS, variant="one"),
+           variant="open", refuses=False),
+    _plain("linspace", 2, 5, 1, reference=lambda: np.linspace(2, 5, 1), dtypes=FLOATS, variant="one", refuses=False),
     _plain("eye", 3, reference=lambda: np.eye(3)),
     _plain("eye", 3, 5, k=1, reference=lambda: np.eye(3, 5, 1), variant="above"),
     _plain("eye", 4, 2, k=-2, reference=lambda: np.eye(4, 2, -2), variant="below"),

@@ -26,6 +26,7 @@ from .record import (
     arithmetic,
     real,
     same,
+    wide,
 )
 
 ONE = (((3, 4),), ((),), ((0, 3),), ((2, 3, 5),), ((1037,),))
@@ -43,16 +44,12 @@ _erf = np.vectorize(math.erf, otypes=[float])
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return np.where(x >= 0, 1 / (1 + np.exp(-np.abs(x))), 1 - 1 / (1 + np.exp(-np.abs(x))))
+    small = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, small) / (1 + small)
 
 
 def _whole_only(x: np.ndarray, function) -> np.ndarray:
     return function(x) if x.dtype.kind == "f" else x
-
-
-def _wide(function):
-    """The function of real numbers: integers count as floats."""
-    return lambda *operands: function(*(np.asarray(x, dtype=np.float64) for x in operands))
 
 
 def _one(name, reference, values=REALS, dtypes=ALL, result=real, gradient=True, **rest) -> Row:
@@ -74,32 +71,32 @@ _UNARY = [
     _one("trunc", lambda x: _whole_only(x, np.trunc), Values(-5, 5), NUMBERS, same, False, ulps=0),
     _one("square", np.square, SMALL, ALL, same),
     _one("relu", lambda x: np.maximum(x, np.zeros_like(x)), KINKED, ALL, arithmetic, ulps=0),
-    _one("sqrt", _wide(np.sqrt), POSITIVE),
-    _one("rsqrt", _wide(lambda x: 1 / np.sqrt(x)), POSITIVE, ulps=6),
-    _one("reciprocal", _wide(lambda x: 1 / x), POSITIVE),
-    _one("exp", _wide(np.exp), SMALL, ulps=6),
-    _one("expm1", _wide(np.expm1), SMALL, ulps=6),
-    _one("log", _wide(np.log), POSITIVE),
-    _one("log1p", _wide(np.log1p), Values(-0.8, 4, integers=(0, 9))),
-    _one("log2", _wide(np.log2), POSITIVE),
-    _one("log10", _wide(np.log10), POSITIVE),
-    _one("sin", _wide(np.sin), Values(-7, 7)),
-    _one("cos", _wide(np.cos), Values(-7, 7), scale=0.1),
-    _one("tan", _wide(np.tan), Values(-1.3, 1.3), ulps=6),
-    _one("asin", _wide(np.arcsin), Values(-0.9, 0.9)),
-    _one("acos", _wide(np.arccos), Values(-0.9, 0.9)),
-    _one("atan", _wide(np.arctan), Values(-5, 5)),
-    _one("sinh", _wide(np.sinh), Values(-3, 3), ulps=6),
-    _one("cosh", _wide(np.cosh), Values(-3, 3), ulps=6),
-    _one("tanh", _wide(np.tanh), Values(-3, 3)),
-    _one("asinh", _wide(np.arcsinh), Values(-5, 5)),
-    _one("acosh", _wide(np.arccosh), Values(1.2, 5, integers=(1, 9))),
-    _one("atanh", _wide(np.arctanh), Values(-0.9, 0.9)),
-    _one("sigmoid", _wide(_sigmoid), Values(-6, 6)),
-    _one("erf", _wide(_erf), Values(-3, 3)),
-    _one("isnan", _wide(np.isnan), SMALL, ALL, always("bool"), False),
-    _one("isinf", _wide(np.isinf), SMALL, ALL, always("bool"), False),
-    _one("isfinite", _wide(np.isfinite), SMALL, ALL, always("bool"), False),
+    _one("sqrt", wide(np.sqrt), POSITIVE),
+    _one("rsqrt", wide(lambda x: 1 / np.sqrt(x)), POSITIVE, ulps=6),
+    _one("reciprocal", wide(lambda x: 1 / x), POSITIVE),
+    _one("exp", wide(np.exp), SMALL, ulps=6),
+    _one("expm1", wide(np.expm1), SMALL, ulps=6),
+    _one("log", wide(np.log), POSITIVE),
+    _one("log1p", wide(np.log1p), Values(-0.8, 4, integers=(0, 9))),
+    _one("log2", wide(np.log2), POSITIVE),
+    _one("log10", wide(np.log10), POSITIVE),
+    _one("sin", wide(np.sin), Values(-7, 7)),
+    _one("cos", wide(np.cos), Values(-7, 7), scale=0.1),
+    _one("tan", wide(np.tan), Values(-1.3, 1.3), ulps=6),
+    _one("asin", wide(np.arcsin), Values(-0.9, 0.9)),
+    _one("acos", wide(np.arccos), Values(-0.9, 0.9)),
+    _one("atan", wide(np.arctan), Values(-5, 5)),
+    _one("sinh", wide(np.sinh), Values(-3, 3), ulps=6),
+    _one("cosh", wide(np.cosh), Values(-3, 3), ulps=6),
+    _one("tanh", wide(np.tanh), Values(-3, 3)),
+    _one("asinh", wide(np.arcsinh), Values(-5, 5)),
+    _one("acosh", wide(np.arccosh), Values(1.2, 5, integers=(1, 9))),
+    _one("atanh", wide(np.arctanh), Values(-0.9, 0.9)),
+    _one("sigmoid", wide(_sigmoid), Values(-6, 6)),
+    _one("erf", wide(_erf), Values(-3, 3)),
+    _one("isnan", wide(np.isnan), SMALL, ALL, always("bool"), False),
+    _one("isinf", wide(np.isinf), SMALL, ALL, always("bool"), False),
+    _one("isfinite", wide(np.isfinite), SMALL, ALL, always("bool"), False),
     _one("bitwise_invert", np.invert, SMALL, INTEGERS + BOOL, same, False),
     _one("logical_not", np.logical_not, SMALL, ALL, always("bool"), False),
 ]
@@ -114,11 +111,11 @@ _BINARY = [
     _two("add", np.add),
     _two("subtract", np.subtract, dtypes=NUMBERS, scale=1),
     _two("multiply", np.multiply),
-    _two("divide", _wide(np.divide), SMALL, _DIVISOR, result=real),
+    _two("divide", wide(np.divide), SMALL, _DIVISOR, result=real),
     _two("floor_divide", np.floor_divide, Values(-4, 4, integers=(-9, 9)), _DIVISOR, NUMBERS, gradient=False),
     _two("remainder", np.remainder, _DIVIDEND, _MODULUS, NUMBERS, scale=4),
     _two("pow", np.power, POSITIVE, _POWER, NUMBERS, ulps=16),
-    _two("atan2", _wide(np.arctan2), KINKED, KINKED, result=real),
+    _two("atan2", wide(np.arctan2), KINKED, KINKED, result=real),
     _two("maximum", np.maximum, Values(distinct=True), Values(-1.99, 2.01, distinct=True), ulps=0),
     _two("minimum", np.minimum, Values(distinct=True), Values(-1.99, 2.01, distinct=True), ulps=0),
     _two("equal", np.equal, Values(-1, 1, integers=(-1, 1)), Values(-1, 1), result=always("bool"), gradient=False),
@@ -200,17 +197,17 @@ _OTHERS = [
         ulps=0,
         variant="upper",
     ),
-    _weak("pow", 2, lambda x: x * x, dtypes=NUMBERS),
-    _weak("pow", 3, lambda x: x * x * x, dtypes=NUMBERS),
-    _weak("pow", 0.5, _wide(np.sqrt), dtypes=ALL, result=real),
-    _weak("pow", -1.0, _wide(lambda x: 1 / x), dtypes=ALL, result=real),
-    _weak("pow", 1.7, _wide(lambda x: x**1.7), dtypes=ALL, result=real, ulps=16),
-    _weak("pow", 2.0, _wide(lambda x: 2.0**x), reflected=True, result=real, ulps=8),
+    _weak("pow", 2, lambda x: x * x, result=arithmetic),
+    _weak("pow", 3, lambda x: x * x * x, result=arithmetic),
+    _weak("pow", 0.5, wide(np.sqrt), dtypes=ALL, result=real),
+    _weak("pow", -1.0, wide(lambda x: 1 / x), dtypes=ALL, result=real),
+    _weak("pow", 1.7, wide(lambda x: x**1.7), dtypes=ALL, result=real, ulps=16),
+    _weak("pow", 2.0, wide(lambda x: 2.0**x), reflected=True, result=real, ulps=8),
     _weak("add", 1, lambda x: x + np.asarray(1, x.dtype if x.dtype.kind != "b" else int), result=arithmetic),
-    _weak("subtract", 2.5, _wide(lambda x: 2.5 - x), reflected=True, result=real, scale=2),
-    _weak("divide", 3.0, _wide(lambda x: 3.0 / x), reflected=True, result=real),
-    _weak("multiply", 0.5, _wide(lambda x: x * 0.5), result=real),
-    _weak("maximum", 1.1, _wide(lambda x: np.maximum(x, 1.1)), result=real, second=False),
+    _weak("subtract", 2.5, wide(lambda x: 2.5 - x), reflected=True, result=real, scale=2),
+    _weak("divide", 3.0, wide(lambda x: 3.0 / x), reflected=True, result=real),
+    _weak("multiply", 0.5, wide(lambda x: x * 0.5), result=real),
+    _weak("maximum", 1.1, wide(lambda x: np.maximum(x, 1.1)), result=real, second=False),
 ]
 
 ROWS = _UNARY + _BINARY + _OTHERS

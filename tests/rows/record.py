@@ -98,6 +98,11 @@ def indices(limit: int, low: int = 0) -> Values:
     return Values(integers=(low, limit - 1), fixed="int64", constant=True)
 
 
+def wide(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of real numbers: integers count as floats."""
+    return lambda *operands: function(*(np.asarray(x, dtype=np.float64) for x in operands))
+
+
 def same(dtype: str) -> str:
     """The result has the operands' dtype."""
     return dtype
@@ -138,9 +143,11 @@ class Row:
         gradient: Whether gradients are checked, to second order.
         ulps: Allowed error in units of the result's precision, relative to |reference| + `scale`.
         scale: Size of intermediate values that cancel.
+        magnitude: The same from the operands, for sums of many.
         variant: Tells rows of one name apart.
         second: Whether second derivatives exist and are checked.
         gpu: Whether the first GPU subset has it.
+        refuses: Whether other dtypes are a mistake, not another meaning.
     """
 
     name: str
@@ -156,6 +163,8 @@ class Row:
     variant: str = ""
     second: bool = True
     gpu: bool = False
+    magnitude: Callable[..., Any] | None = None
+    refuses: bool = True
 
     @property
     def label(self) -> str:
@@ -173,17 +182,26 @@ class Row:
             result = self.reference(*operands)
         return [np.asarray(part) for part in (result if isinstance(result, tuple | list) else (result,))]
 
-    def mismatch(self, got: np.ndarray, expected: np.ndarray, dtype: str) -> str:
-        """What differs from the reference, or nothing; `dtype` is the result's."""
+    def cancelling(self, operands: list[np.ndarray]) -> np.ndarray | float:
+        """The size of intermediate values."""
+        if self.magnitude is None:
+            return self.scale
+        return np.asarray(self.magnitude(*(np.asarray(x, np.float64) for x in operands)))
+
+    def mismatch(self, got: np.ndarray, expected: np.ndarray, dtype: str, scale: np.ndarray | float = 0.0) -> str:
+        """What differs from the reference, or nothing; `dtype` is the result's, `scale` what `cancelling` says."""
         if got.shape != expected.shape:
             return f"shape {got.shape}, expected {expected.shape}"
         if dtype not in FLOATS:
             wrong = np.asarray(got != expected.astype(dtype))
         else:
             got, expected = got.astype(np.float64), expected.astype(np.float64)
-            expected = rounded(expected, dtype) if self.ulps == 0 else expected
             with np.errstate(all="ignore"):
-                allowed = self.ulps * EPSILON[dtype] * (np.abs(expected) + self.scale) + 2 * SMALLEST[dtype]
+                # What overflows in the dtype is infinite there.
+                held = rounded(expected, dtype)
+            expected = held if self.ulps == 0 else np.where(np.isinf(held), held, expected)
+            with np.errstate(all="ignore"):
+                allowed = self.ulps * EPSILON[dtype] * (np.abs(expected) + scale) + 2 * SMALLEST[dtype]
                 close = np.abs(got - expected) <= np.where(np.isfinite(expected), allowed, 0)
             wrong = np.asarray(~(close | (got == expected) | (np.isnan(got) & np.isnan(expected))))
         if not wrong.any():
