@@ -1,2 +1,26 @@
 //! Executes plans on the CPU: tiles of Groups, matrix products, buffers.
 //! Depends on `kit`, `plan`, `group`. Invariant: results do not depend on the number of threads.
+
+mod access;
+mod assign;
+mod backend;
+mod bound;
+mod check;
+mod copy;
+mod domain;
+mod group;
+mod levels;
+mod machine;
+mod matmul;
+pub mod memory;
+mod monitor;
+mod prepare;
+mod program;
+mod reduce;
+mod registers;
+mod scratch;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+pub use backend::CpuBackend;

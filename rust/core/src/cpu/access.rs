@@ -1,0 +1,294 @@
+//! Walks the elements of a tile through memory: affine numbers over a range of the domain, cut into maximal inner runs.
+//! Depends on `domain`, `group`. Invariant: runs of a tile come in the order of its registers and cover each element once.
+
+use smallvec::SmallVec;
+
+use super::domain::Axis;
+use crate::group::Affine;
+
+/// The part of the domain that a tile's registers hold, laid out `[slow][fast]`: flat ranges of two lists of axes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tile {
+    pub(super) slow_start: usize,
+    pub(super) slow: usize,
+    pub(super) fast_start: usize,
+    pub(super) fast: usize,
+}
+
+impl Tile {
+    /// A range of the fast axes alone.
+    pub(super) fn flat(start: usize, elements: usize) -> Self {
+        Self { slow_start: 0, slow: 1, fast_start: start, fast: elements }
+    }
+
+    pub(super) fn elements(&self) -> usize {
+        self.slow * self.fast
+    }
+}
+
+type Numbers = SmallVec<[i64; 4]>;
+
+/// Sizes of axes, and per axis the strides of each affine number of an access.
+#[derive(Clone, Debug)]
+struct Dims {
+    sizes: SmallVec<[usize; 4]>,
+    /// `[axis][number]`.
+    strides: Numbers,
+}
+
+impl Dims {
+    /// These axes, neighbours joined where all numbers compose; at least one axis.
+    fn new(axes: impl Iterator<Item = Axis>, numbers: &[&Affine]) -> Self {
+        let mut dims = Self { sizes: SmallVec::new(), strides: SmallVec::new() };
+        for axis in axes {
+            let strides: Numbers = numbers.iter().map(|affine| affine.strides[axis.source]).collect();
+            let tail = dims.strides.len().saturating_sub(numbers.len());
+            let composes = dims.strides[tail..].iter().zip(&strides).all(|(&a, &b)| a == b * axis.size as i64);
+            match dims.sizes.last_mut() {
+                Some(size) if composes => {
+                    *size *= axis.size;
+                    dims.strides.truncate(tail);
+                }
+                _ => dims.sizes.push(axis.size),
+            }
+            dims.strides.extend(strides);
+        }
+        if dims.sizes.is_empty() {
+            dims.sizes.push(1);
+            dims.strides.extend(std::iter::repeat_n(0, numbers.len()));
+        }
+        dims
+    }
+
+    fn strides(&self, axis: usize, numbers: usize) -> &[i64] {
+        &self.strides[axis * numbers..][..numbers]
+    }
+}
+
+/// The affine numbers of one access over the two lists of axes of a tile.
+#[derive(Clone, Debug)]
+pub(super) struct Pattern {
+    /// Where the offsets of its numbers stand among those of the program.
+    first: usize,
+    numbers: usize,
+    slow: Dims,
+    fast: Dims,
+}
+
+/// Neighbours along one axis.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run<'a> {
+    /// Position of the first in the tile's registers.
+    pub(super) at: usize,
+    pub(super) elements: usize,
+    /// The numbers at the first.
+    pub(super) values: &'a [i64],
+    /// How each number grows from one to the next.
+    pub(super) steps: &'a [i64],
+}
+
+impl Pattern {
+    pub(super) fn new(
+        first: usize,
+        numbers: &[&Affine],
+        slow: impl Iterator<Item = Axis>,
+        fast: impl Iterator<Item = Axis>,
+    ) -> Self {
+        Self { first, numbers: numbers.len(), slow: Dims::new(slow, numbers), fast: Dims::new(fast, numbers) }
+    }
+
+    /// This access's part of the program's resolved offsets.
+    fn offsets<'a>(&self, offsets: &'a [i64]) -> &'a [i64] {
+        &offsets[self.first..][..self.numbers]
+    }
+
+    /// The numbers at the first element and their steps, where the whole tile is one run.
+    pub(super) fn single_run(&self, offsets: &[i64], tile: Tile) -> Option<(SmallVec<[i64; 2]>, &[i64])> {
+        if tile.slow != 1 {
+            return None;
+        }
+        let last = self.fast.sizes.len() - 1;
+        let rest = if last == 0 { tile.fast_start } else { tile.fast_start % self.fast.sizes[last] };
+        if rest + tile.fast > self.fast.sizes[last] {
+            return None;
+        }
+        let mut values = SmallVec::from_slice(self.offsets(offsets));
+        self.add(&mut values, &self.slow, tile.slow_start);
+        self.add(&mut values, &self.fast, tile.fast_start);
+        Some((values, self.fast.strides(last, self.numbers)))
+    }
+
+    /// Steps of number 0 along the innermost slow and fast axis, where the tile crosses no other axis.
+    pub(super) fn steps(&self, tile: Tile) -> Option<(i64, i64)> {
+        let inside = |dims: &Dims, start: usize, count: usize| {
+            let size = *dims.sizes.last()?;
+            (start % size + count <= size).then(|| dims.strides[dims.strides.len() - self.numbers])
+        };
+        Some((inside(&self.slow, tile.slow_start, tile.slow)?, inside(&self.fast, tile.fast_start, tile.fast)?))
+    }
+
+    /// Number of trailing fast elements after which all numbers repeat: 1 for constants; none where they never do.
+    pub(super) fn period(&self) -> Option<usize> {
+        let varies = |axis: &usize| self.fast.strides(*axis, self.numbers).iter().any(|&stride| stride != 0);
+        let first = (0..self.fast.sizes.len()).find(varies).unwrap_or(self.fast.sizes.len());
+        (first > 0).then(|| self.fast.sizes[first..].iter().product())
+    }
+
+    fn add(&self, values: &mut [i64], dims: &Dims, mut flat: usize) {
+        for axis in (0..dims.sizes.len()).rev() {
+            let coordinate = if axis == 0 { flat } else { flat % dims.sizes[axis] };
+            flat /= dims.sizes[axis].max(1);
+            if coordinate != 0 {
+                for (value, stride) in values.iter_mut().zip(dims.strides(axis, self.numbers)) {
+                    *value += coordinate as i64 * stride;
+                }
+            }
+        }
+    }
+
+    /// Calls `body` for each run of the tile.
+    pub(super) fn walk(&self, offsets: &[i64], tile: Tile, mut body: impl FnMut(Run<'_>)) {
+        if tile.elements() == 0 {
+            return;
+        }
+        let offsets = self.offsets(offsets);
+        let mut slow = Cursor::new(&self.slow, self.slow.sizes.len(), self.numbers, tile.slow_start);
+        for index in 0..tile.slow {
+            let base: Numbers = offsets.iter().zip(&slow.values).map(|(a, b)| a + b).collect();
+            self.walk_fast(&base, tile, index * tile.fast, &mut body);
+            if index + 1 < tile.slow {
+                slow.advance();
+            }
+        }
+    }
+
+    fn walk_fast(&self, base: &[i64], tile: Tile, mut at: usize, body: &mut impl FnMut(Run<'_>)) {
+        let last = self.fast.sizes.len() - 1;
+        let size = self.fast.sizes[last];
+        let steps = self.fast.strides(last, self.numbers);
+        let (line, mut rest) =
+            if last == 0 { (0, tile.fast_start) } else { (tile.fast_start / size, tile.fast_start % size) };
+        let mut lines = Cursor::new(&self.fast, last, self.numbers, line);
+        let mut left = tile.fast;
+        loop {
+            let elements = left.min(size - rest);
+            let values: Numbers =
+                (0..self.numbers).map(|n| base[n] + lines.values[n] + rest as i64 * steps[n]).collect();
+            body(Run { at, elements, values: &values, steps });
+            left -= elements;
+            if left == 0 {
+                return;
+            }
+            at += elements;
+            rest = 0;
+            lines.advance();
+        }
+    }
+}
+
+/// A position in the leading axes of `Dims`, with the sums of the strides up to there.
+struct Cursor<'a> {
+    dims: &'a Dims,
+    axes: usize,
+    numbers: usize,
+    coordinates: SmallVec<[usize; 4]>,
+    values: Numbers,
+}
+
+impl<'a> Cursor<'a> {
+    fn new(dims: &'a Dims, axes: usize, numbers: usize, mut flat: usize) -> Self {
+        let mut coordinates = SmallVec::from_elem(0, axes);
+        let mut values = Numbers::from_elem(0, numbers);
+        for axis in (0..axes).rev() {
+            if flat == 0 {
+                break;
+            }
+            let coordinate = flat % dims.sizes[axis];
+            flat /= dims.sizes[axis];
+            coordinates[axis] = coordinate;
+            for (value, stride) in values.iter_mut().zip(dims.strides(axis, numbers)) {
+                *value += coordinate as i64 * stride;
+            }
+        }
+        Self { dims, axes, numbers, coordinates, values }
+    }
+
+    fn advance(&mut self) {
+        for axis in (0..self.axes).rev() {
+            let strides = self.dims.strides(axis, self.numbers);
+            self.coordinates[axis] += 1;
+            let carry = self.coordinates[axis] == self.dims.sizes[axis];
+            let steps = if carry { 1 - self.dims.sizes[axis] as i64 } else { 1 };
+            for (value, stride) in self.values.iter_mut().zip(strides) {
+                *value += steps * stride;
+            }
+            if !carry {
+                return;
+            }
+            self.coordinates[axis] = 0;
+        }
+    }
+}
+
+/// The part `[from, to)` of a run of `elements` in which `0 <= value + step·i < size`.
+pub(super) fn inside(value: i64, step: i64, size: usize, elements: usize) -> (usize, usize) {
+    let size = size as i64;
+    let (from, to) = match step {
+        0 if value >= 0 && value < size => (0, elements as i64),
+        0 => (0, 0),
+        _ if step > 0 => (ceil_div(-value, step), ceil_div(size - value, step)),
+        _ => ((value - size).div_euclid(-step) + 1, value.div_euclid(-step) + 1),
+    };
+    let from = from.clamp(0, elements as i64);
+    (from as usize, to.clamp(from, elements as i64) as usize)
+}
+
+fn ceil_div(a: i64, b: i64) -> i64 {
+    -(-a).div_euclid(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::group::Linear;
+
+    #[test]
+    fn guards_cut_runs() {
+        for step in -3..=3i64 {
+            for value in -7..=7i64 {
+                for size in 0..6usize {
+                    let (from, to) = inside(value, step, size, 8);
+                    for i in 0..8 {
+                        let position = value + step * i as i64;
+                        assert_eq!(
+                            (from..to).contains(&i),
+                            position >= 0 && position < size as i64,
+                            "{value} {step} {size}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn runs_cover_a_rectangle_in_order() {
+        let affine = Affine { offset: Linear::constant(3), strides: SmallVec::from_slice(&[100, -7, 20, 1]) };
+        let axes: Vec<Axis> =
+            [3, 4, 5, 6].into_iter().enumerate().map(|(source, size)| Axis { size, source }).collect();
+        let pattern = Pattern::new(0, &[&affine], axes[..2].iter().copied(), axes[2..].iter().copied());
+        let tile = Tile { slow_start: 2, slow: 7, fast_start: 4, fast: 17 };
+        let mut seen = Vec::new();
+        pattern.walk(&[3], tile, |run| {
+            assert_eq!(run.at, seen.len());
+            seen.extend((0..run.elements).map(|i| run.values[0] + run.steps[0] * i as i64));
+        });
+        let mut expected = Vec::new();
+        for slow in 2..9 {
+            for fast in 4..21 {
+                expected.push(3 + slow / 4 * 100 - slow % 4 * 7 + fast / 6 * 20 + fast % 6);
+            }
+        }
+        assert_eq!(seen, expected);
+    }
+}

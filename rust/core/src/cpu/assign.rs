@@ -1,0 +1,251 @@
+//! The steps of passes over the elements in order, and the registers of their values.
+//! Depends on `prepare`, `registers`, `program`. Invariant: a register is reused only after its value's last reader.
+
+use std::collections::HashMap;
+
+use smallvec::SmallVec;
+
+use super::levels::operands;
+use super::prepare::Builder;
+use super::program::{Direct, Level, Place, Program, Step, StoreStep};
+use super::registers::Registers;
+use crate::dtype::{Compute, DType};
+use crate::group::{Instr, ValueId};
+
+/// A vector over the elements of a tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Node {
+    /// A value that varies along the elements.
+    Value(ValueId),
+    /// A constant or row value, repeated.
+    Expanded(ValueId),
+}
+
+/// What one pass over the elements computes.
+pub(super) struct Pass {
+    index: usize,
+    /// Repeated values, made before the first tile.
+    hoisted: Vec<ValueId>,
+    /// Values in order of execution.
+    values: Vec<ValueId>,
+    /// Reductions with their operands.
+    pub(super) folds: Vec<(ValueId, ValueId)>,
+    stores: Vec<usize>,
+}
+
+impl Pass {
+    /// The pass that skips what is `done` already, and marks what it does.
+    pub(super) fn of(builder: &Builder<'_>, index: usize, done: &mut [bool]) -> Self {
+        let group = builder.group;
+        let levels = &builder.levels;
+        let folds: Vec<_> = levels.folds(group).filter(|fold| fold.2 == index).map(|fold| (fold.0, fold.1)).collect();
+        let stores: Vec<_> = (0..group.stores.len()).filter(|&store| levels.written[store] == Some(index)).collect();
+        let needed = levels.closure(group, index);
+        let mut pass = Self { index, hoisted: Vec::new(), values: Vec::new(), folds, stores };
+        for id in 0..group.values.len() {
+            let is_leaf = operands(&group.values[id].instr).is_empty();
+            if !needed[id] || levels.level[id] != Level::Element || done[id] || is_leaf {
+                continue;
+            }
+            // Leaves come right before their first reader, which keeps few values alive.
+            for &operand in operands(&group.values[id].instr) {
+                pass.visit(builder.element_operand(operand).ok(), done);
+            }
+            pass.visit(Some(Node::Value(id)), done);
+        }
+        let roots =
+            pass.folds.iter().map(|fold| fold.1).chain(pass.stores.iter().map(|&store| group.stores[store].value));
+        for root in roots.collect::<Vec<_>>() {
+            pass.visit(builder.element_vector(root).ok(), done);
+        }
+        pass
+    }
+
+    fn visit(&mut self, node: Option<Node>, done: &mut [bool]) {
+        match node {
+            Some(Node::Value(id)) if !done[id] => {
+                done[id] = true;
+                self.values.push(id);
+            }
+            Some(Node::Expanded(id)) if !self.hoisted.contains(&id) => self.hoisted.push(id),
+            _ => {}
+        }
+    }
+
+    /// Nodes read at the end of the pass.
+    fn ends<'a>(&'a self, builder: &'a Builder<'_>) -> impl Iterator<Item = Node> + 'a {
+        let values = self.folds.iter().map(|fold| fold.1);
+        let stores = self.stores.iter().map(|&store| builder.group.stores[store].value);
+        values.chain(stores).filter_map(|id| builder.element_vector(id).ok())
+    }
+}
+
+/// Where the values of some passes lie.
+pub(super) struct Sites {
+    places: HashMap<Node, Place>,
+    /// Registers behind values, to give back.
+    held: HashMap<Node, usize>,
+    last_use: HashMap<Node, usize>,
+    pub(super) registers: Registers,
+}
+
+impl Sites {
+    pub(super) fn place(&self, node: Node) -> Place {
+        self.places[&node]
+    }
+
+    /// Assigns registers for passes that share them, and writes their steps.
+    pub(super) fn assign(builder: &mut Builder<'_>, passes: &[Pass]) -> Self {
+        let walk = builder.program.walk;
+        let mut last_use = HashMap::new();
+        let mut position = 0;
+        for pass in passes {
+            for &id in &pass.values {
+                for &operand in operands(&builder.group.values[id].instr) {
+                    if let Ok(node) = builder.element_operand(operand) {
+                        last_use.insert(node, position);
+                    }
+                }
+                position += 1;
+            }
+            last_use.extend(pass.ends(builder).map(|node| (node, position)));
+            position += 1;
+        }
+        let registers = Registers::new(walk.block * walk.piece);
+        let mut sites = Self { places: HashMap::new(), held: HashMap::new(), last_use, registers };
+        let mut position = 0;
+        for pass in passes {
+            position = sites.pass(builder, pass, position);
+        }
+        sites
+    }
+
+    fn pass(&mut self, builder: &mut Builder<'_>, pass: &Pass, mut position: usize) -> usize {
+        for &id in &pass.hoisted {
+            let node = Node::Expanded(id);
+            if self.places.contains_key(&node) {
+                continue;
+            }
+            let source = builder.fixed_slot(id);
+            let dst = self.registers.fresh(source.compute);
+            self.places.insert(node, Place::Tile(dst));
+            builder.program.segments[pass.index].hoisted.push(Step::Expand { source, dst });
+        }
+        for &id in &pass.values {
+            self.value(builder, pass, id, position);
+            position += 1;
+        }
+        let end = position;
+        for &store in &pass.stores {
+            self.store(builder, pass, store);
+        }
+        let dead: Vec<Node> = pass.ends(builder).filter(|node| self.last_use[node] == end).collect();
+        dead.into_iter().for_each(|node| self.release(builder, node));
+        end + 1
+    }
+
+    fn value(&mut self, builder: &mut Builder<'_>, pass: &Pass, id: ValueId, position: usize) {
+        let group = builder.group;
+        let value = &group.values[id];
+        let compute = value.dtype.compute();
+        let places: SmallVec<[Place; 3]> = operands(&value.instr)
+            .iter()
+            .map(|&operand| builder.element_operand(operand).map_or_else(|place| place, |node| self.place(node)))
+            .collect();
+        let dying = operands(&value.instr).iter().filter_map(|&operand| builder.element_operand(operand).ok());
+        for node in dying.filter(|node| self.last_use[node] == position).collect::<SmallVec<[Node; 3]>>() {
+            self.release(builder, node);
+        }
+        let node = Node::Value(id);
+        let is_load = matches!(value.instr, Instr::Load { .. });
+        let memory = is_load.then(|| builder.load_memory(id));
+        let period = memory.as_ref().and_then(|memory| period(&builder.program, memory.pattern));
+        let register = if period.is_some() {
+            self.registers.fresh(compute)
+        } else {
+            let register = self.registers.take(compute);
+            self.held.insert(node, register);
+            register
+        };
+        let direct = if period.is_none() { self.direct(builder, pass, id, register, position) } else { None };
+        let target = direct.map_or(Place::Tile(register), Place::Pointer);
+        let segment = pass.index;
+        if let Some(memory) = memory {
+            let pointer = builder.program.pointers;
+            builder.program.pointers += 1;
+            let stores = pass.stores.iter().map(|&store| &group.stores[store]);
+            // Stored as it was read, it must outlive every store of the pass.
+            let stored = stores.clone().any(|store| store.value == id);
+            let rivals = if stored { stores.map(|store| store.argument).collect() } else { SmallVec::new() };
+            self.places.insert(node, Place::Pointer(pointer));
+            builder.program.segments[segment].element.push(Step::Load { memory, dst: target, pointer, period, rivals });
+        } else {
+            self.places.insert(node, target);
+            let step = builder.step(id, &places, target);
+            builder.program.segments[segment].element.push(step);
+        }
+    }
+
+    /// A pointer for a value that is written straight to an argument, where it may be.
+    fn direct(
+        &mut self,
+        builder: &mut Builder<'_>,
+        pass: &Pass,
+        id: ValueId,
+        fallback: usize,
+        position: usize,
+    ) -> Option<usize> {
+        let group = builder.group;
+        let store = *pass.stores.iter().find(|&&store| group.stores[store].value == id)?;
+        if !lies_as_computed(group.values[id].dtype) {
+            return None;
+        }
+        let memory = builder.store_memory(store, Level::Element);
+        let mut rivals: SmallVec<[usize; 2]> = SmallVec::new();
+        for (other, value) in group.values.iter().enumerate() {
+            if let Instr::Load { argument, .. } = value.instr
+                && self.last_use.get(&Node::Value(other)).is_some_and(|&last| last > position)
+                && other != id
+                && !rivals.contains(&argument)
+            {
+                rivals.push(argument);
+            }
+        }
+        let pointer = builder.program.pointers;
+        builder.program.pointers += 1;
+        builder.program.segments[pass.index].directs.push(Direct { memory, pointer, fallback, rivals });
+        Some(pointer)
+    }
+
+    fn store(&mut self, builder: &mut Builder<'_>, pass: &Pass, store: usize) {
+        let id = builder.group.stores[store].value;
+        let memory = builder.store_memory(store, Level::Element);
+        let source = builder.vector_place(id, self);
+        builder.program.segments[pass.index].stores.push(StoreStep { memory, source });
+    }
+
+    fn release(&mut self, builder: &Builder<'_>, node: Node) {
+        if let (Node::Value(id), Some(register)) = (node, self.held.remove(&node)) {
+            self.registers.give(register, builder.group.values[id].dtype.compute());
+        }
+    }
+}
+
+/// How soon a load of a single flat walk repeats, where tiles are multiples of that.
+fn period(program: &Program, pattern: usize) -> Option<usize> {
+    let walk = program.walk;
+    let period = program.patterns[pattern].period()?;
+    let repeats = walk.rows == 1 && !walk.rectangular && period <= walk.piece && walk.piece.is_multiple_of(period);
+    (repeats && walk.piece < walk.length).then_some(period)
+}
+
+/// Whether elements of a dtype lie in memory as registers hold them.
+pub(super) fn lies_as_computed(dtype: DType) -> bool {
+    match dtype.compute() {
+        Compute::Mask => true,
+        Compute::I32 => dtype == DType::I32,
+        Compute::I64 => dtype == DType::I64,
+        Compute::F32 => dtype == DType::F32,
+        Compute::U64 | Compute::F64 => true,
+    }
+}

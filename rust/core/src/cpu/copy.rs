@@ -1,0 +1,152 @@
+//! Moves elements between arguments and registers: straight, by runs, or transposing.
+//! Depends on `access`, `bound`, `kit::tiles`. Invariant: memory outside guards is never touched.
+
+use super::access::{Pattern, Tile, inside};
+use super::assign::lies_as_computed;
+use super::bound::Bound;
+use super::program::Memory;
+use super::registers::width;
+use crate::dtype::DType;
+use crate::kit::tiles;
+
+/// Where the tile's elements lie in the argument, if they lie there as registers would hold them.
+pub(super) fn direct(bound: &Bound<'_>, memory: &Memory, tile: Tile) -> Option<*mut u8> {
+    if !lies_as_computed(memory.dtype) {
+        return None;
+    }
+    let (values, steps) = bound.program.patterns[memory.pattern].single_run(&bound.offsets, tile)?;
+    if steps[0] != 1 && tile.fast > 1 {
+        return None;
+    }
+    for (guard, &size) in memory.guards.iter().enumerate() {
+        if inside(values[guard + 1], steps[guard + 1], size, tile.fast) != (0, tile.fast) {
+            return None;
+        }
+    }
+    let start = bound.arguments[memory.argument].start.0;
+    Some(start.wrapping_offset(values[0] as isize * memory.dtype.size() as isize))
+}
+
+/// Reads the tile's elements into a register.
+///
+/// # Safety
+/// The argument's memory holds every element of the pattern whose guards hold; `dst` has room for the tile.
+pub(super) unsafe fn gather(bound: &Bound<'_>, memory: &Memory, tile: Tile, dst: *mut u8) {
+    let pattern = &bound.program.patterns[memory.pattern];
+    let start = bound.arguments[memory.argument].start.0;
+    let dtype = memory.dtype;
+    let (size, form) = (dtype.size() as isize, width(dtype.compute()));
+    if let Some(step) = turned(pattern, memory, tile) {
+        // SAFETY: the rectangle lies inside the argument, as the caller vouches.
+        unsafe {
+            pattern.walk(&bound.offsets, Tile { slow: 1, ..tile }, |run| {
+                let source = start.wrapping_offset(run.values[0] as isize * size);
+                turn(dtype, tile.slow, run.elements, source, step as isize, dst.add(run.at * form), tile.fast);
+            });
+        }
+        return;
+    }
+    pattern.walk(&bound.offsets, tile, |run| {
+        let (mut from, mut to) = (0, run.elements);
+        for (guard, &limit) in memory.guards.iter().enumerate() {
+            let range = inside(run.values[guard + 1], run.steps[guard + 1], limit, run.elements);
+            (from, to) = (from.max(range.0), to.min(range.1));
+        }
+        // SAFETY: only elements inside the guards are read, and the run lies inside the tile.
+        unsafe {
+            let dst = dst.add(run.at * form);
+            if from >= to {
+                dst.write_bytes(0, run.elements * form);
+                return;
+            }
+            dst.write_bytes(0, from * form);
+            dst.add(to * form).write_bytes(0, (run.elements - to) * form);
+            let first = run.values[0] + run.steps[0] * from as i64;
+            let source = start.wrapping_offset(first as isize * size);
+            tiles::load(dtype, to - from, source, run.steps[0] as isize, dst.add(from * form));
+        }
+    });
+}
+
+/// Writes a register to the tile's elements, unless it is those elements already.
+///
+/// # Safety
+/// The argument's memory holds every element of the pattern; `source` holds the tile.
+pub(super) unsafe fn scatter(bound: &Bound<'_>, memory: &Memory, tile: Tile, source: *const u8) {
+    let pattern = &bound.program.patterns[memory.pattern];
+    let start = bound.arguments[memory.argument].start.0;
+    let (size, form) = (memory.dtype.size() as isize, width(memory.dtype.compute()));
+    if direct(bound, memory, tile).is_some_and(|place| std::ptr::eq(place, source)) {
+        return;
+    }
+    pattern.walk(&bound.offsets, tile, |run| {
+        let dst = start.wrapping_offset(run.values[0] as isize * size);
+        // SAFETY: the run lies inside the tile and the argument.
+        unsafe { tiles::store(memory.dtype, run.elements, source.add(run.at * form), dst, run.steps[0] as isize) };
+    });
+}
+
+/// Writes one value to all of the tile's elements.
+///
+/// # Safety
+/// As for `scatter`; `source` holds one value.
+pub(super) unsafe fn scatter_constant(bound: &Bound<'_>, memory: &Memory, tile: Tile, source: *const u8) {
+    let pattern = &bound.program.patterns[memory.pattern];
+    let start = bound.arguments[memory.argument].start.0;
+    let size = memory.dtype.size() as isize;
+    pattern.walk(&bound.offsets, tile, |run| {
+        for element in 0..run.elements as i64 {
+            let dst = start.wrapping_offset((run.values[0] + run.steps[0] * element) as isize * size);
+            // SAFETY: the run lies inside the argument.
+            unsafe { tiles::store(memory.dtype, 1, source, dst, 1) };
+        }
+    });
+}
+
+/// The step along the fast axis, where a rectangle without guards is contiguous along the slow axis only.
+fn turned(pattern: &Pattern, memory: &Memory, tile: Tile) -> Option<i64> {
+    if tile.slow < 2 || !memory.guards.is_empty() {
+        return None;
+    }
+    let (slow, fast) = pattern.steps(tile)?;
+    (slow == 1 && fast.unsigned_abs() > 1).then_some(fast)
+}
+
+/// Reads `dst[slow][fast]` from memory that is contiguous along the slow axis: line by line of memory, so that each cache line is
+/// read once.
+///
+/// # Safety
+/// The memory holds the elements; `dst` has room, with `line` elements from one slow index to the next.
+unsafe fn turn(dtype: DType, slow: usize, fast: usize, source: *const u8, step: isize, dst: *mut u8, line: usize) {
+    // SAFETY: as the caller vouches.
+    unsafe {
+        if lies_as_computed(dtype) {
+            match dtype.size() {
+                1 => turn_as::<u8>(slow, fast, source, step, dst, line),
+                4 => turn_as::<u32>(slow, fast, source, step, dst, line),
+                _ => turn_as::<u64>(slow, fast, source, step, dst, line),
+            }
+        } else {
+            let (size, form) = (dtype.size(), width(dtype.compute()));
+            for row in 0..slow {
+                tiles::load(dtype, fast, source.add(row * size), step, dst.add(row * line * form));
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As for `turn`.
+unsafe fn turn_as<T: Copy>(slow: usize, fast: usize, source: *const u8, step: isize, dst: *mut u8, line: usize) {
+    let (source, dst) = (source.cast::<T>(), dst.cast::<T>());
+    for element in 0..fast {
+        // SAFETY: as the caller vouches; tensors are aligned to their elements or read as such.
+        unsafe {
+            let source = source.offset(element as isize * step);
+            let dst = dst.add(element);
+            for row in 0..slow {
+                dst.add(row * line).write(source.add(row).read_unaligned());
+            }
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! Runs a bound Group: cuts it into chunks by shape alone and drives the tile machine over them.
+//! Depends on `machine`, `reduce`, `bound`, `kit::threads`. Invariant: which thread runs a chunk changes no bit.
+
+use std::ops::Range;
+
+use super::access::Tile;
+use super::bound::Bound;
+use super::domain::Order;
+use super::machine::{Extent, Machine};
+use super::program::{Level, Program, Rows, Segment};
+use super::reduce::{self, chunk_count, chunk_length};
+use super::scratch::{Scratch, with_scratch};
+use crate::backend::HostPointer;
+use crate::error::Result;
+use crate::kit::threads::parallel;
+
+/// Nanoseconds of estimated work below which a kernel is one chunk, and that a chunk should have.
+const SMALL: f64 = 20_000.0;
+const CHUNK: f64 = 10_000.0;
+/// Most chunks of a kernel.
+const MOST_CHUNKS: usize = 256;
+/// Fewer blocks of rows than this share the elements of rows among threads.
+const FEW_BLOCKS: usize = 8;
+/// Tiles between two questions to the monitor.
+const POLL_TILES: usize = 32;
+
+impl Program {
+    /// Whether anything is folded.
+    fn folds(&self) -> bool {
+        self.segments.iter().any(|segment| !segment.folds.is_empty())
+    }
+
+    /// How many chunks `units` pieces of work are cut into.
+    fn chunks(&self, units: usize) -> usize {
+        let total = self.cost * self.walk.rows as f64 * self.walk.length as f64;
+        if total < SMALL { 1 } else { ((total / CHUNK) as usize).clamp(1, units.clamp(1, MOST_CHUNKS)) }
+    }
+}
+
+/// Runs a Group on all threads.
+///
+/// # Safety
+/// As for `Bound::new`, and the elements that the program writes are read by nobody else.
+pub(super) unsafe fn run(bound: &Bound<'_>) -> Result<()> {
+    let program = bound.program;
+    let walk = program.walk;
+    let blocks = walk.blocks();
+    if blocks == 0 || (walk.length == 0 && program.row_stores.is_empty()) {
+        return Ok(());
+    }
+    // Values that are kept from pass to pass live in one thread's registers.
+    let can_split = chunk_count(walk.length) > 1 && (program.segments.len() == 1 || !walk.keeps());
+    if program.folds() && blocks < FEW_BLOCKS && can_split && program.chunks(MOST_CHUNKS) > 1 {
+        // SAFETY: as for this function.
+        return unsafe { run_split(bound, blocks) };
+    }
+    if program.folds() || !program.row_stores.is_empty() {
+        return spread(bound, blocks, program.chunks(blocks), &|machine, range| {
+            for block in range {
+                // SAFETY: as for this function; each block belongs to one chunk.
+                unsafe { machine.block(walk.block_rows(block)) };
+            }
+        });
+    }
+    let pieces = walk.pieces();
+    spread(bound, blocks * pieces, program.chunks(blocks * pieces), &|machine, range| {
+        let mut known = usize::MAX;
+        for unit in range {
+            let (block, piece) = (unit / pieces, unit % pieces);
+            let rows = walk.block_rows(block);
+            let first = piece * walk.piece;
+            // SAFETY: as for this function; each piece belongs to one chunk.
+            unsafe {
+                if known != block {
+                    machine.begin(&program.segments[0], rows);
+                    known = block;
+                }
+                machine.elements(&program.segments[0], rows, first..(first + walk.piece).min(walk.length));
+            }
+        }
+    })
+}
+
+/// Runs an elementwise Group in row-major order on a range of its elements, on this thread.
+///
+/// # Safety
+/// As for `run`.
+pub(super) unsafe fn run_range(bound: &Bound<'_>, elements: Range<usize>) -> Result<()> {
+    let program = bound.program;
+    let walk = program.walk;
+    debug_assert!(walk.order == Order::Rows && walk.block == 1);
+    let bytes = line(program.row_bytes) + program.tile_bytes;
+    with_scratch(bytes, |scratch| {
+        // SAFETY: the scratch has both memories, and this call alone uses them.
+        let mut machine = unsafe { Machine::new(bound, scratch, scratch.add(line(program.row_bytes)), elements.start) };
+        let mut at = elements.start;
+        while at < elements.end {
+            let rows = Rows { start: at / walk.length, count: 1 };
+            let first = at % walk.length;
+            let last = (first + elements.end - at).min(walk.length);
+            // SAFETY: as for this function.
+            unsafe {
+                match program.segments.first() {
+                    Some(segment) => {
+                        machine.begin(segment, rows);
+                        machine.elements(segment, rows, first..last);
+                    }
+                    None => machine.block(rows),
+                }
+            }
+            at += last - first;
+        }
+    })
+}
+
+fn line(bytes: usize) -> usize {
+    bytes.next_multiple_of(64)
+}
+
+/// Runs `body` on ranges of `units` in `chunks` chunks, each with a machine.
+fn spread(
+    bound: &Bound<'_>,
+    units: usize,
+    chunks: usize,
+    body: &(dyn Fn(&mut Machine<'_>, Range<usize>) + Sync),
+) -> Result<()> {
+    let program = bound.program;
+    let chunk = |index: usize| {
+        if bound.monitor.stopped() {
+            return;
+        }
+        let bytes = line(program.row_bytes) + program.tile_bytes;
+        let ran = with_scratch(bytes, |scratch| {
+            // SAFETY: the scratch has both memories, and this chunk alone uses them.
+            let mut machine = unsafe { Machine::new(bound, scratch, scratch.add(line(program.row_bytes)), index) };
+            body(&mut machine, units * index / chunks..units * (index + 1) / chunks);
+        });
+        if let Err(error) = ran {
+            bound.monitor.fail(index, error);
+        }
+    };
+    if chunks == 1 {
+        chunk(0)
+    } else {
+        parallel(chunks, &chunk)
+    }
+    bound.monitor.result()
+}
+
+/// Runs a Group of few long rows: every pass shares the elements of each row among threads.
+///
+/// # Safety
+/// As for `run`.
+unsafe fn run_split(bound: &Bound<'_>, blocks: usize) -> Result<()> {
+    let program = bound.program;
+    let walk = program.walk;
+    let memory = Scratch::new(blocks * line(program.row_bytes))?;
+    let start = HostPointer(memory.start());
+    let shared = |block: usize| {
+        let start = start;
+        // SAFETY: the memory has a part for each block.
+        unsafe { start.0.add(block * line(program.row_bytes)) }
+    };
+    let per_block = chunk_count(walk.length);
+    let length = chunk_length(walk.length);
+    let each_block = |body: &dyn Fn(&mut Machine<'_>, Rows)| {
+        with_scratch(program.tile_bytes, |tile| {
+            for block in 0..blocks {
+                // SAFETY: between regions this thread alone uses the memory of rows.
+                let mut machine = unsafe { Machine::new(bound, shared(block), tile, 0) };
+                body(&mut machine, walk.block_rows(block));
+            }
+        })
+    };
+    for segment in &program.segments {
+        // SAFETY: as for this function.
+        each_block(&|machine, rows| unsafe { machine.rows(&segment.row, rows) })?;
+        parallel(blocks * per_block, &|index| {
+            if bound.monitor.stopped() {
+                return;
+            }
+            let (block, part) = (index / per_block, index % per_block);
+            let elements = part * length..((part + 1) * length).min(walk.length);
+            let rows = walk.block_rows(block);
+            let ran = with_scratch(program.tile_bytes, |tile| {
+                // SAFETY: chunks of a block read its row values, and write the results of their own elements.
+                unsafe {
+                    let mut machine = Machine::new(bound, shared(block), tile, index);
+                    machine.hoist(segment, rows);
+                    machine.elements(segment, rows, elements);
+                }
+            });
+            if let Err(error) = ran {
+                bound.monitor.fail(index, error);
+            }
+        });
+        bound.monitor.result()?;
+        // SAFETY: all elements are folded.
+        each_block(&|machine, rows| unsafe { machine.finish_folds(segment, rows) })?;
+    }
+    // SAFETY: as for this function.
+    each_block(&|machine, rows| unsafe { machine.end(rows) })?;
+    bound.monitor.result()
+}
+
+impl Machine<'_> {
+    /// A whole block of rows: all passes.
+    ///
+    /// # Safety
+    /// As for `run`.
+    unsafe fn block(&mut self, rows: Rows) {
+        let program = self.bound.program;
+        // SAFETY: as for this function.
+        unsafe {
+            for segment in &program.segments {
+                self.begin(segment, rows);
+                self.elements(segment, rows, 0..program.walk.length);
+                self.finish_folds(segment, rows);
+            }
+            self.end(rows);
+        }
+    }
+
+    /// What comes before the tiles of a pass.
+    ///
+    /// # Safety
+    /// As for `run`.
+    unsafe fn begin(&mut self, segment: &Segment, rows: Rows) {
+        // SAFETY: as for this function.
+        unsafe {
+            self.rows(&segment.row, rows);
+            self.hoist(segment, rows);
+        }
+    }
+
+    /// Steps on row values.
+    ///
+    /// # Safety
+    /// As for `run`.
+    unsafe fn rows(&mut self, steps: &[super::program::Step], rows: Rows) {
+        let tile = Tile::flat(rows.start, rows.count);
+        // SAFETY: as for this function.
+        unsafe { self.execute(steps, Extent { level: Level::Row, tile, rows: rows.count, elements: 1 }) };
+    }
+
+    /// Repeats constants and row values for the tiles of a pass.
+    ///
+    /// # Safety
+    /// As for `run`.
+    unsafe fn hoist(&mut self, segment: &Segment, rows: Rows) {
+        if segment.hoisted.is_empty() {
+            return;
+        }
+        let walk = self.bound.program.walk;
+        let elements = walk.piece.min(walk.length);
+        let tile = walk.tile(rows, 0, elements);
+        // SAFETY: as for this function.
+        unsafe { self.execute(&segment.hoisted, Extent { level: Level::Element, tile, rows: rows.count, elements }) };
+    }
+
+    /// The tiles of some elements of a pass; `range` starts at a multiple of `BLOCK` where the pass folds.
+    ///
+    /// # Safety
+    /// As for `run`.
+    unsafe fn elements(&mut self, segment: &Segment, rows: Rows, range: Range<usize>) {
+        if segment.element.is_empty() && segment.stores.is_empty() && segment.folds.is_empty() {
+            return;
+        }
+        let walk = self.bound.program.walk;
+        let mut first = range.start;
+        while first < range.end {
+            self.tiles += 1;
+            if self.tiles.is_multiple_of(POLL_TILES) && self.bound.monitor.stopped() {
+                return;
+            }
+            let mut elements = walk.piece.min(range.end - first);
+            if walk.piece < reduce::BLOCK && !segment.folds.is_empty() && walk.piece < walk.length {
+                // A tile of several elements ends with its block.
+                elements = elements.min(reduce::BLOCK - first % reduce::BLOCK);
+            }
+            let tile = walk.tile(rows, first, elements);
+            // SAFETY: as for this function.
+            unsafe {
+                self.aim(&segment.directs, tile);
+                self.execute(&segment.element, Extent { level: Level::Element, tile, rows: rows.count, elements });
+                for fold in &segment.folds {
+                    match walk.order {
+                        Order::Columns => reduce::fold_columns(self, fold, rows, first, elements),
+                        _ => reduce::fold_rows(self, fold, rows, first, elements),
+                    }
+                }
+                self.store(&segment.stores, tile);
+            }
+            first += elements;
+        }
+    }
+
+    /// Row values of the folds of a pass.
+    ///
+    /// # Safety
+    /// As for `run`; all elements of the pass are folded.
+    unsafe fn finish_folds(&mut self, segment: &Segment, rows: Rows) {
+        let in_columns = self.bound.program.walk.order == Order::Columns;
+        for fold in &segment.folds {
+            // SAFETY: as for this function.
+            unsafe { reduce::finish(self, fold, rows, in_columns) };
+        }
+    }
+
+    /// What comes after the last pass: the last row values, and the stores of rows.
+    ///
+    /// # Safety
+    /// As for `run`; all passes are done.
+    unsafe fn end(&mut self, rows: Rows) {
+        let program = self.bound.program;
+        if program.finish.is_empty() && program.row_stores.is_empty() {
+            return;
+        }
+        // SAFETY: as for this function.
+        unsafe {
+            self.rows(&program.finish, rows);
+            self.store(&program.row_stores, Tile::flat(rows.start, rows.count));
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What a Group needs and when: how often each value is computed, in which pass over the elements, and which values are needed at all.
+//! Depends on `domain`, `program`, `group`. Invariant: a value's operands are available no later than the value.
+
+use super::domain::{Axis, Domain, Order, value_affines};
+use super::program::Level;
+use crate::group::{Affine, Group, Instr, ValueId};
+
+/// Facts about the values and stores of a Group under a walk.
+pub(super) struct Levels {
+    /// Per value: how often it is computed.
+    pub(super) level: Vec<Level>,
+    /// Per value: the first pass in which it can be used.
+    pub(super) available: Vec<usize>,
+    /// Per value: whether a store needs it.
+    pub(super) needed: Vec<bool>,
+    /// Per store: the pass that writes it; `None` where it is written once per row.
+    pub(super) written: Vec<Option<usize>>,
+    /// Number of passes over the elements.
+    pub(super) passes: usize,
+}
+
+/// The operands of a step.
+pub(super) fn operands(instr: &Instr) -> &[ValueId] {
+    match instr {
+        Instr::Pointwise { operands, .. } => operands,
+        Instr::Cast { operand } | Instr::Check { operand, .. } | Instr::Reduce { operand, .. } => {
+            std::slice::from_ref(operand)
+        }
+        _ => &[],
+    }
+}
+
+impl Levels {
+    pub(super) fn of(group: &Group, domain: &Domain) -> Self {
+        let count = group.values.len();
+        let mut level = Vec::with_capacity(count);
+        let mut available = Vec::with_capacity(count);
+        for value in &group.values {
+            let own = value_affines(&value.instr).into_iter().map(|affine| level_of(affine, domain)).max();
+            let from_operands = operands(&value.instr).iter().map(|&operand| level[operand]).max();
+            let after = operands(&value.instr).iter().map(|&operand| available[operand]).max().unwrap_or(0);
+            if let Instr::Reduce { .. } = value.instr {
+                level.push(Level::Row);
+                available.push(after + 1);
+            } else {
+                level.push(own.max(from_operands).unwrap_or(Level::Const));
+                available.push(after);
+            }
+        }
+        let mut needed = vec![false; count];
+        for store in &group.stores {
+            needed[store.value] = true;
+        }
+        for (id, value) in group.values.iter().enumerate().rev() {
+            if needed[id] {
+                operands(&value.instr).iter().for_each(|&operand| needed[operand] = true);
+            }
+        }
+        let written = group
+            .stores
+            .iter()
+            .map(|store| (level_of(&store.index, domain) == Level::Element).then_some(available[store.value]))
+            .collect();
+        let mut levels = Self { level, available, needed, written, passes: 0 };
+        levels.delay_stores(group);
+        let folds = levels.folds(group).map(|(_, _, pass)| pass);
+        levels.passes = folds.chain(levels.written.iter().flatten().copied()).max().map_or(0, |last| last + 1);
+        levels
+    }
+
+    /// The needed reductions: value, operand, and the pass that folds them.
+    pub(super) fn folds<'a>(&'a self, group: &'a Group) -> impl Iterator<Item = (ValueId, ValueId, usize)> + 'a {
+        group.values.iter().enumerate().filter(|(id, _)| self.needed[*id]).filter_map(|(id, value)| match value.instr {
+            Instr::Reduce { operand, .. } => Some((id, operand, self.available[operand])),
+            _ => None,
+        })
+    }
+
+    /// Element values that pass `pass` needs, if it keeps nothing from earlier ones.
+    pub(super) fn closure(&self, group: &Group, pass: usize) -> Vec<bool> {
+        let mut needed = vec![false; group.values.len()];
+        for (_, operand, at) in self.folds(group) {
+            needed[operand] |= at == pass;
+        }
+        for (store, at) in group.stores.iter().zip(&self.written) {
+            needed[store.value] |= *at == Some(pass);
+        }
+        for (id, value) in group.values.iter().enumerate().rev() {
+            needed[id] &= self.level[id] == Level::Element;
+            if needed[id] {
+                operands(&value.instr).iter().for_each(|&operand| needed[operand] = true);
+            }
+        }
+        needed
+    }
+
+    /// A result may lie in the memory of an operand that is read at the same index: it is written in the last pass that reads such an operand.
+    fn delay_stores(&mut self, group: &Group) {
+        let passes = self.available.iter().max().map_or(1, |last| last + 1);
+        for pass in (1..passes).rev() {
+            let needed = self.closure(group, pass);
+            for (store, written) in group.stores.iter().zip(&mut self.written) {
+                let Some(at) = written.filter(|&at| at < pass) else { continue };
+                let size = group.values[store.value].dtype.size();
+                let clobbers = group.values.iter().enumerate().any(|(id, value)| match &value.instr {
+                    Instr::Load { access, .. } => {
+                        needed[id] && value.dtype.size() == size && access.index.strides == store.index.strides
+                    }
+                    _ => false,
+                });
+                *written = Some(if clobbers { pass } else { at });
+            }
+        }
+    }
+}
+
+/// Whether a number varies along the elements, the rows, or not at all.
+fn level_of(affine: &Affine, domain: &Domain) -> Level {
+    let varies = |axes: &[Axis]| axes.iter().any(|axis| affine.strides[axis.source] != 0);
+    if varies(&domain.inner) || (domain.order == Order::Blocks && varies(&domain.outer)) {
+        Level::Element
+    } else if varies(&domain.outer) {
+        Level::Row
+    } else {
+        Level::Const
+    }
+}

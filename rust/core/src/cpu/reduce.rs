@@ -1,0 +1,247 @@
+//! The reduction tree: how blocks of a row become its result, in rows and in columns, to the same bits.
+//! Depends on `machine`, `program`, `kit::tiles`. Invariant: the tree depends on the row's length alone.
+//!
+//! A row of L elements is cut into blocks of `BLOCK`; `kit::tiles` folds each. The blocks form at most `CHUNKS` runs of equally many
+//! (the last may be shorter); the blocks of a run are combined in order, starting with the first; the results of the runs are combined in
+//! neighbouring pairs, again and again, an odd last one passing on. The result is rounded to its dtype once.
+//! Positions (`ArgMax`, `ArgMin`) need no tree: the first extreme is the same in any grouping.
+
+use super::machine::{Machine, read_slot, write_slot};
+use super::program::{FoldStep, Rows};
+use super::registers::width;
+use crate::code::{Code, Fold};
+use crate::dtype::{Compute, DType};
+use crate::kit::tiles::{self, Operand};
+pub(super) use crate::kit::tiles::{BLOCK, LANES};
+
+/// Most runs of blocks of a row: what threads can share of it.
+const CHUNKS: usize = 16;
+
+/// Elements of one run of blocks of a row.
+pub(super) fn chunk_length(length: usize) -> usize {
+    length.div_ceil(BLOCK).div_ceil(CHUNKS).max(1) * BLOCK
+}
+
+/// Runs of blocks of a row.
+pub(super) fn chunk_count(length: usize) -> usize {
+    length.div_ceil(chunk_length(length)).max(1)
+}
+
+/// Bytes from one run's results to the next's, for blocks of this many rows.
+pub(super) fn line_bytes(block: usize) -> usize {
+    (block * 8).next_multiple_of(64)
+}
+
+/// Folds a tile of whole rows or of one row, elements `first..first + elements`, into the results of their runs.
+///
+/// # Safety
+/// The operand holds the tile; `first` is a multiple of `BLOCK`.
+pub(super) unsafe fn fold_rows(machine: &Machine<'_>, step: &FoldStep, rows: Rows, first: usize, elements: usize) {
+    let walk = machine.bound.program.walk;
+    let (run, line, form) = (chunk_length(walk.length), line_bytes(walk.block), width(step.dtype.compute()));
+    let source = machine.address(step.operand).cast_const();
+    for row in 0..rows.count {
+        // SAFETY: the operand holds `rows.count · elements` values, row memory a line per run.
+        unsafe {
+            let row_source = source.add(row * elements * form);
+            for start in (0..elements).step_by(BLOCK) {
+                let at = first + start;
+                let count = BLOCK.min(elements - start);
+                let offset = at / run * line + row * 8;
+                let result = machine.row.add(step.partial + offset).cast::<u64>();
+                let source = row_source.add(start * form);
+                let is_first = at.is_multiple_of(run);
+                if step.is_arg() {
+                    let (value, position) = tiles::arg_extreme(step.fold, step.dtype, count, source);
+                    if is_first || tiles::arg_better(step.fold, step.dtype, value, result.read()) {
+                        result.write(value);
+                        machine.row.add(step.positions + offset).cast::<i64>().write((at + position) as i64);
+                    }
+                } else {
+                    let value = tiles::fold_block(step.fold, step.dtype, count, source);
+                    let before = result.read();
+                    result.write(if is_first { value } else { tiles::combine(step.fold, step.dtype, before, value) });
+                }
+            }
+        }
+    }
+}
+
+/// Folds a tile `[elements][columns]` into the lanes of its columns, and finished blocks into the results of their runs.
+///
+/// # Safety
+/// The operand holds the tile, which crosses no multiple of `BLOCK`; the tiles of a run come in order.
+pub(super) unsafe fn fold_columns(machine: &Machine<'_>, step: &FoldStep, rows: Rows, first: usize, elements: usize) {
+    let walk = machine.bound.program.walk;
+    let line = line_bytes(walk.block);
+    let run = chunk_length(walk.length);
+    let columns = rows.count;
+    let source = machine.address(step.operand).cast_const();
+    // SAFETY: row memory holds a line per run, tile memory the lanes.
+    unsafe {
+        let partial = machine.row.add(step.partial + first / run * line);
+        let lanes = machine.tile.add(step.lanes);
+        if step.is_arg() {
+            let positions = machine.row.add(step.positions + first / run * line).cast::<i64>();
+            for element in 0..elements {
+                let values = source.add(element * columns * width(step.dtype.compute()));
+                let at = first + element;
+                if at.is_multiple_of(run) {
+                    std::ptr::copy_nonoverlapping(values, partial, columns * width(step.dtype.compute()));
+                    tiles::index_ramp(columns, positions, at as i64, 0);
+                } else {
+                    better_columns(step, columns, values, at, partial, positions, lanes);
+                }
+            }
+            return;
+        }
+        let (fold, dtype) = (step.fold, step.dtype);
+        // Lanes that no element reaches hold the identity, which changes nothing: short rows do without them.
+        let used = walk.length.next_power_of_two().min(LANES);
+        let within = first % BLOCK;
+        if within == 0 {
+            tiles::fill(dtype.compute(), used * columns, lanes, tiles::identity(fold, dtype));
+        }
+        tiles::fold_rows(fold, dtype, elements, columns, source, within, lanes);
+        let end = first + elements;
+        if end.is_multiple_of(BLOCK) || end == walk.length {
+            let mut half = used / 2;
+            while half > 0 {
+                let upper = lanes.add(half * columns * width(dtype.compute()));
+                tiles::fold_rows(fold, dtype, 1, half * columns, upper, 0, lanes);
+                half /= 2;
+            }
+            if (first - within).is_multiple_of(run) {
+                std::ptr::copy_nonoverlapping(lanes, partial, columns * width(dtype.compute()));
+            } else {
+                tiles::fold_rows(fold, dtype, 1, columns, lanes, 0, partial);
+            }
+        }
+    }
+}
+
+/// Replaces the best values and positions of columns by those of element `at`, where they are strictly better or the first NaN.
+///
+/// # Safety
+/// All pointers hold `columns` values, `masks` twice as many bytes, rounded up to 64.
+unsafe fn better_columns(
+    step: &FoldStep,
+    columns: usize,
+    values: *const u8,
+    at: usize,
+    best: *mut u8,
+    positions: *mut i64,
+    masks: *mut u8,
+) {
+    let dtype = step.dtype;
+    let not_better = if step.fold == Fold::ArgMax { Code::LessEqual } else { Code::GreaterEqual };
+    let [values, best_values, known] = [Operand::Vector(values), Operand::Vector(best), Operand::Vector(masks)];
+    // SAFETY: as the caller vouches.
+    unsafe {
+        let other = masks.add(columns.next_multiple_of(64));
+        // Not `value <= best`, and `best` is a number: true for greater values and for the first NaN.
+        tiles::pointwise(not_better, dtype, columns, masks, &[values, best_values]);
+        if dtype.is_float() {
+            tiles::pointwise(Code::Equal, dtype, columns, other, &[best_values, best_values]);
+            tiles::pointwise(Code::Greater, DType::Bool, columns, masks, &[Operand::Vector(other), known]);
+        } else {
+            tiles::pointwise(Code::Not, DType::Bool, columns, masks, &[known]);
+        }
+        tiles::pointwise(Code::Where, dtype, columns, best, &[known, values, best_values]);
+        let place = [known, Operand::Scalar(at as u64), Operand::Vector(positions.cast_const().cast())];
+        tiles::pointwise(Code::Where, DType::I64, columns, positions.cast(), &place);
+    }
+}
+
+/// Combines the results of the runs of each row to row values.
+///
+/// # Safety
+/// All runs of these rows are folded.
+pub(super) unsafe fn finish(machine: &Machine<'_>, step: &FoldStep, rows: Rows, in_columns: bool) {
+    let walk = machine.bound.program.walk;
+    let compute = step.dtype.compute();
+    let form = width(compute);
+    // Runs of a row store eight bytes per row, columns as many as their type has.
+    let stride = if in_columns { form } else { 8 };
+    let line = line_bytes(walk.block);
+    let runs = chunk_count(walk.length);
+    // SAFETY: row memory holds a line per run and a value per row.
+    unsafe {
+        let partial = machine.row.add(step.partial);
+        let result = machine.row.add(step.result);
+        if walk.length == 0 {
+            let bits = tiles::round_to(step.dtype, tiles::identity(step.fold, step.dtype));
+            (0..rows.count).for_each(|row| write_slot(result.add(row * form), compute, bits));
+            return;
+        }
+        if in_columns && !step.is_arg() {
+            combine_columns(step, rows.count, partial, line, runs);
+            if matches!(compute, Compute::F32 | Compute::F64 | Compute::U64) && !is_half(step.dtype) {
+                std::ptr::copy_nonoverlapping(partial, result, rows.count * form);
+                return;
+            }
+        }
+        for row in 0..rows.count {
+            let read = |run: usize| read_slot(partial.add(run * line + row * stride), compute);
+            if step.is_arg() {
+                let mut best = 0;
+                for run in 1..runs {
+                    if tiles::arg_better(step.fold, step.dtype, read(run), read(best)) {
+                        best = run;
+                    }
+                }
+                let position = machine.row.add(step.positions + best * line + row * 8).cast::<u64>().read();
+                write_slot(result.add(row * 8), Compute::I64, position);
+                continue;
+            }
+            let bits = if in_columns { read(0) } else { combine_runs(step, runs, read) };
+            write_slot(result.add(row * form), compute, tiles::round_to(step.dtype, bits));
+        }
+    }
+}
+
+fn is_half(dtype: DType) -> bool {
+    matches!(dtype, DType::F16 | DType::BF16)
+}
+
+/// The fixed tree over the results of runs.
+fn combine_runs(step: &FoldStep, runs: usize, read: impl Fn(usize) -> u64) -> u64 {
+    let mut results = [0u64; CHUNKS];
+    for (run, result) in results.iter_mut().enumerate().take(runs) {
+        *result = read(run);
+    }
+    let mut count = runs;
+    while count > 1 {
+        for pair in 0..count / 2 {
+            results[pair] = tiles::combine(step.fold, step.dtype, results[2 * pair], results[2 * pair + 1]);
+        }
+        if count % 2 == 1 {
+            results[count / 2] = results[count - 1];
+        }
+        count = count.div_ceil(2);
+    }
+    results[0]
+}
+
+/// The same tree over lines of columns; the result is the first line.
+///
+/// # Safety
+/// `partial` holds `runs` lines of `columns` values.
+unsafe fn combine_columns(step: &FoldStep, columns: usize, partial: *mut u8, line: usize, runs: usize) {
+    let bytes = columns * width(step.dtype.compute());
+    let mut count = runs;
+    while count > 1 {
+        // SAFETY: lines `2 · pair + 1 < count` are there; a line is written after the last read of it.
+        unsafe {
+            for pair in 0..count / 2 {
+                let (to, from) = (partial.add(pair * line), partial.add(2 * pair * line));
+                std::ptr::copy(from, to, bytes);
+                tiles::fold_rows(step.fold, step.dtype, 1, columns, from.add(line), 0, to);
+            }
+            if count % 2 == 1 {
+                std::ptr::copy(partial.add((count - 1) * line), partial.add(count / 2 * line), bytes);
+            }
+        }
+        count = count.div_ceil(2);
+    }
+}

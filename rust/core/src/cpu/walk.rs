@@ -1,0 +1,80 @@
+//! Chooses the sizes of tiles and blocks of rows for a domain.
+//! Depends on `domain`, `levels`, `program`. Invariant: sizes follow from the domain and the number of passes alone, and no tile of a
+//! folded row crosses a multiple of `BLOCK` unless it holds the whole row.
+
+use super::domain::{Domain, Order, product};
+use super::program::{RowUse, Walk};
+use super::reduce::BLOCK;
+
+/// Elements of a tile of elementwise work.
+const TILE: usize = 1024;
+/// Rows up to this length stay in the caches between the passes of a row chain; longer ones are computed again.
+const KEPT: usize = 8192;
+/// Rows at least this long are walked one by one: their row values are scalars then.
+const ALONE: usize = 128;
+/// Most columns of a block.
+const COLUMNS: usize = 512;
+
+impl Walk {
+    /// Tile sizes for a domain that is passed over `passes` times and folds if `folds`.
+    pub(super) fn choose(domain: &Domain, passes: usize, folds: bool) -> Self {
+        let (rows, length) = (domain.rows(), domain.length());
+        let last = domain.outer.last().map_or(1, |axis| axis.size);
+        let walk = |columns, block: usize, piece: usize, rectangular, row_use| Self {
+            order: domain.order,
+            rows,
+            length,
+            columns,
+            block: block.max(1),
+            piece: piece.max(1),
+            rectangular,
+            row_use,
+        };
+        match domain.order {
+            Order::Blocks => walk(last, last.min(32), length.min(64), true, RowUse::Expand),
+            Order::Rows if length < ALONE && rows > 1 => {
+                walk(rows, (TILE / length.max(1)).clamp(1, rows.max(1)), length, false, RowUse::Expand)
+            }
+            Order::Rows => {
+                let piece = match (folds, passes) {
+                    (false, _) => even_piece(length, TILE, product(&domain.inner[domain.inner.len().min(1)..])),
+                    (true, 1) => length.min(BLOCK),
+                    (true, _) if length <= KEPT => length,
+                    _ => BLOCK,
+                };
+                walk(rows, 1, piece, false, RowUse::Scalar)
+            }
+            Order::Columns => {
+                let block = even_piece(last, COLUMNS, 1);
+                let whole = block == last;
+                if passes == 1 && !whole {
+                    walk(last, block, 1, false, RowUse::Vector)
+                } else if whole && (passes == 1 || length * last <= KEPT || length > KEPT / 16) {
+                    let most = if passes > 1 && length * last <= KEPT { length } else { (2 * TILE / last).max(1) };
+                    let piece = most.min(length).min(BLOCK);
+                    walk(last, last, piece, false, if piece == 1 { RowUse::Vector } else { RowUse::Expand })
+                } else if length <= KEPT / 16 {
+                    let block = even_piece(last, (KEPT / length.max(1)).max(16), 1);
+                    walk(last, block, length, block != last, RowUse::Expand)
+                } else {
+                    walk(last, block, 1, false, RowUse::Vector)
+                }
+            }
+        }
+    }
+
+    /// Whether a tile holds whole rows, so that values can be kept from pass to pass.
+    pub(super) fn keeps(&self) -> bool {
+        self.piece >= self.length
+    }
+}
+
+/// Cuts `length` into the fewest pieces of at most about `most`, as even as multiples of 16 allow;
+/// where `period` divides the length and fits, pieces are multiples of it.
+fn even_piece(length: usize, most: usize, period: usize) -> usize {
+    if period > 1 && period <= most / 2 && length.is_multiple_of(period) {
+        return (most / period * period).min(length);
+    }
+    let pieces = length.div_ceil(most).max(1);
+    length.div_ceil(pieces).next_multiple_of(16).min(length)
+}
