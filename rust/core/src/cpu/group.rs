@@ -113,6 +113,11 @@ pub(super) unsafe fn run_range(bound: &Bound<'_>, elements: Range<usize>) -> Res
     })
 }
 
+/// The address as a whole: a closure that names the field alone could not be shared.
+pub(super) fn at(pointer: HostPointer) -> *mut u8 {
+    pointer.0
+}
+
 fn line(bytes: usize) -> usize {
     bytes.next_multiple_of(64)
 }
@@ -157,9 +162,8 @@ unsafe fn run_split(bound: &Bound<'_>, blocks: usize) -> Result<()> {
     let memory = Scratch::new(blocks * line(program.row_bytes))?;
     let start = HostPointer(memory.start());
     let shared = |block: usize| {
-        let start = start;
         // SAFETY: the memory has a part for each block.
-        unsafe { start.0.add(block * line(program.row_bytes)) }
+        unsafe { at(start).add(block * line(program.row_bytes)) }
     };
     let per_block = chunk_count(walk.length);
     let length = chunk_length(walk.length);

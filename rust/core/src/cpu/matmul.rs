@@ -87,12 +87,11 @@ impl Operand {
         let lines = matrices * rows;
         let chunks = (lines * columns / 16_384).clamp(1, lines.clamp(1, 64));
         parallel(chunks, &|chunk| {
-            let target = target;
             for line in lines * chunk / chunks..lines * (chunk + 1) / chunks {
                 let (matrix, row) = (line / rows, line % rows);
                 let from = self.matrix(matrix, sizes, size).wrapping_offset(row as isize * self.row * size as isize);
                 // SAFETY: each line belongs to one chunk and has room for its elements.
-                unsafe { copy_line(size, columns, from, self.column, target.0.add(line * columns * size)) };
+                unsafe { copy_line(size, columns, from, self.column, group::at(target).add(line * columns * size)) };
             }
         });
         let mut batch: SmallVec<[isize; 4]> = SmallVec::from_elem(0, sizes.len());
@@ -211,7 +210,6 @@ pub(super) unsafe fn run(
     // Constants of the epilogue are read before the product is there: with a single element that is the product itself.
     let follows = cut.pieces().1 == 1 && cut.batch * m * n > 1;
     let block = |index: usize| {
-        let result = result;
         if monitor.stopped() {
             return;
         }
@@ -226,7 +224,7 @@ pub(super) unsafe fn run(
             let right = rhs.matrix(matrix, sizes, size).wrapping_offset(column as isize * rhs.column * step);
             // SAFETY: blocks partition the result; the operands hold their matrices.
             unsafe {
-                let dst = result.0.add(start * size);
+                let dst = group::at(result).add(start * size);
                 matmul(dtype, rows, columns, k, dst, n as isize, left, lhs.row, lhs.column, right, rhs.row, rhs.column);
                 if let Some(bound) = bound.as_ref().filter(|_| follows)
                     && let Err(error) = group::run_range(bound, start..start + rows * n)

@@ -177,7 +177,7 @@ pub(super) struct Rows {
 impl Walk {
     /// Blocks of rows in the domain.
     pub(super) fn blocks(&self) -> usize {
-        if self.columns == 0 { 0 } else { self.rows / self.columns * self.columns.div_ceil(self.block) }
+        self.rows.checked_div(self.columns).map_or(0, |lines| lines * self.columns.div_ceil(self.block))
     }
 
     /// The n-th block of rows.
