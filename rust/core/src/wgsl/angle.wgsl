@@ -108,10 +108,6 @@ fn atan_f32(x: f32) -> f32 {
     return select(value, -value, x < 0.0);
 }
 
-fn is_negative(x: f32) -> bool {
-    return (bitcast<u32>(x) >> 31u) == 1u;
-}
-
 // The angle of (x, y).
 fn atan2_f32(y: f32, x: f32) -> f32 {
     if (is_nan(x) || is_nan(y)) {

@@ -18,6 +18,10 @@ fn is_finite(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
 }
 
+fn is_negative(x: f32) -> bool {
+    return (bitcast<u32>(x) >> 31u) == 1u;
+}
+
 fn equal_f32(a: f32, b: f32) -> bool {
     return a == b && !is_nan(a) && !is_nan(b);
 }

@@ -5,6 +5,7 @@
 use super::domain::merged;
 use super::source::{Source, WORKGROUP};
 use super::values::Printer;
+use super::wide;
 use crate::error::Result;
 use crate::group::{Group, Scope, ValueId};
 use crate::plan::{Argument, Candidate, Caps};
@@ -20,6 +21,7 @@ pub(super) fn candidates(group: &Group, arguments: &[Argument], caps: &Caps) -> 
     if group.rows() == 0 || group.stores.is_empty() {
         return Ok(vec![Candidate { key: "nothing".to_owned(), temporaries: Vec::new(), launches: Vec::new() }]);
     }
+    wide::check(group)?;
     let group = merged(group)?;
     if group.is_elementwise() {
         return Ok(vec![elementwise(&group, arguments, caps)?]);

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 use super::domain::{Walk, merge};
 use super::source::{Memory, Source, too_large};
 use super::types::{Type, wrapped};
+use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::group::{Affine, Linear};
 use crate::plan::{Argument, Caps, Launch, Matmul};
@@ -15,7 +16,7 @@ const TILE: usize = 16;
 
 /// The product alone; `None` where it has no elements.
 pub(super) fn launch(matmul: &Matmul, arguments: &[Argument], caps: &Caps) -> Result<Option<Launch>> {
-    let Some(kind) = Type::of(matmul.dtype).filter(|&kind| kind != Type::Bool) else {
+    let Some(kind) = Type::of(matmul.dtype).filter(|_| !matches!(matmul.dtype, DType::Bool | DType::I64)) else {
         return Err(Error::dtype(format!(
             "matmul: this GPU does not multiply matrices of {}. Use astype to float32.",
             matmul.dtype

@@ -14,18 +14,27 @@ mod source;
 mod tests;
 mod types;
 mod values;
+mod wide;
 
 pub use source::with_writable;
 pub use types::{DTYPES, ELEMENT_BYTES};
 
+use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::plan::{Candidate, Caps, Kernel, Launch, Work};
+use crate::plan::{Candidate, Caps, Kernel, Launch, Place, Work};
 
 /// The ways to run a kernel on a GPU, best first.
 ///
 /// # Errors
 /// When the device cannot hold a dtype, bind so many buffers or count so many elements, or where an op has no shader.
 pub fn lower(kernel: &Kernel, caps: &Caps) -> Result<Vec<Candidate>> {
+    for argument in &kernel.arguments {
+        // Coordinates and positions may pass from kernel to kernel, see `wide`.
+        let passing = argument.dtype == DType::I64 && matches!(argument.place, Place::Temporary(_));
+        if !caps.dtypes.contains(&argument.dtype) && !passing {
+            return Err(unsupported(argument.dtype));
+        }
+    }
     match &kernel.work {
         Work::Group(group) => kernels::candidates(group, &kernel.arguments, caps),
         Work::Matmul(product) => {
@@ -48,4 +57,10 @@ pub fn lower(kernel: &Kernel, caps: &Caps) -> Result<Vec<Candidate>> {
             Ok(ways)
         }
     }
+}
+
+fn unsupported(dtype: DType) -> Error {
+    Error::dtype(format!(
+        "gpu: this adapter does not compute in {dtype}. Use astype to float32, int32 or uint32 before, or the CPU."
+    ))
 }

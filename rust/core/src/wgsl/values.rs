@@ -5,7 +5,7 @@ use super::domain::Domain;
 use super::pointwise::{Folding, cast, pointwise};
 use super::source::{Memory, Source};
 use super::types::Type;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::group::{Group, Instr, Scope, Store, Value, ValueId};
 use crate::plan::{Argument, Parameter};
 
@@ -30,14 +30,7 @@ impl<'a> Printer<'a> {
         let kinds = group
             .values
             .iter()
-            .map(|value| {
-                Type::of(value.dtype).ok_or_else(|| {
-                    Error::dtype(format!(
-                        "gpu: this adapter does not compute in {}. Use astype to float32 or int32.",
-                        value.dtype
-                    ))
-                })
-            })
+            .map(|value| Type::of(value.dtype).ok_or_else(|| super::unsupported(value.dtype)))
             .collect::<Result<Vec<Type>>>()?;
         let mut depths = vec![0; group.values.len()];
         for (id, value) in group.values.iter().enumerate() {

@@ -3,6 +3,7 @@
 
 mod build;
 mod device;
+mod engine;
 mod functions;
 mod groups;
 mod matmul;

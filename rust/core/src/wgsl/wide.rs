@@ -1,0 +1,166 @@
+//! `int64` in shaders that have 32 bits: allowed where the numbers provably fit, or where only their low bits count.
+//! Depends on `group`. Invariant: a kernel that passes computes what 64 bits would, except that scalars are taken to stay within
+//! ±2³⁰ (the engine's own are axis sizes, diagonals and class numbers).
+
+use std::ops::RangeInclusive;
+
+use crate::code::{Code, Fold};
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::group::{Affine, Group, Instr, Value, ValueId};
+
+/// What is known of an `int64` value.
+type Span = Option<(i128, i128)>;
+
+const WORD: RangeInclusive<i128> = i32::MIN as i128..=i32::MAX as i128;
+const SCALAR: (i128, i128) = (-(1 << 30), 1 << 30);
+
+/// Fails where 32 bits may not give what 64 would.
+///
+/// # Errors
+/// Names the way out.
+pub(super) fn check(group: &Group) -> Result<()> {
+    let wide = |id: ValueId| group.values[id].dtype == DType::I64;
+    // A span where the number fits a word; none where only its low 32 bits are right.
+    let mut spans: Vec<Span> = Vec::with_capacity(group.values.len());
+    for value in &group.values {
+        let span = match value.dtype {
+            DType::I64 => span_of(group, value, &spans)?,
+            dtype => dtype.integer_range(),
+        };
+        let needs_all = match &value.instr {
+            Instr::Pointwise { code, .. } => !is_modular(*code),
+            Instr::Cast { .. } => value.dtype.is_float() || value.dtype == DType::Bool,
+            Instr::Reduce { fold, .. } => !matches!(fold, Fold::Sum | Fold::Prod),
+            Instr::Check { .. } => true,
+            _ => false,
+        };
+        if needs_all && operands(value).iter().any(|&id| wide(id) && spans[id].is_none()) {
+            return Err(too_wide());
+        }
+        spans.push(span.filter(|(low, high)| WORD.contains(low) && WORD.contains(high)));
+    }
+    if group.stores.iter().any(|store| wide(store.value) && spans[store.value].is_none()) {
+        return Err(too_wide());
+    }
+    Ok(())
+}
+
+fn too_wide() -> Error {
+    Error::dtype(
+        "gpu: int64 numbers beyond 32 bits may arise here, and this adapter does not hold them. Use astype to int32 or float32 \
+         before, or the CPU.",
+    )
+}
+
+/// Whether the low bits of the result depend on the low bits of the operands alone.
+fn is_modular(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Add | Code::Sub | Code::Mul | Code::Neg | Code::And | Code::Or | Code::Xor | Code::Not | Code::Where
+    )
+}
+
+fn span_of(group: &Group, value: &Value, spans: &[Span]) -> Result<Span> {
+    let of = |id: ValueId| spans[id];
+    let hull = |bounds: &[i128]| Some((*bounds.iter().min()?, *bounds.iter().max()?));
+    let word = Some((*WORD.start(), *WORD.end()));
+    Ok(match &value.instr {
+        Instr::Index { index } => reach(index, group),
+        Instr::Scalar { .. } => Some(SCALAR),
+        Instr::Check { limit, .. } => Some((0, *limit as i128)),
+        // Only what fits is stored.
+        Instr::Load { .. } => word,
+        Instr::Cast { operand } => match group.values[*operand].dtype {
+            dtype if dtype.is_float() => return Err(too_wide()),
+            _ => of(*operand),
+        },
+        Instr::Reduce { fold, operand } => match fold {
+            Fold::ArgMax | Fold::ArgMin => Some((0, group.row_length() as i128)),
+            Fold::Max | Fold::Min => of(*operand),
+            Fold::Sum => of(*operand).and_then(|(low, high)| {
+                let length = group.row_length() as i128;
+                hull(&[low * length, high * length, 0])
+            }),
+            Fold::Prod => None,
+        },
+        Instr::Pointwise { code, operands } => {
+            let last = |back: usize| of(operands[operands.len() - back]);
+            match (code, operands.len()) {
+                (Code::Neg, _) => last(1).and_then(|(low, high)| hull(&[-low, -high])),
+                (Code::Abs, _) => last(1).and_then(|(low, high)| hull(&[0, -low, high])),
+                (Code::Sign, _) => Some((-1, 1)),
+                (_, 1) => word.filter(|_| last(1).is_some()),
+                _ => match (last(2), last(1)) {
+                    (Some((a, b)), Some((c, d))) => match code {
+                        Code::Add => hull(&[a + c, b + d]),
+                        Code::Sub => hull(&[a - d, b - c]),
+                        Code::Mul => hull(&[a * c, a * d, b * c, b * d]),
+                        Code::Maximum | Code::Minimum | Code::Where => hull(&[a, b, c, d]),
+                        // Quotients and remainders are no larger than what they are of, but for INT_MIN / −1.
+                        Code::FloorDiv | Code::Mod => hull(&[a, b, -a, -b, c, d]),
+                        Code::And | Code::Or | Code::Xor | Code::Shr => word,
+                        _ => None,
+                    },
+                    _ => None,
+                },
+            }
+        }
+        Instr::Random { .. } | Instr::Inside { .. } => None,
+    })
+}
+
+fn operands(value: &Value) -> &[ValueId] {
+    match &value.instr {
+        Instr::Pointwise { operands, .. } => operands,
+        Instr::Cast { operand } | Instr::Check { operand, .. } | Instr::Reduce { operand, .. } => {
+            std::slice::from_ref(operand)
+        }
+        _ => &[],
+    }
+}
+
+/// The numbers that an index takes; those with a run-time part are checked to fit when the plan runs.
+fn reach(index: &Affine, group: &Group) -> Span {
+    if !index.offset.terms.is_empty() {
+        return Some((*WORD.start(), *WORD.end()));
+    }
+    let (mut low, mut high) = (i128::from(index.offset.constant), i128::from(index.offset.constant));
+    for (size, &stride) in group.domain().zip(&index.strides) {
+        let span = i128::from(stride) * size.saturating_sub(1) as i128;
+        (low, high) = (low + span.min(0), high + span.max(0));
+    }
+    Some((low, high))
+}
+
+#[cfg(test)]
+mod tests {
+    use smallvec::smallvec;
+
+    use super::*;
+    use crate::group::{Linear, Scope, Store};
+    use crate::plan::row_major;
+
+    /// Index · scalar `codes` …, at the end a conversion to `to`.
+    fn kernel(codes: &[Code], to: DType) -> Group {
+        let index = Affine { offset: Linear::default(), strides: smallvec![1] };
+        let value = |instr, dtype| Value { instr, dtype, scope: Scope::Row, stage: 0 };
+        let mut values =
+            vec![value(Instr::Index { index }, DType::I64), value(Instr::Scalar { slot: 0 }, DType::I64)];
+        for &code in codes {
+            let operands = smallvec![if values.len() == 2 { 0 } else { values.len() - 1 }, 1];
+            values.push(value(Instr::Pointwise { code, operands }, DType::I64));
+        }
+        values.push(value(Instr::Cast { operand: values.len() - 1 }, to));
+        let stores = vec![Store { value: values.len() - 1, argument: 0, index: row_major(&[1000], 0) }];
+        Group { outer: smallvec![1000], inner: smallvec![], values, stores }
+    }
+
+    #[test]
+    fn ranges_wrap_soundly_and_the_rest_is_refused() {
+        assert!(check(&kernel(&[Code::Mul, Code::Add], DType::I32)).is_ok());
+        assert!(check(&kernel(&[Code::Mul, Code::Add], DType::F32)).is_err());
+        assert!(check(&kernel(&[Code::Sub], DType::F32)).is_ok());
+        assert!(check(&kernel(&[Code::Mul, Code::Maximum], DType::I32)).is_err());
+    }
+}
