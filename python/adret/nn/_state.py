@@ -38,12 +38,16 @@ def entries(module: Module, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
         yield from entries(child, f"{prefix}{name}.")
 
 
+def _value(given: Any, dtype: DType) -> Tensor:
+    return given.detach().astype(dtype) if isinstance(given, Tensor) else asarray(given, dtype=dtype)
+
+
 def load(module: Module, state: Mapping[str, Any], strict: bool) -> IncompatibleKeys:
     """Checks everything, then gives the module's tensors the state's values."""
     own = dict(entries(module))
     missing = [path for path in own if path not in state]
     unexpected = [path for path in state if path not in own]
-    values = {path: asarray(state[path]) for path in own if path in state}
+    values = {path: _value(state[path], own[path].dtype) for path in own if path in state}
     misshaped = [
         f"{path} is {own[path].shape} in the module and {value.shape} in the state"
         for path, value in values.items()
@@ -63,7 +67,7 @@ def load(module: Module, state: Mapping[str, Any], strict: bool) -> Incompatible
     with no_grad():
         for path, value in values.items():
             target = own[path]
-            target.assign(value.detach().astype(target.dtype).to(target.device))
+            target.assign(value.to(target.device))
     return IncompatibleKeys(missing, unexpected)
 
 

@@ -112,7 +112,7 @@ fn sample_shape(input: &Shape, axis: usize) -> Shape {
 
 /// Class labels against an input of `[batch, classes, …]`.
 struct Labels {
-    /// Whether an element is that of its sample's class; of the input's shape, all false for ignored samples.
+    /// Whether an element is that of its sample's class; of the input's shape. The ignored label may be a class.
     chosen: Expr,
     /// Whether a sample counts; `None` where all do.
     valid: Option<Expr>,
@@ -182,8 +182,11 @@ pub fn nll_loss(
     let labels = read_labels("nll_loss", input.shape(), axis, target, ignore_index)?;
     let mut losses = -class_sum(&labels.chosen.choose(Expr::from(&input), 0.0), axis);
     let weights = sample_weights("nll_loss", &input, axis, weight, &labels)?;
-    if weight.is_some() {
-        losses = losses * weights.clone().expect("a weight gives weights");
+    if let (Some(weights), Some(_)) = (&weights, weight) {
+        losses = losses * weights;
+    }
+    if let Some(valid) = &labels.valid {
+        losses = valid.choose(losses, 0.0);
     }
     reduce_samples(losses, weights, reduction)
 }
@@ -199,7 +202,11 @@ fn sample_weights(
     Ok(match (weight, &labels.valid) {
         (Some(weight), _) => {
             let weights = class_weights(name, weight, input.shape(), axis, input.dtype())?;
-            Some(class_sum(&labels.chosen.choose(weights, 0.0), axis))
+            let weights = class_sum(&labels.chosen.choose(weights, 0.0), axis);
+            Some(match &labels.valid {
+                Some(valid) => valid.choose(weights, 0.0),
+                None => weights,
+            })
         }
         (None, Some(valid)) => Some(valid.then(|valid| astype(valid, input.dtype()))),
         (None, None) => None,
