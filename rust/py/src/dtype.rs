@@ -46,6 +46,7 @@ pub(crate) fn set_default_float(dtype: DType) {
 pub(crate) fn of_scalar(scalar: Scalar) -> DType {
     match scalar {
         Scalar::Bool(_) => DType::Bool,
+        Scalar::Int(value) if value > i128::from(i64::MAX) => DType::U64,
         Scalar::Int(_) => DType::I64,
         Scalar::Float(_) => default_float(),
     }
