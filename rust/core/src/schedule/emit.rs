@@ -12,7 +12,7 @@ use crate::dtype::DType;
 use crate::graph::{Lowering, Pointwise, View};
 use crate::group::{Access, Affine, Group, Instr, Linear, Scope, Store, Value, ValueId};
 use crate::layout::Layout;
-use crate::plan::{Argument, Kernel, Matmul, Place, Work};
+use crate::plan::{Argument, Kernel, Matmul, Place, Work, row_major};
 
 /// Kernels in no particular order, and how many temporaries they name.
 pub(super) struct Emitted {
@@ -159,34 +159,20 @@ impl Emitter<'_> {
         let mut needed: BTreeMap<usize, Vec<IndexMap>> = BTreeMap::new();
         let mut leaves: Vec<(usize, IndexMap)> = Vec::new();
         let mut steps: Vec<(usize, IndexMap, How)> = Vec::new();
-        for (entry, map) in &cluster.stores {
-            let maps = needed.entry(*entry).or_default();
-            if !maps.contains(map) {
-                maps.push(map.clone());
-            }
+        for store in &cluster.stores {
+            demand(store.source, &store.map, &mut needed, &mut leaves);
         }
         while let Some((entry, maps)) = needed.pop_last() {
             for map in maps {
                 let how = self.how(entry, &map, piece, cluster);
-                let mut demand = |source: Source, map: &IndexMap| match source {
-                    Source::Entry(entry, _) => {
-                        let maps = needed.entry(entry).or_default();
-                        if !maps.contains(map) {
-                            maps.push(map.clone());
-                        }
-                    }
-                    Source::Leaf(leaf) => {
-                        if !leaves.iter().any(|(known, m)| *known == leaf && m == map) {
-                            leaves.push((leaf, map.clone()));
-                        }
-                    }
-                };
                 match &how {
                     How::Load(_) => {}
-                    How::Through(map) | How::Reduce(map) => demand(self.snapshot.entries[entry].inputs[0], map),
+                    How::Through(map) | How::Reduce(map) => {
+                        demand(self.snapshot.entries[entry].inputs[0], map, &mut needed, &mut leaves);
+                    }
                     How::Compute => {
                         for &input in &self.snapshot.entries[entry].inputs {
-                            demand(input, &map);
+                            demand(input, &map, &mut needed, &mut leaves);
                         }
                     }
                 }
@@ -210,12 +196,16 @@ impl Emitter<'_> {
             let value = self.step(entry, &map, &how, &mut writer, arguments);
             writer.known.insert((Source::Entry(entry, 0), map), value);
         }
-        for (entry, map) in &cluster.stores {
-            let value = writer.known[&(Source::Entry(*entry, 0), map.clone())];
-            let argument = self.contiguous(*entry, 0, true);
-            let shape = argument.layout.shape.clone();
+        for store in &cluster.stores {
+            let value = writer.known[&(store.source, store.map.clone())];
+            let argument = self.contiguous(store.entry, 0, true);
+            let per_row = argument.layout.shape.elements() == writer.group.rows();
             let argument = push_argument(arguments, argument);
-            let index = writer.pad(map.linear(&shape));
+            let inner = writer.group.inner.len();
+            let (value, index) = match writer.group.values[value].scope {
+                Scope::Row if per_row => (value, row_major(&writer.group.outer, inner)),
+                _ => (writer.as_element(value), row_major(&cluster.domain, 0)),
+            };
             writer.group.stores.push(Store { value, argument, index });
         }
         writer.group
@@ -332,6 +322,28 @@ impl Emitter<'_> {
     }
 }
 
+/// Notes that a Group needs `source` at `map`.
+fn demand(
+    source: Source,
+    map: &IndexMap,
+    needed: &mut BTreeMap<usize, Vec<IndexMap>>,
+    leaves: &mut Vec<(usize, IndexMap)>,
+) {
+    match source {
+        Source::Entry(entry, _) => {
+            let maps = needed.entry(entry).or_default();
+            if !maps.contains(map) {
+                maps.push(map.clone());
+            }
+        }
+        Source::Leaf(leaf) => {
+            if !leaves.iter().any(|(known, m)| *known == leaf && m == map) {
+                leaves.push((leaf, map.clone()));
+            }
+        }
+    }
+}
+
 /// How a Group gets an entry's value.
 enum How {
     Load(Strided),
@@ -405,10 +417,10 @@ impl GroupWriter {
         self.push(Instr::Pointwise { code: crate::code::Code::Where, operands }, dtype, scope, stage)
     }
 
-    /// A reduction folds Element values: a Row value is repeated along the row first.
+    /// A reduction folds Element values, and what varies along the row is stored from them: a Row value is repeated along the row first.
     fn as_element(&mut self, value: ValueId) -> ValueId {
         let Value { dtype, scope, .. } = self.group.values[value].clone();
-        if scope == Scope::Element {
+        if scope == Scope::Element || self.group.is_elementwise() {
             return value;
         }
         let stage = self.available(value);

@@ -80,14 +80,24 @@ impl Strided {
     }
 }
 
+/// A value that a cluster stores: the domain, or its rows, walk the entry row-major.
+#[derive(Clone, Debug)]
+pub(super) struct ClusterStore {
+    pub(super) entry: usize,
+    /// The tensor whose elements these are: the entry itself, or the input of a reshape.
+    pub(super) source: Source,
+    /// Where it lies in the domain.
+    pub(super) map: IndexMap,
+}
+
 /// What will become one Group.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cluster {
     /// Sizes of the domain; from `split` on they are elements of a row.
     pub(super) domain: SmallVec<[usize; 4]>,
     pub(super) split: usize,
-    /// Entries to store, with where each lies in the domain.
-    pub(super) stores: Vec<(usize, IndexMap)>,
+    /// What it stores.
+    pub(super) stores: Vec<ClusterStore>,
     steps: usize,
     operands: HashSet<Source>,
     /// Leaves read, with where.
@@ -355,38 +365,26 @@ impl Fuser<'_> {
         }
     }
 
-    /// Stores a view row-major: a cluster that computes nothing else. A reshape of what cannot be walked in its order copies its input instead.
+    /// Stores a view row-major: a cluster that computes nothing else. A reshape that cannot be walked in its own order is walked in its
+    /// input's, which is the same.
     fn copy(&mut self, entry: usize, view: &View, input: Source) {
         let shape = self.shape(entry).clone();
         let from = self.snapshot.meta(input).shape.clone();
-        let identity = IndexMap::identity(&shape);
         let slots = self.snapshot.entries[entry].slots;
-        let map = identity.through(view, &from, &shape, slots, &shape);
-        let is_output = self.snapshot.outputs.iter().any(|&(output, _)| output == entry);
-        if let (None, Source::Entry(below, _), false) = (&map, input, is_output) {
-            self.contiguous[below] = true;
-            self.in_memory[below] = true;
-            let readers = self.readers[entry].clone();
-            self.readers[below].extend(readers);
-            return;
-        }
+        let own = IndexMap::identity(&shape);
+        let (domain, source, map, inner) = match own.through(view, &from, &shape, slots, &shape) {
+            Some(inner) => (shape, Source::Entry(entry, 0), own, inner),
+            None => (from.clone(), input, IndexMap::identity(&from), IndexMap::identity(&from)),
+        };
         let cluster = Cluster {
-            split: shape.rank(),
-            domain: shape.iter().copied().collect(),
-            stores: vec![(entry, identity)],
+            split: domain.rank(),
+            domain: domain.iter().copied().collect(),
+            stores: vec![ClusterStore { entry, source, map }],
             ..Cluster::default()
         };
         let piece = self.open(Piece::Cluster(cluster));
         self.settle(entry, piece);
-        match map {
-            Some(map) => self.use_in(piece, input, map, 0),
-            None => {
-                if let Source::Entry(below, _) = input {
-                    self.contiguous[below] = true;
-                }
-                self.require(input, piece);
-            }
-        }
+        self.use_in(piece, input, inner, 0);
     }
 
     /// The uses of an entry in clusters, with pieces resolved.
@@ -511,7 +509,7 @@ impl Fuser<'_> {
 
     fn store_in(&mut self, entry: usize, u: &Use) {
         if let Some(cluster) = self.cluster(u.piece) {
-            cluster.stores.push((entry, u.map.clone()));
+            cluster.stores.push(ClusterStore { entry, source: Source::Entry(entry, 0), map: u.map.clone() });
         }
         self.settle(entry, u.piece);
     }
@@ -626,7 +624,7 @@ impl Fuser<'_> {
             let leaf = &self.snapshot.leaves[*leaf];
             leaf.donatable
                 && map.covers(leaf.tensor.shape(), &cluster.domain)
-                && cluster.stores.iter().any(|&(entry, _)| {
+                && cluster.stores.iter().any(|&ClusterStore { entry, .. }| {
                     let meta = &self.snapshot.entries[entry].node.outputs[0].meta;
                     let is_output = self.snapshot.outputs.iter().any(|&(output, _)| output == entry);
                     is_output
