@@ -105,6 +105,10 @@ fn pending_indices_are_checked_when_evaluated() {
     expect(common::run(&taken), ErrorKind::Index, &["take: index 3 is out of range for size 3"]);
     let loss = ops::cross_entropy(&zeros(&[2, 3]), &late, None, Some(2), 0.0, ops::Reduce::Mean).unwrap();
     expect(common::run(&loss), ErrorKind::Index, &["cross_entropy: index 3"]);
+    adret_core::graph::push_scope("net");
+    let inside = ops::take(&zeros(&[3]), &late, 0);
+    adret_core::graph::pop_scope();
+    expect(common::run(&inside.unwrap()), ErrorKind::Index, &["net: take: index 3"]);
     let fine = ops::take(&tensor(&[4], &[0.0, 1.0, 2.0, 3.0]), &ops::neg(&late).unwrap(), 0).unwrap();
     common::assert_close(&fine, &[2], &[2.0, 1.0], 0.0);
 }

@@ -201,7 +201,12 @@ fn indexing_follows_numpy() {
         [(0, 1), (0, 3), (2, 1), (2, 3)].iter().flat_map(|&(i, j)| [at(i, j, 0), at(i, j, 1)]).collect();
     assert_close(&get(&pairs), &[2, 2, 2], &expected, 0.0);
     let chosen = Index::Tensor(mask(&[3, 4], &[0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0]));
-    assert_close(&get(&[chosen.clone()]), &[2, 2], &[at(0, 2, 0), at(0, 2, 1), at(2, 0, 0), at(2, 0, 1)], 0.0);
+    assert_close(
+        &get(std::slice::from_ref(&chosen)),
+        &[2, 2],
+        &[at(0, 2, 0), at(0, 2, 1), at(2, 0, 0), at(2, 0, 1)],
+        0.0,
+    );
     assert_close(&get(&[chosen.clone(), Index::Int(1)]), &[2], &[at(0, 2, 1), at(2, 0, 1)], 0.0);
 
     let zero = ops::zeros_like(&x).unwrap();
@@ -221,7 +226,7 @@ fn indexing_follows_numpy() {
         marked(&[(1, 3, 1, 5.0), (1, 0, 1, 6.0)])
     );
     assert_eq!(
-        set(&[chosen.clone()], &Operand::Tensor(tensor(&[2, 1], &[5.0, 6.0]))),
+        set(std::slice::from_ref(&chosen), &Operand::Tensor(tensor(&[2, 1], &[5.0, 6.0]))),
         marked(&[(0, 2, 0, 5.0), (0, 2, 1, 5.0), (2, 0, 0, 6.0), (2, 0, 1, 6.0)])
     );
     assert_eq!(set(&[chosen], &Operand::from(1.0)).iter().sum::<f64>(), 4.0);
@@ -265,4 +270,65 @@ fn half_precision_is_computed_in_single() {
     assert_eq!(y.dtype(), DType::F16);
     let scale = 1.25f64.sqrt();
     assert_close(&y, &[1, 4], &[-1.5 / scale, -0.5 / scale, 0.5 / scale, 1.5 / scale], 1e-3);
+}
+
+#[test]
+fn large_moves_match_loops() {
+    // Large enough for several chunks and for the transposing copy.
+    let (rows, columns) = (700, 900);
+    let numbers = noise(rows * columns, 3, -1.0, 1.0);
+    let x = tensor(&[rows, columns], &numbers);
+    let turned = ops::matrix_transpose(&x).unwrap();
+    let joined = values(&ops::concat(&[turned.clone(), turned], 1).unwrap());
+    for (i, j) in [(0, 0), (31, 32), (899, 699), (450, 1399), (5, 700)] {
+        assert_eq!(joined[i * 2 * rows + j], numbers[(j % rows) * columns + i]);
+    }
+    assert_eq!(joined.len(), 2 * numbers.len());
+    for axis in [0, 1] {
+        let order = ops::argsort(&x, axis, false).unwrap();
+        let sorted = values(&ops::take_along_axis(&x, &order, axis).unwrap());
+        let (step, line, lines) = if axis == 0 { (columns, 1, columns) } else { (1, columns, rows) };
+        let length = rows * columns / lines;
+        for l in (0..lines).step_by(97) {
+            let mut expected: Vec<f64> = (0..length).map(|i| numbers[l * line + i * step]).collect();
+            expected.sort_by(f64::total_cmp);
+            let found: Vec<f64> = (0..length).map(|i| sorted[l * line + i * step]).collect();
+            assert_eq!(found, expected);
+        }
+        // Putting sorted elements back where they came from restores the tensor.
+        let zero = ops::zeros_like(&x).unwrap();
+        let back = ops::scatter_add(&zero, &order, axis, &tensor(&[rows, columns], &sorted)).unwrap();
+        assert_eq!(values(&back), numbers);
+    }
+    for dtype in [DType::I8, DType::U16, DType::I64, DType::F16, DType::F32] {
+        let few = ops::astype(&tensor(&[5], &[3.0, -1.0, 0.0, 3.0, 2.0]), DType::F32).unwrap();
+        let few = ops::astype(&few, if dtype == DType::U16 { DType::I32 } else { dtype }).unwrap();
+        let few = if dtype == DType::U16 { ops::astype(&ops::abs(&few).unwrap(), dtype).unwrap() } else { few };
+        let expected = if dtype == DType::U16 { [2.0, 1.0, 4.0, 0.0, 3.0] } else { [1.0, 2.0, 4.0, 0.0, 3.0] };
+        assert_close(&ops::argsort(&few, 0, false).unwrap(), &[5], &expected, 0.0);
+    }
+}
+
+#[test]
+fn large_gathers_match_loops() {
+    let (size, width, count) = (3000, 70, 5000);
+    let table = tensor(&[size, width], &noise(size * width, 4, -1.0, 1.0));
+    let places: Vec<i64> = noise(count, 5, 0.0, size as f64).into_iter().map(|x| x as i64).collect();
+    let updates = noise(count * width, 6, -1.0, 1.0);
+    let leaf = adret_core::graph::leaf(&table, Default::default());
+    let taken = ops::take(&leaf, &integers(&[count], &places), 0).unwrap();
+    let found = values(&taken);
+    let numbers = values(&table);
+    for (i, &place) in places.iter().enumerate() {
+        assert_eq!(found[i * width..][..width], numbers[place as usize * width..][..width]);
+    }
+    let sum = ops::reduce(Reduction::Sum, &ops::mul(&taken, &tensor(&[count, width], &updates)).unwrap(), None, false);
+    let grads = adret_core::autograd::gradients(&[(sum.unwrap(), None)], &[leaf], false, false).unwrap();
+    let mut expected = vec![0.0; size * width];
+    for (i, &place) in places.iter().enumerate() {
+        for j in 0..width {
+            expected[place as usize * width + j] += updates[i * width + j];
+        }
+    }
+    assert_eq!(values(grads[0].as_ref().unwrap()), expected);
 }

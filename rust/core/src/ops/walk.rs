@@ -10,6 +10,10 @@ use crate::dtype::DType;
 const CHUNK_BYTES: usize = 1 << 18;
 /// Chunks at most.
 const CHUNKS: usize = 64;
+/// Elements of the last axis that stay together.
+const SHORTEST_RUN: usize = 1024;
+/// Rows and columns of the squares in which a transposing copy goes, so that both sides stay in L1.
+const SQUARE: usize = 32;
 
 /// A box cut along its longest leading axis into parts for several threads.
 #[derive(Clone, Debug)]
@@ -27,23 +31,23 @@ impl Chunks {
         Self::along(sizes, bytes, |_| true)
     }
 
-    /// Parts cut only along axes that `allowed` admits.
+    /// Parts cut only along axes that `allowed` admits; one part where none is worth it.
     pub(crate) fn along(sizes: &[usize], bytes: usize, allowed: impl Fn(usize) -> bool) -> Self {
         let total = sizes.iter().product::<usize>() * bytes;
         let wanted = (total / CHUNK_BYTES).clamp(1, CHUNKS);
-        // The first axis that yields enough parts keeps rows long; else the longest.
-        let axes = (0..sizes.len()).filter(|&axis| allowed(axis));
-        let axis = axes.clone().find(|&axis| sizes[axis] >= wanted).or_else(|| axes.max_by_key(|&axis| sizes[axis]));
-        let Some(axis) = axis.filter(|_| total > 0) else {
-            return Self {
-                sizes: SmallVec::from_slice(sizes),
-                axis: 0,
-                part: usize::MAX,
-                count: usize::from(total > 0),
-            };
-        };
-        let part = sizes[axis].div_ceil(wanted);
-        Self { sizes: SmallVec::from_slice(sizes), axis, part, count: sizes[axis].div_ceil(part) }
+        // Rows stay long: the last axis is cut into long pieces only.
+        let least = |axis: usize| if axis + 1 == sizes.len() { SHORTEST_RUN } else { 1 };
+        let axes = (0..sizes.len()).filter(|&axis| allowed(axis) && sizes[axis] > least(axis));
+        // The first axis that yields enough parts, else the one that yields most.
+        let pieces = |axis: usize| sizes[axis] / least(axis);
+        let axis = axes.clone().find(|&axis| pieces(axis) >= wanted).or_else(|| axes.max_by_key(|&axis| pieces(axis)));
+        match axis {
+            Some(axis) if wanted > 1 && total > 0 => {
+                let part = sizes[axis].div_ceil(wanted).max(least(axis));
+                Self { sizes: SmallVec::from_slice(sizes), axis, part, count: sizes[axis].div_ceil(part) }
+            }
+            _ => Self { sizes: SmallVec::from_slice(sizes), axis: 0, part: usize::MAX, count: usize::from(total > 0) },
+        }
     }
 
     /// First index and number of indices of the cut axis, and which axis that is.
@@ -149,9 +153,28 @@ pub(crate) unsafe fn copy(bytes: usize, walk: &Walk<2>, a: *mut u8, b: *const u8
     /// # Safety
     /// As `copy`.
     unsafe fn strided<T: Copy>(walk: &Walk<2>, a: *mut u8, b: *const u8) {
+        let (a, b) = (a.cast::<T>(), b.cast::<T>());
         // SAFETY: the walk stays inside both boxes; foreign memory may be unaligned.
-        walk.each(|[to, from]| unsafe {
-            a.cast::<T>().offset(to).write_unaligned(b.cast::<T>().offset(from).read_unaligned())
+        let put = |to: isize, from: isize| unsafe { a.offset(to).write_unaligned(b.offset(from).read_unaligned()) };
+        let (columns, [to_column, from_column]) = walk.run;
+        let Some((&(rows, [to_row, from_row]), outer)) = walk.axes.split_last() else {
+            return walk.each(|[to, from]| put(to, from));
+        };
+        if from_row.abs() >= from_column.abs() || columns == 0 {
+            return walk.each(|[to, from]| put(to, from));
+        }
+        // A transposition: squares, whose lines of cache are used up before they are lost.
+        Walk { axes: outer.into(), run: (1, [1; 2]) }.runs(|[to, from]| {
+            for row in (0..rows).step_by(SQUARE) {
+                for column in (0..columns).step_by(SQUARE) {
+                    for row in row..(row + SQUARE).min(rows) {
+                        let (to, from) = (to + row as isize * to_row, from + row as isize * from_row);
+                        for column in column as isize..(column + SQUARE).min(columns) as isize {
+                            put(to + column * to_column, from + column * from_column);
+                        }
+                    }
+                }
+            }
         });
     }
     // SAFETY: the caller's boxes are valid.
@@ -187,6 +210,24 @@ pub(crate) unsafe fn zero(bytes: usize, walk: &Walk<2>, a: *mut u8) {
     }
 }
 
+/// Calls a generic function with a dtype's element type and the sum of two of its elements.
+macro_rules! with_sum {
+    ($dtype:expr, $function:ident($($argument:expr),*)) => {{
+        use half::{bf16, f16};
+        match $dtype {
+            DType::Bool => $function($($argument),*, |x: u8, y: u8| x | y),
+            DType::I8 | DType::U8 => $function($($argument),*, u8::wrapping_add),
+            DType::I16 | DType::U16 => $function($($argument),*, u16::wrapping_add),
+            DType::I32 | DType::U32 => $function($($argument),*, u32::wrapping_add),
+            DType::I64 | DType::U64 => $function($($argument),*, u64::wrapping_add),
+            DType::F16 => $function($($argument),*, |x: f16, y: f16| f16::from_f32(x.to_f32() + y.to_f32())),
+            DType::BF16 => $function($($argument),*, |x: bf16, y: bf16| bf16::from_f32(x.to_f32() + y.to_f32())),
+            DType::F32 => $function($($argument),*, |x: f32, y: f32| x + y),
+            DType::F64 => $function($($argument),*, |x: f64, y: f64| x + y),
+        }
+    }};
+}
+
 /// Adds `b` to `a`, both of `dtype`; every sum is rounded to the dtype.
 ///
 /// # Safety
@@ -210,21 +251,43 @@ pub(crate) unsafe fn add(dtype: DType, walk: &Walk<2>, a: *mut u8, b: *const u8)
             walk.each(put);
         }
     }
-    use half::{bf16, f16};
     // SAFETY: the caller's boxes are valid and of that dtype.
-    unsafe {
-        match dtype {
-            DType::Bool => typed(walk, a, b, |x: u8, y: u8| x | y),
-            DType::I8 | DType::U8 => typed(walk, a, b, u8::wrapping_add),
-            DType::I16 | DType::U16 => typed(walk, a, b, u16::wrapping_add),
-            DType::I32 | DType::U32 => typed(walk, a, b, u32::wrapping_add),
-            DType::I64 | DType::U64 => typed(walk, a, b, u64::wrapping_add),
-            DType::F16 => typed(walk, a, b, |x: f16, y: f16| f16::from_f32(x.to_f32() + y.to_f32())),
-            DType::BF16 => typed(walk, a, b, |x: bf16, y: bf16| bf16::from_f32(x.to_f32() + y.to_f32())),
-            DType::F32 => typed(walk, a, b, |x: f32, y: f32| x + y),
-            DType::F64 => typed(walk, a, b, |x: f64, y: f64| x + y),
-        }
+    unsafe { with_sum!(dtype, typed(walk, a, b)) }
+}
+
+/// `a[line + place] += b[source]` for a walk over `[line, index, source]`; `place` tells where the index leads, if anywhere.
+///
+/// # Safety
+/// As `copy`, also for the places that `place` returns.
+pub(crate) unsafe fn add_at(
+    dtype: DType,
+    walk: &Walk<3>,
+    a: *mut u8,
+    b: *const u8,
+    place: impl Fn(isize) -> Option<isize>,
+) {
+    /// # Safety
+    /// As `add_at`.
+    unsafe fn typed<T: Copy>(
+        walk: &Walk<3>,
+        a: *mut u8,
+        b: *const u8,
+        place: &impl Fn(isize) -> Option<isize>,
+        sum: impl Fn(T, T) -> T,
+    ) {
+        let (a, b) = (a.cast::<T>(), b.cast::<T>());
+        walk.each(|[line, index, source]| {
+            if let Some(at) = place(index) {
+                // SAFETY: the caller vouches for places and walk; foreign memory may be unaligned.
+                unsafe {
+                    let to = a.offset(line + at);
+                    to.write_unaligned(sum(to.read_unaligned(), b.offset(source).read_unaligned()));
+                }
+            }
+        });
     }
+    // SAFETY: the caller's boxes are valid and of that dtype.
+    unsafe { with_sum!(dtype, typed(walk, a, b, &place)) }
 }
 
 /// Reads one index of an integer dtype.

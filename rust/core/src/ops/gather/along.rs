@@ -100,35 +100,44 @@ impl Op for TakeAlong {
     }
 }
 
+impl TakeAlong {
+    /// Elements of the size of `T`.
+    fn run<T: Copy>(&self, host: &HostArguments<'_>, bad: &IndexError) {
+        let [x, indices, result] = host.arguments else { unreachable!("take_along_axis has three arguments") };
+        let (limit, stride, size) = (x.layout.shape[self.axis], x.layout.strides[self.axis], size_of::<T>());
+        let lines = lines(x, self.axis);
+        let chunks = Chunks::of(&result.layout.shape, size + indices.dtype.size());
+        (host.parallel)(chunks.count, &|chunk| {
+            let to = chunks.at(chunk, result.data, &result.layout.strides, size).cast::<T>();
+            let from = chunks.at(chunk, x.data, &lines, size).cast::<T>();
+            let first = chunks.at(chunk, indices.data, &indices.layout.strides, indices.dtype.size());
+            let walk = Walk::new(&chunks.shape(chunk), [&result.layout.strides, &indices.layout.strides, &lines]);
+            walk.each(|[place, at, line]| {
+                // SAFETY: the walk stays inside the three layouts, the index inside the line; chunks are disjoint.
+                unsafe {
+                    let index = read_index(indices.dtype, first.offset(at * indices.dtype.size() as isize));
+                    if let Some(index) = bad.inside(index, limit) {
+                        to.offset(place).write_unaligned(from.offset(line + index * stride).read_unaligned());
+                    }
+                }
+            });
+        });
+    }
+}
+
 impl Structured for TakeAlong {
     fn name(&self) -> &'static str {
         "take_along_axis"
     }
 
     fn cpu(&self, host: &HostArguments<'_>) -> Result<()> {
-        let [x, indices, result] = host.arguments else { unreachable!("take_along_axis has three arguments") };
-        let (limit, stride, size) = (x.layout.shape[self.axis], x.layout.strides[self.axis], x.dtype.size());
-        let lines = lines(x, self.axis);
         let bad = IndexError::default();
-        let chunks = Chunks::of(&result.layout.shape, size + indices.dtype.size());
-        (host.parallel)(chunks.count, &|chunk| {
-            let to = chunks.at(chunk, result.data, &result.layout.strides, size);
-            let from = chunks.at(chunk, x.data, &lines, size).cast_const();
-            let first = chunks.at(chunk, indices.data, &indices.layout.strides, indices.dtype.size());
-            let one = Walk::new(&[], [&[], &[]]);
-            Walk::new(&chunks.shape(chunk), [&result.layout.strides, &indices.layout.strides, &lines]).each(
-                |[place, at, line]| {
-                    // SAFETY: the walk stays inside the three layouts, the index inside the line; chunks are disjoint.
-                    unsafe {
-                        let index = read_index(indices.dtype, first.offset(at * indices.dtype.size() as isize));
-                        if let Some(index) = bad.inside(index, limit) {
-                            let from = from.offset((line + index * stride) * size as isize);
-                            walk::copy(size, &one, to.offset(place * size as isize), from);
-                        }
-                    }
-                },
-            );
-        });
+        match host.arguments[0].dtype.size() {
+            1 => self.run::<u8>(host, &bad),
+            2 => self.run::<u16>(host, &bad),
+            4 => self.run::<u32>(host, &bad),
+            _ => self.run::<u64>(host, &bad),
+        }
         bad.result("take_along_axis")
     }
 
@@ -183,7 +192,7 @@ impl Structured for ScatterAdd {
         let chunks = Chunks::along(&x.layout.shape, 2 * size, |axis| axis != self.axis);
         (host.parallel)(chunks.count, &|chunk| {
             let to = chunks.at(chunk, result.data, &result.layout.strides, size);
-            let old = chunks.at(chunk, x.data, &x.layout.strides, size);
+            let old = chunks.at(chunk, x.data, &x.layout.strides, size).cast_const();
             let from = chunks.at(chunk, updates.data, &updates.layout.strides, size).cast_const();
             let first = chunks.at(chunk, indices.data, &indices.layout.strides, indices.dtype.size());
             let mut sizes = chunks.shape(chunk);
@@ -191,17 +200,14 @@ impl Structured for ScatterAdd {
             // SAFETY: chunks are disjoint boxes of the result, and `x` has its shape.
             unsafe { walk::copy(size, &copied, to, old) };
             sizes[self.axis] = indices.layout.shape[self.axis];
-            let one = Walk::new(&[], [&[], &[]]);
-            Walk::new(&sizes, [&lines, &indices.layout.strides, &updates.layout.strides]).each(|[line, at, source]| {
-                // SAFETY: the walk stays inside the layouts, the index inside the line, the line inside the chunk.
-                unsafe {
+            let walk = Walk::new(&sizes, [&lines, &indices.layout.strides, &updates.layout.strides]);
+            // SAFETY: the walk stays inside the layouts, the index inside the line, the line inside the chunk.
+            unsafe {
+                walk::add_at(result.dtype, &walk, to, from, |at| {
                     let index = read_index(indices.dtype, first.offset(at * indices.dtype.size() as isize));
-                    if let Some(index) = bad.inside(index, limit) {
-                        let to = to.offset((line + index * stride) * size as isize);
-                        walk::add(result.dtype, &one, to, from.offset(source * size as isize));
-                    }
-                }
-            });
+                    bad.inside(index, limit).map(|index| index * stride)
+                });
+            }
         });
         bad.result("scatter_add")
     }

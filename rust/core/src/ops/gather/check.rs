@@ -11,13 +11,23 @@ use super::super::walk::{Walk, read_index};
 use crate::code::Code;
 use crate::dtype::{Compute, DType};
 use crate::error::{Error, Result};
-use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Pointwise, Storage, Tensor, Vjp, apply};
+use crate::graph::{
+    Cotangent, Key, Lowering, Meta, Op, Pointwise, Storage, Tensor, Vjp, apply, current_scope, scope_name,
+};
 
 #[derive(Debug)]
 struct Check {
     name: &'static str,
     limit: usize,
     wrap: bool,
+    /// The module path in force at the call, for the message.
+    scope: String,
+}
+
+impl Check {
+    fn new(name: &'static str, limit: usize, wrap: bool) -> Self {
+        Self { name, limit, wrap, scope: scope_name(current_scope()) }
+    }
 }
 
 impl Op for Check {
@@ -28,6 +38,7 @@ impl Op for Check {
         key.text("check");
         key.number(self.limit as u64);
         key.number(u64::from(self.wrap));
+        key.text(&self.scope);
     }
     fn infer(&self, inputs: &[&Meta]) -> Result<SmallVec<[Meta; 1]>> {
         Ok(smallvec![inputs[0].clone()])
@@ -36,7 +47,8 @@ impl Op for Check {
         Ok(smallvec![None])
     }
     fn lower(&self) -> Lowering {
-        let context = self.name.to_owned();
+        let context =
+            if self.scope.is_empty() { self.name.to_owned() } else { format!("{}: {}", self.scope, self.name) };
         Lowering::Pointwise(Pointwise::Check { limit: self.limit, wrap: self.wrap, context })
     }
 }
@@ -84,15 +96,15 @@ fn checked_later(
     wrap: bool,
     except: Option<i64>,
 ) -> Result<Tensor> {
-    let Some(label) = except else { return apply(Check { name, limit, wrap }, &[indices]) };
+    let Some(label) = except else { return apply(Check::new(name, limit, wrap), &[indices]) };
     let representable = indices.dtype().integer_range().is_some_and(|(low, high)| (low..=high).contains(&label.into()));
     if !representable {
-        return apply(Check { name, limit, wrap }, &[indices]);
+        return apply(Check::new(name, limit, wrap), &[indices]);
     }
     let ignored = Expr::from(indices).then(|x| binary(Code::Equal, &x.into(), &label.into()));
     let zero = Operand::from(0i64);
     let safe = ignored.then(|ignored| where_(ignored, &zero, &indices.into())).done()?;
-    let safe = apply(Check { name, limit, wrap }, &[&safe])?;
+    let safe = apply(Check::new(name, limit, wrap), &[&safe])?;
     ignored.then(|ignored| where_(ignored, &indices.into(), &Operand::from(&safe))).done()
 }
 

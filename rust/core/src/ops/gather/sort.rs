@@ -1,7 +1,6 @@
 //! Sorting along an axis. Depends on `along` and `walk`.
 //! Invariant: the order is stable and total: NaN comes last, equal elements keep their places.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use half::{bf16, f16};
@@ -58,24 +57,44 @@ impl Op for ArgSort {
     }
 }
 
-/// Numbers with NaN as the largest.
+/// Numbers with a key in the same order.
 trait Sortable: Copy {
-    fn order(self, other: Self) -> Ordering;
+    /// Bits of the key.
+    const WIDTH: u32;
+    /// The key; NaN has the largest, both zeros have one.
+    fn key(self) -> u64;
+    /// Whether it comes last in either direction.
     fn is_last(self) -> bool {
         false
     }
 }
 
 macro_rules! sortable {
-    ($($integer:ty)*; $($float:ty)*) => {
-        $(impl Sortable for $integer {
-            fn order(self, other: Self) -> Ordering {
-                self.cmp(&other)
+    (unsigned $($type:ty)*) => {
+        $(impl Sortable for $type {
+            const WIDTH: u32 = <$type>::BITS;
+            fn key(self) -> u64 {
+                self.into()
             }
         })*
-        $(impl Sortable for $float {
-            fn order(self, other: Self) -> Ordering {
-                self.partial_cmp(&other).unwrap_or(Ordering::Equal)
+    };
+    (signed $($type:ty, $unsigned:ty;)*) => {
+        $(impl Sortable for $type {
+            const WIDTH: u32 = <$type>::BITS;
+            fn key(self) -> u64 {
+                (self as $unsigned ^ (1 << (Self::WIDTH - 1))).into()
+            }
+        })*
+    };
+    (float $($type:ty, $unsigned:ty, $zero:expr;)*) => {
+        $(impl Sortable for $type {
+            const WIDTH: u32 = <$unsigned>::BITS;
+            fn key(self) -> u64 {
+                let sign = 1 << (Self::WIDTH - 1);
+                let bits = if self == $zero { 0 } else { self.to_bits() };
+                // Negative numbers run backwards, below the positive ones.
+                let key: $unsigned = if bits & sign != 0 { !bits } else { bits | sign };
+                if self.is_nan() { <$unsigned>::MAX.into() } else { key.into() }
             }
             fn is_last(self) -> bool {
                 self.is_nan()
@@ -84,17 +103,17 @@ macro_rules! sortable {
     };
 }
 
-sortable! { i8 i16 i32 i64 u8 u16 u32 u64; f16 bf16 f32 f64 }
-
-/// Sorts one row of `values` by the positions in `row`.
-fn sort_row<T: Sortable>(row: &mut [(T, i64)], descending: bool) {
-    row.sort_unstable_by(|a, b| {
-        let order = if descending { b.0.order(a.0) } else { a.0.order(b.0) };
-        a.0.is_last().cmp(&b.0.is_last()).then(order).then(a.1.cmp(&b.1))
-    });
-}
+sortable! { unsigned u8 u16 u32 u64 }
+sortable! { signed i8, u8; i16, u16; i32, u32; i64, u64; }
+sortable! { float f16, u16, f16::ZERO; bf16, u16, bf16::ZERO; f32, u32, 0.0; f64, u64, 0.0; }
 
 impl ArgSort {
+    /// The key in the order asked for; what comes last does so in both.
+    fn key<T: Sortable>(&self, value: T) -> u64 {
+        let largest = u64::MAX >> (64 - T::WIDTH);
+        if self.descending && !value.is_last() { largest - value.key() } else { value.key() }
+    }
+
     fn run<T: Sortable>(&self, host: &HostArguments<'_>) {
         let [x, result] = host.arguments else { unreachable!("argsort has two arguments") };
         let (rank, size) = (x.layout.shape.rank(), size_of::<T>());
@@ -106,17 +125,26 @@ impl ArgSort {
         (host.parallel)(chunks.count, &|chunk| {
             let to = chunks.at(chunk, result.data, &result.layout.strides, 8).cast::<i64>();
             let from = chunks.at(chunk, x.data, &x.layout.strides, size).cast::<T>();
-            let mut row: Vec<(T, i64)> = Vec::with_capacity(length);
             let sizes = &chunks.shape(chunk)[..rank - 1];
+            // Key and position as one number: equal keys stay in order, and comparing is one instruction.
+            let (mut narrow, mut wide): (Vec<u64>, Vec<u128>) = (Vec::new(), Vec::new());
             Walk::new(sizes, [&result.layout.strides[..rank - 1], &x.layout.strides[..rank - 1]]).each(|[put, at]| {
-                row.clear();
-                // SAFETY: rows lie inside the input, chunks are disjoint boxes of the result.
-                unsafe {
-                    row.extend((0..length as isize).map(|i| (from.offset(at + i * x_step).read_unaligned(), i as i64)));
-                    sort_row(&mut row, self.descending);
-                    for (i, (_, position)) in row.iter().enumerate() {
-                        to.offset(put + i as isize * result_step).write_unaligned(*position);
-                    }
+                // SAFETY: rows lie inside the input.
+                let key = |i: usize| self.key(unsafe { from.offset(at + i as isize * x_step).read_unaligned() });
+                // SAFETY: chunks are disjoint boxes of the result.
+                let write = |i: usize, position: i64| unsafe {
+                    to.offset(put + i as isize * result_step).write_unaligned(position);
+                };
+                if T::WIDTH <= 32 && u32::try_from(length).is_ok() {
+                    narrow.clear();
+                    narrow.extend((0..length).map(|i| (key(i) << 32) | i as u64));
+                    narrow.sort_unstable();
+                    narrow.iter().enumerate().for_each(|(i, entry)| write(i, i64::from(*entry as u32)));
+                } else {
+                    wide.clear();
+                    wide.extend((0..length).map(|i| (u128::from(key(i)) << 64) | i as u128));
+                    wide.sort_unstable();
+                    wide.iter().enumerate().for_each(|(i, entry)| write(i, *entry as i64));
                 }
             });
         });
