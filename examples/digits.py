@@ -28,7 +28,7 @@ def main() -> float:
     optimizer = optim.Adam(net.parameters(), lr=3e-3)
 
     start = time.perf_counter()
-    epochs = trange(EPOCHS, desc="epochs")
+    epochs = trange(EPOCHS, desc="epochs", mininterval=0.3)
     for _ in epochs:
         order = ad.random.permutation(len(train_x))
         total = ad.zeros(())
@@ -39,7 +39,7 @@ def main() -> float:
             optimizer.step()
             optimizer.zero_grad()
             total = total + loss.detach() * len(batch)
-        epochs.set_postfix(loss=f"{total.item() / len(train_x):.4f}")
+        epochs.set_postfix(loss=f"{total.item() / len(train_x):.4f}", refresh=False)
     seconds = time.perf_counter() - start
 
     with ad.no_grad():
