@@ -37,7 +37,7 @@ def argument(rng: random.Random) -> object:
         lambda: ad.zeros(shape),
         lambda: ad.arange(6).reshape(2, 3),
         lambda: ad.ones(shape, dtype="float64", requires_grad=True),
-        lambda: ad.broadcast_to(ad.ones(1), (2**20, 2**20)),
+        lambda: ad.broadcast_to(ad.ones(1), (2**10, 2**10)),
         lambda: ad.tensor([float("nan"), float("inf")]),
         lambda: rng.choice([0, 1, -1, 2, 5, -7, 2**31, -(2**63), 2**63, 2**64, 2**200]),
         lambda: rng.choice([0.0, 1.5, -0.5, float("nan"), float("inf"), 1e308, -1e-308]),
