@@ -43,9 +43,12 @@ impl<T: Copy + Default> Transpose<T> {
                 *line = src.offset(i as isize * self.src_row).cast::<[T; TILE]>().read_unaligned();
             }
             let dst = self.dst.offset(column as isize * self.dst_row + row as isize);
-            let turned: [[T; TILE]; TILE] = std::array::from_fn(|j| lines.map(|line| line[j]));
-            for (j, line) in turned.into_iter().enumerate() {
-                dst.offset(j as isize * self.dst_row).cast::<[T; TILE]>().write_unaligned(line);
+            for j in 0..TILE {
+                let mut turned = [T::default(); TILE];
+                for i in 0..TILE {
+                    turned[i] = lines[i][j];
+                }
+                dst.offset(j as isize * self.dst_row).cast::<[T; TILE]>().write_unaligned(turned);
             }
         }
     }
@@ -60,7 +63,8 @@ unsafe fn quarter(src: *const f32, src_row: isize, dst: *mut f32, dst_row: isize
     };
     // SAFETY: the caller vouches for the elements; SSE2 belongs to x86-64.
     unsafe {
-        let [a, b, c, d] = [0, 1, 2, 3].map(|i| _mm_loadu_ps(src.offset(i * src_row)));
+        let (a, b) = (_mm_loadu_ps(src), _mm_loadu_ps(src.offset(src_row)));
+        let (c, d) = (_mm_loadu_ps(src.offset(2 * src_row)), _mm_loadu_ps(src.offset(3 * src_row)));
         let (ab_low, cd_low) = (_mm_unpacklo_ps(a, b), _mm_unpacklo_ps(c, d));
         let (ab_high, cd_high) = (_mm_unpackhi_ps(a, b), _mm_unpackhi_ps(c, d));
         _mm_storeu_ps(dst, _mm_movelh_ps(ab_low, cd_low));

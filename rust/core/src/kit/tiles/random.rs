@@ -14,9 +14,11 @@ const BLOCKS: usize = 16;
 /// `N` blocks from number `first` on, as the four numbers of each: `[number in block, block]`. A const generic, so that single blocks cost one.
 #[inline(always)]
 fn blocks<const N: usize>(first: u64, key: u64, stream: u32) -> [[u32; N]; 4] {
-    let number = |i: usize| first.wrapping_add(i as u64);
-    let (low, high) = (std::array::from_fn(|i| number(i) as u32), std::array::from_fn(|i| (number(i) >> 32) as u32));
-    let mut counters = [low, high, [stream; N], [0; N]];
+    let mut counters = [[0; N], [0; N], [stream; N], [0; N]];
+    for i in 0..N {
+        let number = first.wrapping_add(i as u64);
+        (counters[0][i], counters[1][i]) = (number as u32, (number >> 32) as u32);
+    }
     let mut keys = (key as u32, (key >> 32) as u32);
     for _ in 0..ROUNDS {
         let mut next = [[0; N]; 4];
