@@ -55,9 +55,14 @@ impl Runner<'_> {
         let temporaries = self.temporaries(plan, &leases)?;
         let mut all_words = Vec::new();
         let mut steps = Vec::new();
+        // Words that are bound start where a binding may.
+        let alignment = (self.context.device.limits().min_storage_buffer_offset_alignment as usize / 4).max(1);
         for (number, (kernel, lease)) in plan.kernels.iter().zip(&leases).enumerate() {
             for (launch, pipeline) in &lease.launches {
                 let buffers = self.bound(kernel, launch, number, &temporaries, bindings)?;
+                if launch.parameters_bound {
+                    all_words.resize(all_words.len().next_multiple_of(alignment), 0);
+                }
                 let first = all_words.len();
                 let start = |argument: usize| match kernel.arguments.get(argument).map(|argument| argument.place) {
                     Some(Place::Input(input)) => bindings.inputs[input].1,
@@ -66,11 +71,6 @@ impl Runner<'_> {
                 };
                 words(launch, bindings.slots, &start, &mut all_words)?;
                 let words = first..all_words.len();
-                if launch.parameters_bound {
-                    // The next launch's words must start where a binding may.
-                    let alignment = self.context.device.limits().min_storage_buffer_offset_alignment as usize / 4;
-                    all_words.resize(all_words.len().next_multiple_of(alignment.max(1)), 0);
-                }
                 let pipeline = match aliased(launch, &buffers) {
                     0 => Arc::clone(pipeline),
                     writable => self.pipelines.get(launch, writable)?,

@@ -4,10 +4,11 @@
 
 use super::domain::merged;
 use super::source::{Source, WORKGROUP};
-use super::values::Printer;
+use super::split;
+use super::values::{Printer, Reduction};
 use super::wide;
 use crate::error::Result;
-use crate::group::{Group, Scope, ValueId};
+use crate::group::{Group, Instr, Scope, Store};
 use crate::plan::{Argument, Candidate, Caps};
 
 /// Rows up to this length are folded by one invocation each; longer ones where neighbours in memory are neighbouring rows.
@@ -28,7 +29,9 @@ pub(super) fn candidates(group: &Group, arguments: &[Argument], caps: &Caps) -> 
     }
     let mut ways = vec![tree(&group, arguments, caps)?, serial(&group, arguments, caps)?];
     let length = group.row_length();
-    if length <= SHORT_ROW || (group.rows() >= MANY_ROWS && walks_across_rows(&group)) {
+    if split::pays(&group) {
+        ways.insert(0, split::candidate(&group, arguments, caps)?);
+    } else if length <= SHORT_ROW || (group.rows() >= MANY_ROWS && walks_across_rows(&group)) {
         ways.swap(0, 1);
     }
     Ok(ways)
@@ -39,7 +42,7 @@ fn walks_across_rows(group: &Group) -> bool {
     let split = group.outer.len();
     let mut votes = 0i32;
     for value in &group.values {
-        if let crate::group::Instr::Load { access, .. } = &value.instr {
+        if let Instr::Load { access, .. } = &value.instr {
             let strides = &access.index.strides;
             votes += i32::from(split > 0 && strides[split - 1].abs() == 1);
             votes -= i32::from(strides.last().is_some_and(|stride| stride.abs() == 1) && strides.len() > split);
@@ -102,47 +105,18 @@ fn rows(printer: &mut Printer<'_>, group: &Group, together: Option<u32>) {
     printer.domain.open_row(&mut printer.source);
     let length = printer.source.size(group.row_length());
     for pass in 0..=printer.passes() {
-        for id in printer.row_values(pass) {
-            printer.value(id);
-        }
+        printer.row_values(pass).into_iter().for_each(|id| printer.value(id));
         let reductions = printer.reductions(pass + 1);
         if reductions.is_empty() {
             continue;
         }
-        for (id, _, folding) in &reductions {
-            printer.source.line(format!("var a{id} = {};", folding.identity()));
-        }
+        open_folds(printer, &reductions);
         open_elements(printer, &length, together);
-        for id in printer.needed(reductions.iter().map(|&(_, operand, _)| operand), Scope::Element) {
-            printer.value(id);
-        }
-        for (id, operand, folding) in &reductions {
-            let lifted = folding.lift(&format!("v{operand}"), "element");
-            printer.source.line(format!("a{id} = {};", folding.combine(&format!("a{id}"), &lifted)));
-        }
+        fold_elements(printer, &reductions);
         printer.source.line("}");
-        for (id, _, folding) in reductions {
-            if let Some(invocations) = together {
-                let memory = printer.source.workgroup(folding.carried(), invocations);
-                let combined = folding.combine(&format!("{memory}[lane]"), &format!("{memory}[lane + span]"));
-                let source = &mut printer.source;
-                source.line(format!("{memory}[lane] = a{id};"));
-                source.line("workgroupBarrier();");
-                source.line(format!("for (var span = {}u; span > 0u; span = span >> 1u) {{", invocations / 2));
-                source.line("if (lane < span) {");
-                source.line(format!("{memory}[lane] = {combined};"));
-                source.line("}");
-                source.line("workgroupBarrier();");
-                source.line("}");
-                source.line(format!("let v{id} = {};", folding.result(&format!("{memory}[0]"))));
-                source.line("workgroupBarrier();");
-            } else {
-                printer.source.line(format!("let v{id} = {};", folding.result(&format!("a{id}"))));
-            }
-        }
+        close_folds(printer, &reductions, together);
     }
-    let is_row = |value: ValueId| group.values[value].scope == Scope::Row;
-    let elements: Vec<_> = group.stores.iter().filter(|store| !is_row(store.value)).collect();
+    let elements: Vec<_> = group.stores.iter().filter(|store| !is_row(group, store)).collect();
     if !elements.is_empty() {
         open_elements(printer, &length, together);
         for id in printer.needed(elements.iter().map(|store| store.value), Scope::Element) {
@@ -151,20 +125,80 @@ fn rows(printer: &mut Printer<'_>, group: &Group, together: Option<u32>) {
         elements.into_iter().for_each(|store| printer.store(store));
         printer.source.line("}");
     }
-    let rows: Vec<_> = group.stores.iter().filter(|store| is_row(store.value)).collect();
-    if !rows.is_empty() {
-        if together.is_some() {
-            printer.source.line("if (lane == 0u) {");
-        }
-        rows.into_iter().for_each(|store| printer.store(store));
-        if together.is_some() {
-            printer.source.line("}");
-        }
+    store_rows(printer, group, together);
+}
+
+fn is_row(group: &Group, store: &Store) -> bool {
+    group.values[store.value].scope == Scope::Row
+}
+
+/// Stores the Row values, once.
+pub(super) fn store_rows(printer: &mut Printer<'_>, group: &Group, together: Option<u32>) {
+    let rows: Vec<_> = group.stores.iter().filter(|store| is_row(group, store)).collect();
+    if rows.is_empty() {
+        return;
+    }
+    if together.is_some() {
+        printer.source.line("if (lane == 0u) {");
+    }
+    rows.into_iter().for_each(|store| printer.store(store));
+    if together.is_some() {
+        printer.source.line("}");
     }
 }
 
 fn open_elements(printer: &mut Printer<'_>, length: &str, together: Option<u32>) {
     let (first, step) = together.map_or(("0u".to_owned(), 1), |invocations| ("lane".to_owned(), invocations));
-    printer.source.line(format!("for (var element = {first}; element < {length}; element = element + {step}u) {{"));
+    let head = format!("for (var element = {first}; element < {length}; element = element + {step}u) {{");
+    printer.source.line(head);
     printer.domain.open_element(&mut printer.source);
+}
+
+/// Declares the running values `a{id}` of reductions.
+pub(super) fn open_folds(printer: &mut Printer<'_>, reductions: &[Reduction]) {
+    for (id, _, folding) in reductions {
+        printer.source.line(format!("var a{id} = {};", folding.identity()));
+    }
+}
+
+/// Takes the element that is open into the running values.
+pub(super) fn fold_elements(printer: &mut Printer<'_>, reductions: &[Reduction]) {
+    for id in printer.needed(reductions.iter().map(|&(_, operand, _)| operand), Scope::Element) {
+        printer.value(id);
+    }
+    for (id, operand, folding) in reductions {
+        let lifted = folding.lift(&format!("v{operand}"), "element");
+        printer.source.line(format!("a{id} = {};", folding.combine(&format!("a{id}"), &lifted)));
+    }
+}
+
+/// Makes `t{id}`, the running value of the workgroup, of those of its invocations.
+pub(super) fn tree_of_folds(printer: &mut Printer<'_>, reductions: &[Reduction], invocations: u32) {
+    for (id, _, folding) in reductions {
+        let source = &mut printer.source;
+        let memory = source.workgroup(folding.carried(), invocations);
+        let combined = folding.combine(&format!("{memory}[lane]"), &format!("{memory}[lane + span]"));
+        source.line(format!("{memory}[lane] = a{id};"));
+        source.line("workgroupBarrier();");
+        source.line(format!("for (var span = {}u; span > 0u; span = span >> 1u) {{", invocations / 2));
+        source.line("if (lane < span) {");
+        source.line(format!("{memory}[lane] = {combined};"));
+        source.line("}");
+        source.line("workgroupBarrier();");
+        source.line("}");
+        source.line(format!("let t{id} = {memory}[0];"));
+        source.line("workgroupBarrier();");
+    }
+}
+
+/// Makes the reductions' values of their running values.
+pub(super) fn close_folds(printer: &mut Printer<'_>, reductions: &[Reduction], together: Option<u32>) {
+    let mut carried = "a";
+    if let Some(invocations) = together {
+        tree_of_folds(printer, reductions, invocations);
+        carried = "t";
+    }
+    for (id, _, folding) in reductions {
+        printer.source.line(format!("let v{id} = {};", folding.result(&format!("{carried}{id}"))));
+    }
 }

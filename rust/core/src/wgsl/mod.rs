@@ -10,6 +10,7 @@ mod library;
 mod matmul;
 mod pointwise;
 mod source;
+mod split;
 #[cfg(test)]
 mod tests;
 mod types;

@@ -180,6 +180,11 @@ impl Folding {
         if self.finds_position() { "vec2<u32>" } else { self.kind.name() }
     }
 
+    /// The words that the running value takes in memory, and their type.
+    pub(super) fn words(self) -> (usize, Type) {
+        if self.finds_position() { (2, Type::U32) } else { (1, self.kind) }
+    }
+
     /// The running value of no elements.
     pub(super) fn identity(self) -> String {
         match (self.fold, self.kind) {

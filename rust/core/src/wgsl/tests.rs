@@ -118,6 +118,8 @@ fn folds() {
     for dtype in DTYPES {
         for fold in [Fold::Sum, Fold::Prod, Fold::Max, Fold::Min, Fold::ArgMax, Fold::ArgMin] {
             assert_eq!(validate(&reduction(dtype, fold, [3, 300, 5])).len(), 2);
+            let ways = validate(&reduction(dtype, fold, [1, 1 << 18, 3]));
+            assert_eq!((ways.len(), ways[0].launches.len(), ways[0].temporaries.len()), (3, 2, 1));
         }
     }
 }

@@ -9,6 +9,9 @@ use crate::error::Result;
 use crate::group::{Group, Instr, Scope, Store, Value, ValueId};
 use crate::plan::{Argument, Parameter};
 
+/// A reduction, what it folds, and how.
+pub(super) type Reduction = (ValueId, ValueId, Folding);
+
 /// A Group on its way into a shader.
 pub(super) struct Printer<'a> {
     /// The shader.
@@ -46,7 +49,7 @@ impl<'a> Printer<'a> {
     }
 
     /// The reductions of pass `pass`, counted from 1, with what they fold.
-    pub(super) fn reductions(&self, pass: usize) -> Vec<(ValueId, ValueId, Folding)> {
+    pub(super) fn reductions(&self, pass: usize) -> Vec<Reduction> {
         let found = self.group.values.iter().enumerate().filter(|&(id, _)| self.depths[id] == pass);
         found
             .filter_map(|(id, value)| match value.instr {

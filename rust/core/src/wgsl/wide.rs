@@ -145,8 +145,7 @@ mod tests {
     fn kernel(codes: &[Code], to: DType) -> Group {
         let index = Affine { offset: Linear::default(), strides: smallvec![1] };
         let value = |instr, dtype| Value { instr, dtype, scope: Scope::Row, stage: 0 };
-        let mut values =
-            vec![value(Instr::Index { index }, DType::I64), value(Instr::Scalar { slot: 0 }, DType::I64)];
+        let mut values = vec![value(Instr::Index { index }, DType::I64), value(Instr::Scalar { slot: 0 }, DType::I64)];
         for &code in codes {
             let operands = smallvec![if values.len() == 2 { 0 } else { values.len() - 1 }, 1];
             values.push(value(Instr::Pointwise { code, operands }, DType::I64));

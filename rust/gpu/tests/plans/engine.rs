@@ -39,7 +39,12 @@ const FUNCTIONS: &[(&str, Function)] = &[
     ("chain", |x, y, _, _| ops::mul(&ops::unary(Code::Tanh, &ops::add(x, y)?)?, &ops::unary(Code::Sigmoid, x)?)),
     ("broadcast", |x, y, _, _| ops::sub(x, &ops::reduce(Reduction::Mean, y, Some(&[0]), true)?)),
     ("transposed", |x, y, _, _| ops::add(&ops::matrix_transpose(x)?, &ops::matrix_transpose(y)?)),
-    ("pad", |x, y, _, _| ops::mul(&ops::pad(x, &[1, 2], &[0, 3], Scalar::Float(0.5))?, &ops::pad(y, &[0, 3], &[1, 2], Scalar::Float(-1.0))?)),
+    ("pad", |x, y, _, _| {
+        ops::mul(
+            &ops::pad(x, &[1, 2], &[0, 3], Scalar::Float(0.5))?,
+            &ops::pad(y, &[0, 3], &[1, 2], Scalar::Float(-1.0))?,
+        )
+    }),
     ("flip", |x, y, _, _| ops::add(&ops::flip(x, None)?, y)),
     ("tril", |x, _, _, _| ops::tril(x, 1)),
     ("sum", |x, _, _, _| ops::reduce(Reduction::Sum, x, None, false)),
@@ -62,9 +67,7 @@ const FUNCTIONS: &[(&str, Function)] = &[
         ops::cross_entropy(&ops::matmul(x, w)?, labels, None, None, 0.1, ops::Reduce::Mean)
     }),
     ("mse", |x, y, _, _| ops::mse_loss(x, y, ops::Reduce::Mean)),
-    ("arange", |x, _, _, _| {
-        ops::arange(Scalar::Int(3), Scalar::Int(100), Scalar::Int(7), DType::I32, x.device())
-    }),
+    ("arange", |x, _, _, _| ops::arange(Scalar::Int(3), Scalar::Int(100), Scalar::Int(7), DType::I32, x.device())),
     ("linspace", |x, _, _, _| ops::linspace(0.0, 1.0, 11, true, DType::F32, x.device())),
     ("eye", |x, _, _, _| ops::eye(4, 5, 1, DType::F32, x.device())),
     ("uniform", |x, _, _, _| ops::random::uniform(&[50], -1.0, 1.0, DType::F32, x.device(), 7, 1 << 40)),
@@ -110,7 +113,9 @@ fn operations() {
     }
     let [here, there] = [Device::Cpu, Device::Gpu(0)].map(inputs);
     for (name, function) in FUNCTIONS {
-        let apply = |[x, y, w, labels]: &[Tensor; 4]| function(x, y, w, labels).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let apply = |[x, y, w, labels]: &[Tensor; 4]| {
+            function(x, y, w, labels).unwrap_or_else(|error| panic!("{name}: {error}"))
+        };
         eprintln!("{name}");
         assert_close(name, &apply(&here), &apply(&there));
     }
@@ -125,7 +130,8 @@ fn gradients_of_a_classifier() {
         let [x, _, w, labels] = inputs(device);
         let weights = leaf(&w, Arc::new(GradSlot::default()));
         let x = leaf(&x, Arc::new(GradSlot::default()));
-        let hidden = ops::layer_norm(&ops::unary(Code::Tanh, &ops::matmul(&x, &weights).unwrap()).unwrap(), 1, None, None, 1e-5);
+        let hidden =
+            ops::layer_norm(&ops::unary(Code::Tanh, &ops::matmul(&x, &weights).unwrap()).unwrap(), 1, None, None, 1e-5);
         let loss = ops::cross_entropy(&hidden.unwrap(), &labels, None, None, 0.0, ops::Reduce::Mean).unwrap();
         let grads = gradients(&[(loss.clone(), None)], &[x, weights.clone()], false, false).unwrap();
         let grads: Vec<Tensor> = grads.into_iter().map(Option::unwrap).collect();

@@ -109,6 +109,18 @@ fn scalars_of_every_dtype_and_more_than_immediates_hold() {
     }
     let Some(results) = builder.run(&[(DType::F32, floats(5), 0)], &slots) else { return };
     assert_agree(&results, 0.0);
+    // Behind launches whose words are immediates, bound words must still start where bindings may.
+    let Some(gpu) = gpu() else { return };
+    let mut short = Builder::new(&[5], &[]);
+    let argument = short.argument(Place::Input(0), DType::F32, 5);
+    let value = short.load(argument, 0, &[1]);
+    short.store(value, Place::Output(4));
+    let kernels = vec![short.kernel(), builder.kernel(), short.kernel(), builder.kernel()];
+    let outputs = [DType::F32, DType::I8, DType::U32, DType::Bool, DType::F32].map(|dtype| (dtype, 5));
+    let input = [(DType::F32, encode(DType::F32, &floats(5)), 0)];
+    let there = crate::build::run_plan(&*gpu, &plan(kernels, &outputs, &[]), &input, &slots);
+    assert_eq!(there[4], input[0].1);
+    assert_eq!(decode(DType::F32, &there[0]), results[0][0]);
 }
 
 #[test]
