@@ -88,7 +88,8 @@ fn drop_unsteady(inputs: &[(DType, Vec<Number>, isize)], results: &mut [[Vec<Num
         let (a, b) = (inputs[0].1[element].float(), inputs[1].1[element].float());
         let quotient = a / b;
         let rest = (quotient - quotient.round()).abs();
-        if !(quotient.abs() < 1e4) || (rest < 1e-3 * quotient.abs().max(1.0)) {
+        let large = quotient.is_nan() || quotient.abs() >= 1e4;
+        if large || (rest < 1e-3 * quotient.abs().max(1.0)) {
             results[0].iter_mut().for_each(|side| side[element] = Number::Int(0));
         }
     }

@@ -339,13 +339,13 @@ pub(crate) fn run(group: &Group, memories: &mut [Vec<Number>], starts: &[isize],
         }
         for store in &group.stores {
             let whole = group.values[store.value].scope == Scope::Element;
-            for element in 0..if whole { length } else { 1 } {
+            for (element, &value) in values[store.value].iter().enumerate() {
                 let mut at = coordinates(row, &group.outer);
                 if whole {
                     at.extend(coordinates(element, &group.inner));
                 }
                 let index = position(&store.index, slots, &at) + starts[store.argument] as i64;
-                memories[store.argument][index as usize] = values[store.value][element];
+                memories[store.argument][index as usize] = value;
             }
         }
     }
