@@ -173,6 +173,10 @@ impl Walker {
         if self.entry_of.contains_key(&root.id) || root.is_ready() {
             return;
         }
+        if is_transfer(root) {
+            self.transfers.push(Tensor { node: root.clone(), output: 0 });
+            return;
+        }
         let mut stack: Vec<(Arc<Node>, SmallVec<[Tensor; 2]>, usize)> = vec![open(root)];
         while let Some((node, inputs, next)) = stack.last_mut() {
             if let Some(input) = inputs.get(*next) {
