@@ -21,6 +21,10 @@ ROWS: list[Row] = [
 ]
 CREATIONS: list[Creation] = creation.ROWS
 
-ELSEWHERE: dict[str, str] = {}
+ELSEWHERE: dict[str, str] = {
+    "dropout": "tests/ops/test_ops_random.py",
+    "empty": "tests/ops/test_ops_forward.py",
+    "empty_like": "tests/ops/test_ops_forward.py",
+}
 
 NAMES: frozenset[str] = frozenset(row.name for row in ROWS) | {row.name for row in CREATIONS}

@@ -181,3 +181,14 @@ def test_lengths_of_reductions(length: int) -> None:
     assert np.array_equal(ad.max(rows, axis=1).numpy(), values.max(1))
     assert np.array_equal(ad.argmin(columns, axis=0).numpy(), values.argmin(1))
     assert ad.sum(ad.ones(length, dtype="bool")).item() == length
+
+
+def test_sorting_puts_nan_last_and_keeps_ties_in_order() -> None:
+    """Ascending and descending; places of equal elements stay in order."""
+    x = ad.tensor([2.0, NAN, 1.0, 2.0, -INFINITY])
+    assert ad.sort(x).tolist()[:4] == [-INFINITY, 1.0, 2.0, 2.0]
+    assert math.isnan(ad.sort(x).tolist()[4])
+    assert ad.argsort(x).tolist() == [4, 2, 0, 3, 1]
+    assert ad.argsort(x, descending=True).tolist() == [0, 3, 2, 4, 1]
+    ties = np.random.default_rng(0).integers(0, 5, 1000)
+    assert np.array_equal(ad.argsort(ad.tensor(ties)).numpy(), np.argsort(ties, kind="stable"))

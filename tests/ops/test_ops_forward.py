@@ -135,3 +135,11 @@ def test_creation_refuses_other_dtypes(row: Creation) -> None:
             continue
         accepted.append(dtype)
     assert not accepted
+
+
+@pytest.mark.parametrize("dtype", ALL)
+def test_empty(dtype: str) -> None:
+    """Shape and dtype; the values are anyone's."""
+    for tensor in (ad.empty((2, 3), dtype=dtype), ad.empty_like(ad.zeros((2, 3)), dtype=getattr(ad, dtype))):
+        assert (tensor.shape, tensor.dtype) == ((2, 3), getattr(ad, dtype))
+        download(tensor)

@@ -158,3 +158,38 @@ def test_integer_powers() -> None:
     assert (base**5).tolist() == [32, -243, 1, -1, 0]
     assert ad.pow(base, ad.tensor([-1] * 5)).tolist()[:4] == [0, 0, 1, -1]
     assert (base**0).tolist() == [1, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("left", NAMES)
+def test_questions_about_dtypes(left: str) -> None:
+    """promote_types, result_type and can_cast answer as operations behave, for objects and for names."""
+    for right in NAMES:
+        expected = dtype(np.promote_types(left, right).name)
+        assert ad.promote_types(dtype(left), dtype(right)) == expected
+        assert ad.promote_types(left, right) == expected
+        assert ad.result_type(ad.ones(1, dtype=left), dtype(right)) == expected
+        assert ad.can_cast(dtype(left), dtype(right)) == (expected == dtype(right))
+        assert ad.can_cast(left, right) == (expected == dtype(right))
+
+
+@pytest.mark.parametrize("name", ["float16", "float32", "float64"])
+def test_limits_of_floats(name: str) -> None:
+    """finfo has NumPy's numbers."""
+    ours, theirs = ad.finfo(dtype(name)), np.finfo(name)
+    assert (ours.bits, ours.eps, ours.max, ours.min) == (theirs.bits, theirs.eps, theirs.max, theirs.min)
+    assert ours.smallest_normal == theirs.smallest_normal
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if "int" in n])
+def test_limits_of_integers(name: str) -> None:
+    """iinfo has NumPy's numbers."""
+    ours, theirs = ad.iinfo(dtype(name)), np.iinfo(name)
+    assert (ours.bits, ours.max, ours.min) == (theirs.bits, theirs.max, theirs.min)
+
+
+def test_shapes_broadcast_as_in_numpy() -> None:
+    """broadcast_shapes, also with zeros and ones."""
+    for shapes in (((2, 1), (3,)), ((), (4,)), ((0, 1), (5,)), ((3, 1, 2), (1, 4, 1), (2,))):
+        assert ad.broadcast_shapes(*shapes) == np.broadcast_shapes(*shapes)
+    with pytest.raises(ad.ShapeError):
+        ad.broadcast_shapes((2,), (3,))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import adret as ad
 import numpy as np
 
-from .record import ALL, SMALL, Row, Values, always, indices
+from .record import ALL, SMALL, Row, Values, always, indices, same
 
 
 def _scatter_add(x: np.ndarray, places: np.ndarray, updates: np.ndarray) -> np.ndarray:
@@ -28,7 +28,21 @@ def _written(x, key, value):
     return x
 
 
+def _sorted(name, function, result, **settings) -> list[Row]:
+    ours, distinct = getattr(ad, name), Values(distinct=True, integers=(-9, 9))
+    shapes = (((3, 4),), ((5,),), ((0, 3),), ((2, 3, 70),), ((1037,),))
+    return [
+        Row(name, lambda x: ours(x), lambda x: function(x, axis=-1, kind="stable"), (distinct,), shapes, ALL, result, **settings),
+        Row(name, lambda x: ours(x, axis=0), lambda x: function(x, axis=0, kind="stable"), (distinct,), shapes, ALL, result,
+            variant="axis=0", **settings),
+    ]
+
+
 ROWS = [
+    *_sorted("sort", np.sort, same, gradient=True, ulps=0),
+    *_sorted("argsort", np.argsort, always("int64")),
+    Row("sort", lambda x: ad.sort(x, descending=True), lambda x: np.sort(x)[..., ::-1], (Values(distinct=True),), (((3, 4),),),
+        ALL, gradient=True, ulps=0, variant="descending"),
     Row("take", lambda x, i: ad.take(x, i, axis=0), lambda x, i: np.take(x, i, 0), (SMALL, indices(3, -3)),
         (((3, 4), (5,)), ((3, 2), (2, 2)), ((3,), ()), ((3, 0), (2,)), ((3, 40), (0,))), gradient=True, ulps=0),
     Row("take", lambda x, i: ad.take(x, i, axis=-1), lambda x, i: np.take(x, i, -1), (SMALL, indices(4)),

@@ -111,6 +111,7 @@ ROWS = [
     *_pair("huber_loss", _huber(1.3), 1.3),
     *_pair("bce_loss", _bce, inputs=(SHARES, SHARES)),
     *_pair("bce_with_logits", _bce_logits, inputs=(Values(-3, 3, away=(0.0,)), SHARES)),
+    *_pair("kl_div", lambda x, y: np.where(y > 0, y * (np.log(np.where(y > 0, y, 1)) - x), 0), inputs=(REALS, SHARES)),
     Row("bce_with_logits", lambda x, y, p: ad.bce_with_logits(x, y, pos_weight=p),
         wide(lambda x, y, p: _bce_logits(x, y, p).mean()), (REALS, SHARES, _WEIGHTS), (((3, 4), (3, 4), (4,)),), ALL, real,
         gradient=True, ulps=8, scale=8, variant="pos_weight"),

@@ -17,11 +17,11 @@ from adret import nn, optim
 def digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Training and held-out images in [0, 1] with their labels."""
     datasets = pytest.importorskip("sklearn.datasets", reason="scikit-learn has the digits")
+    selection = pytest.importorskip("sklearn.model_selection", reason="scikit-learn splits the digits")
     x, y = datasets.load_digits(return_X_y=True)
-    order = np.random.default_rng(0).permutation(len(x))
-    x, y = (x[order] / 16).astype(np.float32), y[order]
-    third = len(x) // 3
-    return x[third:], y[third:], x[:third], y[:third]
+    x = (x / 16).astype(np.float32)
+    train, held_out, labels, held_out_labels = selection.train_test_split(x, y, test_size=1 / 3, random_state=0, stratify=y)
+    return train, labels, held_out, held_out_labels
 
 
 def classifier(epochs: int, seed: int = 0, device: str = "cpu") -> tuple[nn.Module, list[float]]:
@@ -57,10 +57,13 @@ def accuracy(model: nn.Module) -> float:
 
 
 def test_digits() -> None:
-    """At least 97 % of the held-out digits."""
-    model, losses = classifier(epochs=25)
-    assert accuracy(model) >= 0.97
-    assert np.mean(losses[-10:]) < 0.1 * losses[0]
+    """At least 97 % of the held-out digits, on average over three seeds; the losses fall to a tenth."""
+    found = []
+    for seed in range(3):
+        model, losses = classifier(epochs=25, seed=seed)
+        assert np.mean(losses[-10:]) < 0.1 * losses[0]
+        found.append(accuracy(model))
+    assert np.mean(found) >= 0.97, found
 
 
 def test_same_seed_same_bits() -> None:
