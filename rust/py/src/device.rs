@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::engine;
-use crate::errors::call;
+use crate::errors::{call, caught, exception};
 
 static DEFAULT: Mutex<Device> = Mutex::new(Device::Cpu);
 
@@ -63,7 +63,9 @@ pub(crate) fn or_default(device: Option<DeviceArgument>) -> Device {
 #[pyfunction]
 pub(crate) fn set_default_device(py: Python<'_>, device: &str) -> PyResult<String> {
     let device = if device == "auto" {
-        engine::hardware_gpu().unwrap_or(Device::Cpu)
+        py.detach(|| caught(|| Ok(engine::hardware_gpu())))
+            .map_err(|error| exception(py, error))?
+            .unwrap_or(Device::Cpu)
     } else {
         call(py, || {
             let device = parse(device)?;
@@ -92,8 +94,8 @@ pub(crate) fn get_default_device() -> String {
 ///     True
 #[pyfunction]
 pub(crate) fn devices(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
-    let described = py.detach(|| crate::errors::caught(engine::devices));
-    let described = described.map_err(|error| crate::errors::exception(py, error))?;
+    let described = py.detach(|| caught(engine::devices));
+    let described = described.map_err(|error| exception(py, error))?;
     let named = PyDict::new(py);
     described.into_iter().try_for_each(|(device, line)| named.set_item(device.to_string(), line))?;
     Ok(named)

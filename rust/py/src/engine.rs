@@ -106,21 +106,34 @@ pub(crate) fn open(device: Device) -> Result<()> {
     evaluate::backend(device).map(drop)
 }
 
+/// Makes the GPU crate known; nothing is asked of a driver before a GPU is named.
+pub(crate) fn register_gpu() {
+    #[cfg(feature = "gpu")]
+    evaluate::register_gpu(adret_gpu::open);
+}
+
+/// The adapters that can be opened, in the order of their numbers: description, and whether it is hardware.
+fn adapters() -> Vec<(String, bool)> {
+    #[cfg(feature = "gpu")]
+    let found = adret_gpu::adapters().into_iter().filter(|adapter| adapter.admitted);
+    #[cfg(feature = "gpu")]
+    return found
+        .map(|adapter| (format!("{} ({}, {})", adapter.name, adapter.backend, adapter.driver), !adapter.software))
+        .collect();
+    #[cfg(not(feature = "gpu"))]
+    Vec::new()
+}
+
 /// The first hardware GPU.
 pub(crate) fn hardware_gpu() -> Option<Device> {
-    None
+    adapters().iter().position(|(_, hardware)| *hardware).map(|number| Device::Gpu(number as u32))
 }
 
 /// The devices of this machine with their descriptions.
 pub(crate) fn devices() -> Result<Vec<(Device, String)>> {
-    let cpu = evaluate::backend(Device::Cpu)?;
-    let mut found = vec![(Device::Cpu, cpu.describe())];
-    for number in 0.. {
-        let device = Device::Gpu(number);
-        let Ok(backend) = evaluate::backend(device) else { break };
-        found.push((device, backend.describe()));
-    }
-    Ok(found)
+    let cpu = (Device::Cpu, evaluate::backend(Device::Cpu)?.describe());
+    let gpus = adapters().into_iter().zip(0..).map(|((description, _), number)| (Device::Gpu(number), description));
+    Ok(std::iter::once(cpu).chain(gpus).collect())
 }
 
 /// The error of a thing that GPUs cannot do.

@@ -29,6 +29,7 @@ use pyo3::prelude::*;
 /// The compiled part of adret.
 #[pymodule(gil_used = true)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    engine::register_gpu();
     errors::register(module)?;
     dtype::register(module)?;
     module.add_class::<tensor::TensorObject>()?;

@@ -5,7 +5,7 @@ use adret_core::dtype::{DType, Scalar};
 use adret_core::error::Error;
 use adret_core::graph::Tensor;
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyTuple};
+use pyo3::types::{PyFloat, PyInt, PyList, PyTuple};
 
 use crate::dtype::{self, DTypeArgument};
 use crate::errors::{call, exception};
@@ -72,6 +72,15 @@ impl Reading {
     }
 
     fn read(&mut self, item: &Bound<'_, PyAny>) -> PyResult<()> {
+        // Python's own numbers first: they are the many.
+        if let Ok(number) = item.cast_exact::<PyFloat>() {
+            self.float = true;
+            return self.element(item, Scalar::Float(number.extract()?));
+        }
+        if let (true, Ok(number)) = (item.is_exact_instance_of::<PyInt>(), item.extract::<i64>()) {
+            self.integer = true;
+            return self.element(item, Scalar::Int(number.into()));
+        }
         if let Ok(list) = item.cast::<PyList>() {
             return self.row(item, list.len(), list.iter());
         }
