@@ -8,9 +8,7 @@ use std::alloc::{Layout, alloc, dealloc};
 use std::any::Any;
 use std::fmt;
 use std::ptr::NonNull;
-use std::sync::Arc;
-
-use parking_lot::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::backend::{Buffer, BufferRef, Stats};
 use crate::error::{Error, ErrorKind, Result};
@@ -48,6 +46,11 @@ static POOL: Mutex<Pool> = Mutex::new(Pool {
     allocations: 0,
     fail_after: None,
 });
+
+/// The pool, for a moment. A mutex of the standard library, because `parking_lot` keeps tables that a fork can catch locked.
+fn pool() -> MutexGuard<'static, Pool> {
+    POOL.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// One piece of memory from the system, of the size of its class.
 #[derive(Clone, Copy)]
@@ -161,18 +164,18 @@ impl Drop for HostBuffer {
         let class = self.block.class;
         let bytes = class_bytes(class).unwrap_or(0);
         let mut surplus = Vec::new();
-        let mut pool = POOL.lock();
-        pool.in_use -= bytes;
-        pool.cached += bytes;
-        if pool.free.len() <= class {
-            pool.free.resize_with(class + 1, Vec::new);
+        let mut state = pool();
+        state.in_use -= bytes;
+        state.cached += bytes;
+        if state.free.len() <= class {
+            state.free.resize_with(class + 1, Vec::new);
         }
-        pool.free[class].push(self.block);
-        let limit = pool.high_water.max(CACHE_FLOOR);
-        if pool.cached > limit {
-            pool.shrink(limit, Some(class), &mut surplus);
+        state.free[class].push(self.block);
+        let limit = state.high_water.max(CACHE_FLOOR);
+        if state.cached > limit {
+            state.shrink(limit, Some(class), &mut surplus);
         }
-        drop(pool);
+        drop(state);
         surplus.into_iter().for_each(system_free);
     }
 }
@@ -182,54 +185,56 @@ impl Drop for HostBuffer {
 /// # Errors
 /// `OutOfMemory` when the system has no more, even after the cache was given back.
 pub fn allocate(bytes: usize) -> Result<BufferRef> {
+    #[cfg(unix)]
+    guard_fork();
     let class = class_of(bytes);
     let size = class_bytes(class);
-    let mut pool = POOL.lock();
-    pool.allocations += 1;
-    if let Some(left) = pool.fail_after.as_mut() {
+    let mut state = pool();
+    state.allocations += 1;
+    if let Some(left) = state.fail_after.as_mut() {
         *left = left.saturating_sub(1);
         if *left == 0 {
-            pool.fail_after = None;
-            return Err(exhausted(bytes, &pool));
+            state.fail_after = None;
+            return Err(exhausted(bytes, &state));
         }
     }
-    if let Some(block) = pool.free.get_mut(class).and_then(Vec::pop) {
+    if let Some(block) = state.free.get_mut(class).and_then(Vec::pop) {
         let size = size.unwrap_or(0);
-        pool.cached -= size;
-        pool.hand_out(size);
+        state.cached -= size;
+        state.hand_out(size);
         return Ok(Arc::new(HostBuffer { block, bytes }));
     }
-    pool.misses += 1;
+    state.misses += 1;
     // What is asked for now counts as in use, so that sizes which are no longer used make room for new ones.
     let mut surplus = Vec::new();
-    let wanted = pool.in_use.saturating_add(pool.cached).saturating_add(size.unwrap_or(usize::MAX));
-    let ceiling = pool.high_water.saturating_add(CACHE_FLOOR);
-    if wanted > ceiling && pool.cached > CACHE_FLOOR {
-        let limit = pool.cached.saturating_sub(wanted - ceiling).max(CACHE_FLOOR);
-        pool.shrink(limit, None, &mut surplus);
+    let wanted = state.in_use.saturating_add(state.cached).saturating_add(size.unwrap_or(usize::MAX));
+    let ceiling = state.high_water.saturating_add(CACHE_FLOOR);
+    if wanted > ceiling && state.cached > CACHE_FLOOR {
+        let limit = state.cached.saturating_sub(wanted - ceiling).max(CACHE_FLOOR);
+        state.shrink(limit, None, &mut surplus);
     }
-    drop(pool);
+    drop(state);
     surplus.into_iter().for_each(system_free);
     let block = system_allocate(class).or_else(|| {
         trim();
         system_allocate(class)
     });
-    let mut pool = POOL.lock();
+    let mut state = pool();
     match block {
         Some(block) => {
-            pool.hand_out(size.unwrap_or(0));
+            state.hand_out(size.unwrap_or(0));
             Ok(Arc::new(HostBuffer { block, bytes }))
         }
-        None => Err(exhausted(bytes, &pool)),
+        None => Err(exhausted(bytes, &state)),
     }
 }
 
-fn exhausted(bytes: usize, pool: &Pool) -> Error {
+fn exhausted(bytes: usize, state: &Pool) -> Error {
     Error::new(
         ErrorKind::OutOfMemory,
         format!(
             "allocate: asked {bytes} bytes, {} in use, {} cached. Use smaller batches or tensors, or drop those no longer needed.",
-            pool.in_use, pool.cached
+            state.in_use, state.cached
         ),
     )
 }
@@ -237,45 +242,48 @@ fn exhausted(bytes: usize, pool: &Pool) -> Error {
 /// Gives all cached memory back to the system.
 pub fn trim() {
     let mut surplus = Vec::new();
-    POOL.lock().shrink(0, None, &mut surplus);
+    pool().shrink(0, None, &mut surplus);
     surplus.into_iter().for_each(system_free);
 }
 
 /// The memory counters; those of runs are left at zero.
 pub fn stats() -> Stats {
-    let pool = POOL.lock();
+    let state = pool();
     Stats {
-        pool_misses: pool.misses,
-        allocations: pool.allocations,
-        bytes_in_use: pool.in_use as u64,
-        peak_bytes: pool.peak as u64,
-        bytes_cached: pool.cached as u64,
+        pool_misses: state.misses,
+        allocations: state.allocations,
+        bytes_in_use: state.in_use as u64,
+        peak_bytes: state.peak as u64,
+        bytes_cached: state.cached as u64,
         ..Stats::default()
     }
 }
 
 /// Sets the peak to what is in use now.
 pub fn reset_peak() {
-    let mut pool = POOL.lock();
-    pool.peak = pool.in_use;
+    let mut state = pool();
+    state.peak = state.in_use;
 }
 
 /// Makes the n-th next allocation fail as if memory were exhausted (1 is the very next); `None` takes the order back. For tests.
 pub fn fail_allocation(n: Option<u64>) {
-    POOL.lock().fail_after = n;
+    pool().fail_after = n;
 }
 
-/// Keeps the pool's lock sound across `fork`: registers handlers that hold it while the process splits. Handlers of locks under which
-/// memory is allocated must be registered after this call, so that they are taken before.
+/// Keeps the pool's lock sound across `fork`: registers handlers that hold it while the process splits. The first allocation calls it;
+/// handlers of locks under which memory is allocated must be registered after a call of this, so that those locks are taken before.
 #[cfg(unix)]
 pub fn guard_fork() {
     static REGISTERED: std::sync::Once = std::sync::Once::new();
+    thread_local! {
+        /// The lock of a thread that forks, from before to after; the child's only thread is a copy of that thread.
+        static HELD: std::cell::Cell<Option<MutexGuard<'static, Pool>>> = const { std::cell::Cell::new(None) };
+    }
     extern "C" fn hold() {
-        std::mem::forget(POOL.lock());
+        HELD.set(Some(pool()));
     }
     extern "C" fn release() {
-        // SAFETY: `hold` took the lock on this thread (in the child: on the only thread that survived) and forgot its guard.
-        unsafe { POOL.force_unlock() }
+        HELD.set(None);
     }
     REGISTERED.call_once(|| {
         // SAFETY: the handlers are functions of the process's whole life that touch nothing but the lock.
@@ -379,6 +387,31 @@ mod tests {
         assert!(stats().bytes_cached >= bytes as u64);
         assert_eq!(allocate(bytes).unwrap().host().unwrap(), start);
         assert_eq!(allocate(0).unwrap().bytes(), 0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_child_forked_amid_allocations_can_allocate() {
+        static STOP: AtomicBool = AtomicBool::new(false);
+        let busy = std::thread::spawn(|| {
+            while !STOP.load(Ordering::Relaxed) {
+                drop(allocate(300));
+            }
+        });
+        for _ in 0..50 {
+            // SAFETY: the child only allocates and leaves by `_exit`.
+            unsafe {
+                let child = libc::fork();
+                if child == 0 {
+                    libc::_exit(if allocate(300).is_ok() { 0 } else { 1 });
+                }
+                let mut status = 0;
+                libc::waitpid(child, &mut status, 0);
+                assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0);
+            }
+        }
+        STOP.store(true, Ordering::Relaxed);
+        busy.join().unwrap();
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub trait Machine: Copy + 'static {
 pub trait Kernel {
     /// What it returns.
     type Output;
+    /// Whether LLVM makes worse code of it with 512-bit vectors than with 256-bit ones.
+    const NARROW: bool = false;
     /// The loop; must be `#[inline(always)]`, like everything that it calls per element.
     fn run<M: Machine>(self) -> Self::Output;
 }
@@ -52,9 +54,9 @@ impl Machine for FusedMachine {
     }
 }
 
-/// Declares the paths, worst first: architecture, variant, name, compiler features and the test for them.
+/// Declares the paths, worst first: architecture, variant, the variant for narrow kernels, name, compiler features and the test for them.
 macro_rules! paths {
-    ($($arch:literal $variant:ident $name:literal $features:literal $detected:expr;)*) => {
+    ($($arch:literal $variant:ident $narrow:ident $name:literal $features:literal $detected:expr;)*) => {
         /// A set of vector instructions that the loops of this library are compiled for.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Path {
@@ -81,6 +83,17 @@ macro_rules! paths {
                 paths
             }
 
+            /// The path for kernels that 512-bit vectors do not suit; its instructions are among this one's.
+            const fn narrow(self) -> Path {
+                match self {
+                    Path::Portable => Path::Portable,
+                    $(
+                        #[cfg(target_arch = $arch)]
+                        Path::$variant => Path::$narrow,
+                    )*
+                }
+            }
+
             /// The name that `ADRET_CPU` takes.
             pub const fn name(self) -> &'static str {
                 match self {
@@ -99,7 +112,7 @@ macro_rules! paths {
         /// `path` is one of `Path::available()`.
         #[inline]
         pub unsafe fn launch_on<K: Kernel>(path: Path, kernel: K) -> K::Output {
-            match path {
+            match if K::NARROW { path.narrow() } else { path } {
                 Path::Portable => kernel.run::<PortableMachine>(),
                 $(
                     #[cfg(target_arch = $arch)]
@@ -118,7 +131,26 @@ macro_rules! paths {
 }
 
 paths! {
-    "x86_64" Avx2 "avx2" "avx2,fma,f16c" is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
+    "x86_64" Avx2 Avx2 "avx2" "avx2,fma,f16c"
+        is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
+    // The first processors with AVX-512 slow down when they use it; those with VBMI2 do not.
+    "x86_64" Avx512 Avx2 "avx512" "avx512f,avx512vl,avx512bw,avx512dq,avx512cd,avx512vbmi2,avx2,fma,f16c"
+        Path::has_avx512();
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Path {
+    fn has_avx512() -> bool {
+        is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512cd")
+            && is_x86_feature_detected!("avx512vbmi2")
+            && is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c")
+    }
 }
 
 static CHOSEN: OnceLock<(Path, Option<String>)> = OnceLock::new();

@@ -4,15 +4,14 @@
 //! A region is announced in one atomic word, `state`: a serial number, whether it is open, and how many workers are inside. Workers
 //! join an open region by raising the count; the caller closes it when no chunk is left and waits for those inside only,
 //! so that a sleeping or preempted worker delays nobody. Idle workers spin for a bounded time (cores may be shared), then
-//! yield, then sleep.
+//! yield, then sleep. Locks are the standard library's: `parking_lot` keeps tables that a fork can catch locked.
 
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering::*};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-
-use parking_lot::{Condvar, Mutex};
 
 /// How long an idle worker (or a caller that waits for workers) spins, and then yields, before it sleeps.
 const SPIN: Duration = Duration::from_micros(40);
@@ -181,7 +180,7 @@ impl Pool {
         let serial = (self.state.load(Relaxed) & !(SERIAL - 1)).wrapping_add(SERIAL);
         self.state.store(serial | OPEN, SeqCst);
         if self.sleepers.load(SeqCst) > 0 {
-            let _guard = self.lock.lock();
+            let _guard = lock(&self.lock);
             if threads == 2 {
                 self.wake.notify_one();
             } else {
@@ -192,7 +191,7 @@ impl Pool {
         if self.state.fetch_and(!OPEN, AcqRel) & INSIDE != 0 {
             self.wait_for_workers();
         }
-        let panic = self.panic.lock().take();
+        let panic = lock(&self.panic).take();
         self.busy.store(false, Release);
         if let Some(payload) = panic {
             resume_unwind(payload);
@@ -211,7 +210,7 @@ impl Pool {
             let body = unsafe { &*region.body };
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| body(chunk))) {
                 self.next.store(region.chunks, Relaxed);
-                self.panic.lock().get_or_insert(payload);
+                lock(&self.panic).get_or_insert(payload);
             }
         }
     }
@@ -221,10 +220,10 @@ impl Pool {
         if idle_until(|| self.state.load(Acquire) & INSIDE == 0) {
             return;
         }
-        let mut guard = self.lock.lock();
+        let mut guard = lock(&self.lock);
         if self.state.fetch_or(WAITING, AcqRel) & INSIDE != 0 {
             while self.state.load(Acquire) & INSIDE != 0 {
-                self.done.wait(&mut guard);
+                guard = self.done.wait(guard).unwrap_or_else(PoisonError::into_inner);
             }
         }
         self.state.fetch_and(!WAITING, AcqRel);
@@ -257,7 +256,7 @@ impl Pool {
                     self.take_chunks(unsafe { *self.region.get() });
                     let left = self.state.fetch_sub(1, AcqRel);
                     if left & INSIDE == 1 && left & WAITING != 0 {
-                        let _guard = self.lock.lock();
+                        let _guard = lock(&self.lock);
                         self.done.notify_all();
                     }
                 }
@@ -268,15 +267,20 @@ impl Pool {
                 state & OPEN != 0 && state & !(SERIAL - 1) != seen
             };
             if !idle_until(|| news(Acquire)) {
-                let mut guard = self.lock.lock();
+                let mut guard = lock(&self.lock);
                 self.sleepers.fetch_add(1, SeqCst);
                 while !news(SeqCst) {
-                    self.wake.wait(&mut guard);
+                    guard = self.wake.wait(guard).unwrap_or_else(PoisonError::into_inner);
                 }
                 self.sleepers.fetch_sub(1, SeqCst);
             }
         }
     }
+}
+
+/// A lock taken whether or not a panic has passed it: what these locks guard is always whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Spins, then yields, for a bounded time; whether the condition came true.

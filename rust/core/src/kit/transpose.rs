@@ -1,5 +1,9 @@
 //! Transposition of matrices from one place to another. Depends on `simd`.
 //! Invariant: source and destination are walked in square tiles, so that both are touched by whole cache lines.
+#![allow(
+    clippy::needless_range_loop,
+    reason = "closures over arrays stay calls inside code compiled for other features"
+)]
 
 use crate::kit::simd::{Kernel, Machine, launch};
 

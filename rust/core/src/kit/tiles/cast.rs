@@ -1,7 +1,7 @@
 //! Conversions between dtypes, both in compute form. Depends on `loops` and `rounding`.
 //! Invariant: float → integer truncates and saturates, NaN gives 0; integer → integer wraps; to bool is `!= 0`; to float rounds once.
 
-use super::loops::{Stream, function, map};
+use super::loops::{Splat, Stream, function, map, update};
 use super::rounding::round_tile;
 use crate::dtype::{Compute, DType, narrow_to_odd};
 
@@ -12,11 +12,19 @@ unsafe fn saturate(dtype: DType, n: usize, tile: *mut u8) {
     // SAFETY: the caller owns n values of the dtype's compute type.
     unsafe {
         match dtype {
-            DType::I8 => map(n, integers, (Stream(integers),), function!(|x: i32| -> i32 { x.clamp(-128, 127) })),
-            DType::I16 => map(n, integers, (Stream(integers),), function!(|x: i32| -> i32 { x.clamp(-32768, 32767) })),
-            DType::U8 => map(n, integers, (Stream(integers),), function!(|x: i32| -> i32 { x.clamp(0, 0xff) })),
-            DType::U16 => map(n, integers, (Stream(integers),), function!(|x: i32| -> i32 { x.clamp(0, 0xffff) })),
-            DType::U32 => map(n, longs, (Stream(longs),), function!(|x: i64| -> i64 { x.clamp(0, 0xffff_ffff) })),
+            DType::I8 => {
+                update(n, integers, Splat(0u8), function!(|x: i32, _unused: u8| -> i32 { x.clamp(-128, 127) }))
+            }
+            DType::I16 => {
+                update(n, integers, Splat(0u8), function!(|x: i32, _unused: u8| -> i32 { x.clamp(-32768, 32767) }))
+            }
+            DType::U8 => update(n, integers, Splat(0u8), function!(|x: i32, _unused: u8| -> i32 { x.clamp(0, 0xff) })),
+            DType::U16 => {
+                update(n, integers, Splat(0u8), function!(|x: i32, _unused: u8| -> i32 { x.clamp(0, 0xffff) }))
+            }
+            DType::U32 => {
+                update(n, longs, Splat(0u8), function!(|x: i64, _unused: u8| -> i64 { x.clamp(0, 0xffff_ffff) }))
+            }
             _ => {}
         }
     }

@@ -6,7 +6,7 @@
 use std::marker::PhantomData;
 
 use super::float::{larger, smaller};
-use super::loops::{Function, Stream, map};
+use super::loops::{Function, Stream, map, update};
 use super::number::{Number, with_compute};
 use super::rounding::round_tile;
 use crate::code::Fold;
@@ -21,11 +21,13 @@ pub const BLOCK: usize = 4096;
 /// A fold of one type: an associative function with an identity.
 trait Folding<T: Number>: Function<(T, T), Output = T> {
     const IDENTITY: T;
+    /// Whether it gives back one of its operands. LLVM then skips stores of unchanged accumulators, by slow masked stores.
+    const CHOOSES: bool;
 }
 
 /// Declares a fold's function per type.
 macro_rules! folding {
-    ($($name:ident { $($type:ty = $identity:expr, |$a:ident, $b:ident| $body:expr;)* })*) => {$(
+    ($($name:ident $chooses:literal { $($type:ty = $identity:expr, |$a:ident, $b:ident| $body:expr;)* })*) => {$(
         struct $name;
         $(
             impl Function<($type, $type)> for $name {
@@ -37,13 +39,14 @@ macro_rules! folding {
             }
             impl Folding<$type> for $name {
                 const IDENTITY: $type = $identity;
+                const CHOOSES: bool = $chooses;
             }
         )*
     )*};
 }
 
 folding! {
-    Sum {
+    Sum false {
         u8 = 0, |a, b| a | b;
         i32 = 0, |a, b| a.wrapping_add(b);
         i64 = 0, |a, b| a.wrapping_add(b);
@@ -51,7 +54,7 @@ folding! {
         f32 = 0.0, |a, b| a + b;
         f64 = 0.0, |a, b| a + b;
     }
-    Product {
+    Product false {
         u8 = 1, |a, b| a & b;
         i32 = 1, |a, b| a.wrapping_mul(b);
         i64 = 1, |a, b| a.wrapping_mul(b);
@@ -59,7 +62,7 @@ folding! {
         f32 = 1.0, |a, b| a * b;
         f64 = 1.0, |a, b| a * b;
     }
-    Largest {
+    Largest true {
         u8 = 0, |a, b| a | b;
         i32 = i32::MIN, |a, b| a.max(b);
         i64 = i64::MIN, |a, b| a.max(b);
@@ -67,7 +70,7 @@ folding! {
         f32 = f32::NEG_INFINITY, |a, b| larger(b, a);
         f64 = f64::NEG_INFINITY, |a, b| larger(b, a);
     }
-    Smallest {
+    Smallest true {
         u8 = 1, |a, b| a & b;
         i32 = i32::MAX, |a, b| a.min(b);
         i64 = i64::MAX, |a, b| a.min(b);
@@ -109,6 +112,7 @@ struct Block<T, F> {
 
 impl<T: Number, F: Folding<T>> Kernel for Block<T, F> {
     type Output = T;
+    const NARROW: bool = true;
 
     #[inline(always)]
     fn run<M: Machine>(self) -> T {
@@ -168,6 +172,18 @@ pub fn round_to(dtype: DType, bits: u64) -> u64 {
     })
 }
 
+/// `acc[i] = fold(acc[i], src[i])`.
+unsafe fn accumulate<T: Number, F: Folding<T>>(n: usize, acc: *mut T, src: *const T, folding: F) {
+    // SAFETY: the caller's promises are the callees'.
+    unsafe {
+        if F::CHOOSES {
+            map(n, acc, (Stream(acc.cast_const()), Stream(src)), folding);
+        } else {
+            update(n, acc, Stream(src), folding);
+        }
+    }
+}
+
 /// Folds rows `first_row..first_row + rows` of a block, `[rows, columns]` contiguous, into the accumulators of all columns, `[LANES, columns]`,
 /// which the caller has filled with the identity.
 ///
@@ -191,8 +207,7 @@ pub unsafe fn fold_rows(
             let run = (ring - place).min(total - done);
             // SAFETY: both runs lie inside what the caller vouches for.
             unsafe {
-                let at = acc.add(place);
-                map(run, at, (Stream(at.cast_const()), Stream(src.add(done))), F {});
+                accumulate(run, acc.add(place), src.add(done), F {});
             }
             done += run;
             place = 0;
@@ -207,15 +222,12 @@ pub unsafe fn fold_rows(
 pub unsafe fn fold_lanes(fold: Fold, dtype: DType, columns: usize, acc: *mut u8, dst: *mut u8) {
     with_fold!(fold, dtype, F, T => {
         let (acc, dst) = (acc.cast::<T>(), dst.cast::<T>());
-        let mut width = LANES / 2;
-        while width > 0 {
-            // SAFETY: the halves lie inside the accumulators.
-            unsafe {
-                let to = if width == 1 { dst } else { acc };
-                let upper = acc.add(width * columns).cast_const();
-                map(width * columns, to, (Stream(acc.cast_const()), Stream(upper)), F {});
+        // SAFETY: the halves lie inside the accumulators.
+        unsafe {
+            for width in [16, 8, 4, 2] {
+                accumulate(width * columns, acc, acc.add(width * columns), F {});
             }
-            width /= 2;
+            map(columns, dst, (Stream(acc.cast_const()), Stream(acc.add(columns).cast_const())), F {});
         }
     });
 }

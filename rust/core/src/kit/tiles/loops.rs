@@ -221,6 +221,40 @@ pub(super) unsafe fn map<S: Source, F: Function<S::Item>>(n: usize, dst: *mut F:
     launch(Map { n, dst, source, function: PhantomData::<F> });
 }
 
+struct Update<T, S, F> {
+    n: usize,
+    tile: *mut T,
+    source: S,
+    function: PhantomData<F>,
+}
+
+impl<T: Number, S: Source, F: Function<(T, S::Item), Output = T>> Kernel for Update<T, S, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<M: Machine>(self) {
+        for i in 0..self.n {
+            // Read and written through one pointer: LLVM sees that iterations do not touch each other.
+            // SAFETY: tile and source have n elements, by the contract of `update`.
+            unsafe {
+                let element = self.tile.add(i);
+                element.write_unaligned(F::apply::<M>((element.read_unaligned(), self.source.at(i))));
+            }
+        }
+    }
+}
+
+/// `tile[i] = function(tile[i], source[i])` for i below n, for cheap functions.
+///
+/// # Safety
+/// Tile and source have n elements and do not overlap.
+pub(super) unsafe fn update<T: Number, S: Source, F>(n: usize, tile: *mut T, source: S, _: F)
+where
+    F: Function<(T, S::Item), Output = T>,
+{
+    launch(Update { n, tile, source, function: PhantomData::<F> });
+}
+
 struct MendedMap<S, F, R>(Map<S, F, R>);
 
 impl<S: Source, F: Mended<S::Item>> Kernel for MendedMap<S, F, F::Output> {

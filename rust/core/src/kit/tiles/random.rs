@@ -2,6 +2,10 @@
 //! Depends on `simd`. Invariant: the bits are those of the published generator, whatever the tile.
 //!
 //! Source: Salmon, Moraes, Dror, Shaw (2011), Parallel random numbers: as easy as 1, 2, 3.
+#![allow(
+    clippy::needless_range_loop,
+    reason = "closures over arrays stay calls inside code compiled for other features"
+)]
 
 use crate::kit::simd::{Kernel, Machine, launch};
 

@@ -1,7 +1,7 @@
 //! Rounding and wrapping of values in compute form to narrower dtypes. Depends on `loops`.
 //! Invariant: rounding a value that already is of its dtype changes nothing.
 
-use super::loops::{Stream, function, map};
+use super::loops::{Splat, Stream, function, map, update};
 use crate::code::Code;
 use crate::dtype::DType;
 
@@ -60,11 +60,15 @@ pub(super) unsafe fn round_tile(dtype: DType, n: usize, tile: *mut u8) {
         match dtype {
             DType::F16 => map(n, floats, (Stream(floats),), function!(|x: f32| -> f32 { round_f16(x) })),
             DType::BF16 => map(n, floats, (Stream(floats),), function!(|x: f32| -> f32 { round_bf16(x) })),
-            DType::I8 => map(n, integers, (Stream(integers),), function!(|x: i32| -> i32 { i32::from(x as i8) })),
-            DType::I16 => map(n, integers, (Stream(integers),), function!(|x: i32| -> i32 { i32::from(x as i16) })),
-            DType::U8 => map(n, integers, (Stream(integers),), function!(|x: i32| -> i32 { x & 0xff })),
-            DType::U16 => map(n, integers, (Stream(integers),), function!(|x: i32| -> i32 { x & 0xffff })),
-            DType::U32 => map(n, longs, (Stream(longs),), function!(|x: i64| -> i64 { x & 0xffff_ffff })),
+            DType::I8 => {
+                update(n, integers, Splat(0u8), function!(|x: i32, _unused: u8| -> i32 { i32::from(x as i8) }))
+            }
+            DType::I16 => {
+                update(n, integers, Splat(0u8), function!(|x: i32, _unused: u8| -> i32 { i32::from(x as i16) }))
+            }
+            DType::U8 => update(n, integers, Splat(0u8), function!(|x: i32, _unused: u8| -> i32 { x & 0xff })),
+            DType::U16 => update(n, integers, Splat(0u8), function!(|x: i32, _unused: u8| -> i32 { x & 0xffff })),
+            DType::U32 => update(n, longs, Splat(0u8), function!(|x: i64, _unused: u8| -> i64 { x & 0xffff_ffff })),
             _ => {}
         }
     }
