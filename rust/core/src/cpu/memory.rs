@@ -18,7 +18,7 @@ pub const ALIGNMENT: usize = 64;
 /// Cached bytes that are kept however little is in use.
 const CACHE_FLOOR: usize = 256 << 20;
 /// From here on buffers are aligned to huge pages and advised to use them.
-const HUGE_FROM: usize = 4 << 20;
+const HUGE_FROM: usize = 2 << 20;
 /// Bytes of a huge page on x86-64 and on AArch64 with 4 KiB pages.
 const HUGE_PAGE: usize = 2 << 20;
 
