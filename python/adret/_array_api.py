@@ -135,14 +135,14 @@ def result_type(*operands: Tensor | DType | bool | int | float) -> DType:
     return result
 
 
-def can_cast(from_: DType | Tensor, to: DType, /) -> bool:
+def can_cast(from_: DType | Tensor | str, to: DType | str, /) -> bool:
     """Whether promotion leads from one dtype to another.
 
     Example:
         >>> ad.can_cast(ad.int8, ad.float32), ad.can_cast(ad.float32, ad.int8)
         (True, False)
     """
-    return _core.promote_types(_dtype_of(from_), to) == to
+    return _core.promote_types(_dtype_of(from_), to) == dtype(to)
 
 
 def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:

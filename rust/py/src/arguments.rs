@@ -129,6 +129,21 @@ impl Integers {
     }
 }
 
+/// A number of things, not negative.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Count(pub(crate) usize);
+
+impl<'py> FromPyObject<'_, 'py> for Count {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let number: isize = object.extract()?;
+        usize::try_from(number)
+            .map(Self)
+            .map_err(|_| exception(object.py(), Error::value(format!("count: {number} is negative. Use 0 or more."))))
+    }
+}
+
 /// Sizes of a shape: one, or a sequence, none negative.
 #[derive(Clone, Debug)]
 pub(crate) struct Sizes(pub(crate) SmallVec<[usize; 4]>);

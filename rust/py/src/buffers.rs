@@ -5,7 +5,6 @@ use std::ffi::{CStr, c_int};
 
 use adret_core::backend::BufferRef;
 use adret_core::dtype::DType;
-use adret_core::error::Error;
 use adret_core::graph::Tensor;
 use pyo3::buffer::{ElementType, PyUntypedBuffer};
 use pyo3::exceptions::PyBufferError;
@@ -38,24 +37,13 @@ fn element(format: &CStr) -> Option<DType> {
     })
 }
 
-/// A tensor of the elements of a buffer, whatever its strides.
-///
-/// # Errors
-/// Element types that have no dtype here.
-pub(crate) fn copy(py: Python<'_>, buffer: &PyUntypedBuffer) -> PyResult<Tensor> {
-    let format = buffer.format();
-    let dtype = element(format).filter(|dtype| dtype.size() == buffer.item_size()).ok_or_else(|| {
-        exception(
-            py,
-            Error::dtype(format!(
-                "tensor: elements of format {:?} have no dtype here. Convert the array to native numbers first, for \
-                 instance with .astype(\"float32\").",
-                format.to_string_lossy()
-            )),
-        )
-    })?;
+/// A tensor of the elements of a buffer, whatever its strides; `None` where their type has no dtype here.
+pub(crate) fn copy(py: Python<'_>, buffer: &PyUntypedBuffer) -> PyResult<Option<Tensor>> {
+    let Some(dtype) = element(buffer.format()).filter(|dtype| dtype.size() == buffer.item_size()) else {
+        return Ok(None);
+    };
     let bytes = contiguous(buffer);
-    call(py, || data::from_bytes(dtype, buffer.shape(), &bytes))
+    call(py, || data::from_bytes(dtype, buffer.shape(), &bytes)).map(Some)
 }
 
 /// The elements in row-major order.

@@ -9,7 +9,7 @@ use adret_core::ops;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-use crate::arguments::{self, Sizes, TensorArgument};
+use crate::arguments::{self, Count, Sizes, TensorArgument};
 use crate::device::{DeviceArgument, or_default};
 use crate::dtype::{DTypeArgument, default_float, of_scalar};
 use crate::errors::exception;
@@ -269,13 +269,13 @@ fn linspace(
     py: Python<'_>,
     start: f64,
     stop: f64,
-    num: usize,
+    num: Count,
     dtype: Option<DTypeArgument>,
     device: Option<DeviceArgument>,
     endpoint: bool,
 ) -> PyResult<TensorObject> {
     let dtype = dtype.map_or_else(default_float, |dtype| dtype.0);
-    engine::tensor(py, || ops::linspace(start, stop, num, endpoint, dtype, or_default(device)))
+    engine::tensor(py, || ops::linspace(start, stop, num.0, endpoint, dtype, or_default(device)))
 }
 
 /// Ones on the k-th diagonal of a matrix, zeros elsewhere.
@@ -288,14 +288,14 @@ fn linspace(
 #[pyo3(signature = (n_rows, n_cols = None, /, *, k = 0, dtype = None, device = None))]
 fn eye(
     py: Python<'_>,
-    n_rows: usize,
-    n_cols: Option<usize>,
+    n_rows: Count,
+    n_cols: Option<Count>,
     k: i64,
     dtype: Option<DTypeArgument>,
     device: Option<DeviceArgument>,
 ) -> PyResult<TensorObject> {
     let dtype = dtype.map_or_else(default_float, |dtype| dtype.0);
-    engine::tensor(py, || ops::eye(n_rows, n_cols.unwrap_or(n_rows), k, dtype, or_default(device)))
+    engine::tensor(py, || ops::eye(n_rows.0, n_cols.unwrap_or(n_rows).0, k, dtype, or_default(device)))
 }
 
 /// Puts the functions into the module.

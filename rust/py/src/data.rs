@@ -100,7 +100,10 @@ pub(crate) fn foreign(data: &Bound<'_, PyAny>) -> PyResult<Option<Tensor>> {
     // SAFETY: asks the object's type whether it has the buffer protocol; the object is alive.
     if unsafe { pyo3::ffi::PyObject_CheckBuffer(data.as_ptr()) } != 0 {
         match PyUntypedBuffer::get(data) {
-            Ok(buffer) => return buffers::copy(py, &buffer).map(Some),
+            Ok(buffer) => match buffers::copy(py, &buffer)? {
+                Some(tensor) => return Ok(Some(tensor)),
+                None => return Err(exception(py, Error::dtype(foreign_elements(data, &buffer)))),
+            },
             // NumPy refuses dtypes that the protocol cannot name (dates, bfloat16).
             Err(_) if !data.hasattr("__dlpack__")? => return Err(exception(py, Error::dtype(refusal(data)))),
             Err(_) => {}
@@ -114,6 +117,18 @@ pub(crate) fn foreign(data: &Bound<'_, PyAny>) -> PyResult<Option<Tensor>> {
         return foreign(&data.call_method0("__array__")?);
     }
     Ok(None)
+}
+
+/// Why an array with such elements cannot become a tensor.
+fn foreign_elements(data: &Bound<'_, PyAny>, buffer: &PyUntypedBuffer) -> String {
+    let dtype = data.getattr("dtype").and_then(|dtype| dtype.str()).map(|dtype| dtype.to_string());
+    let dtype = dtype.unwrap_or_else(|_| format!("format {:?}", buffer.format().to_string_lossy()));
+    let advice = if dtype.starts_with("complex") {
+        "Keep real and imaginary parts as two tensors."
+    } else {
+        "Convert the array to native numbers first, for instance with .astype(\"float32\")."
+    };
+    format!("tensor: elements of {dtype} have no dtype here. {advice}")
 }
 
 /// The error for an array whose elements have no dtype here.

@@ -6,7 +6,7 @@ use adret_core::ops::random;
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 
-use crate::arguments::Sizes;
+use crate::arguments::{Count, Sizes};
 use crate::device::{DeviceArgument, or_default};
 use crate::dtype::{DTypeArgument, default_float};
 use crate::engine;
@@ -199,13 +199,13 @@ fn random_integers(
 #[pyo3(signature = (n, device = None, generator = None))]
 fn random_permutation(
     py: Python<'_>,
-    n: usize,
+    n: Count,
     device: Option<DeviceArgument>,
     generator: Option<&Generator>,
 ) -> PyResult<TensorObject> {
     engine::tensor(py, || {
-        let (key, counter) = take(generator, n);
-        random::permutation(n, or_default(device), key, counter)
+        let (key, counter) = take(generator, n.0);
+        random::permutation(n.0, or_default(device), key, counter)
     })
 }
 

@@ -5,7 +5,7 @@ use adret_core::ops;
 use pyo3::prelude::*;
 
 use super::add_functions;
-use crate::arguments::TensorArgument;
+use crate::arguments::{Count, TensorArgument};
 use crate::dtype::{DTypeArgument, default_float};
 use crate::engine;
 use crate::tensor::TensorObject;
@@ -64,10 +64,10 @@ fn scatter_add(
 fn one_hot(
     py: Python<'_>,
     labels: TensorArgument,
-    classes: usize,
+    classes: Count,
     dtype: Option<DTypeArgument>,
 ) -> PyResult<TensorObject> {
-    engine::tensor(py, || ops::one_hot(&labels.0, classes, dtype.map_or_else(default_float, |dtype| dtype.0)))
+    engine::tensor(py, || ops::one_hot(&labels.0, classes.0, dtype.map_or_else(default_float, |dtype| dtype.0)))
 }
 
 /// The elements in ascending order along an axis; NaN comes last.

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
 use super::add_functions;
-use crate::arguments::{Integers, OperandArgument, Sizes, TensorArgument};
+use crate::arguments::{Count, Integers, OperandArgument, Sizes, TensorArgument};
 use crate::dtype::DTypeArgument;
 use crate::engine;
 use crate::tensor::TensorObject;
@@ -146,7 +146,7 @@ fn flip(py: Python<'_>, x: TensorArgument, axis: Option<Integers>) -> PyResult<T
 fn pad(
     py: Python<'_>,
     x: TensorArgument,
-    pad_width: Vec<(usize, usize)>,
+    pad_width: Vec<(Count, Count)>,
     value: Option<OperandArgument>,
 ) -> PyResult<TensorObject> {
     let value = match value.map(|value| value.0) {
@@ -154,7 +154,7 @@ fn pad(
         Some(ops::Operand::Scalar(value)) => value,
         Some(ops::Operand::Tensor(_)) => return Err(PyTypeError::new_err("pad: value must be a number.")),
     };
-    let (before, after): (Vec<_>, Vec<_>) = pad_width.into_iter().unzip();
+    let (before, after): (Vec<_>, Vec<_>) = pad_width.into_iter().map(|(before, after)| (before.0, after.0)).unzip();
     engine::tensor(py, || ops::pad(&x.0, &before, &after, value))
 }
 
@@ -230,8 +230,8 @@ fn unstack<'py>(py: Python<'py>, x: TensorArgument, axis: isize) -> PyResult<Bou
 ///     tensor([1, 1, 2, 2])
 #[pyfunction]
 #[pyo3(signature = (x, repeats, /, *, axis = None))]
-fn repeat(py: Python<'_>, x: TensorArgument, repeats: usize, axis: Option<isize>) -> PyResult<TensorObject> {
-    engine::tensor(py, || ops::repeat(&x.0, repeats, axis))
+fn repeat(py: Python<'_>, x: TensorArgument, repeats: Count, axis: Option<isize>) -> PyResult<TensorObject> {
+    engine::tensor(py, || ops::repeat(&x.0, repeats.0, axis))
 }
 
 /// The whole tensor so many times along each axis.

@@ -5,7 +5,7 @@ use adret_core::ops;
 use pyo3::prelude::*;
 
 use super::add_functions;
-use crate::arguments::TensorArgument;
+use crate::arguments::{Count, TensorArgument};
 use crate::tensor::TensorObject;
 use crate::{engine, random};
 
@@ -121,17 +121,20 @@ fn dropout(py: Python<'_>, x: TensorArgument, p: f64, generator: Option<&random:
 ///     >>> ad.layer_norm(ad.tensor([[1.0, 3.0]]), 1, eps=0.0)
 ///     tensor([[-1.,  1.]])
 #[pyfunction]
-#[pyo3(signature = (x, rank = 1, weight = None, bias = None, eps = 1e-5))]
+#[pyo3(
+    signature = (x, rank = Count(1), weight = None, bias = None, eps = 1e-5),
+    text_signature = "(x, rank=1, weight=None, bias=None, eps=1e-05)"
+)]
 fn layer_norm(
     py: Python<'_>,
     x: TensorArgument,
-    rank: usize,
+    rank: Count,
     weight: Option<TensorArgument>,
     bias: Option<TensorArgument>,
     eps: f64,
 ) -> PyResult<TensorObject> {
     engine::tensor(py, || {
-        ops::layer_norm(&x.0, rank, weight.as_ref().map(|weight| &weight.0), bias.as_ref().map(|bias| &bias.0), eps)
+        ops::layer_norm(&x.0, rank.0, weight.as_ref().map(|weight| &weight.0), bias.as_ref().map(|bias| &bias.0), eps)
     })
 }
 
@@ -144,15 +147,18 @@ fn layer_norm(
 ///     >>> ad.rms_norm(ad.tensor([[3.0, -3.0]]), eps=0.0)
 ///     tensor([[ 1., -1.]])
 #[pyfunction]
-#[pyo3(signature = (x, rank = 1, weight = None, eps = 1e-5))]
+#[pyo3(
+    signature = (x, rank = Count(1), weight = None, eps = 1e-5),
+    text_signature = "(x, rank=1, weight=None, eps=1e-05)"
+)]
 fn rms_norm(
     py: Python<'_>,
     x: TensorArgument,
-    rank: usize,
+    rank: Count,
     weight: Option<TensorArgument>,
     eps: f64,
 ) -> PyResult<TensorObject> {
-    engine::tensor(py, || ops::rms_norm(&x.0, rank, weight.as_ref().map(|weight| &weight.0), eps))
+    engine::tensor(py, || ops::rms_norm(&x.0, rank.0, weight.as_ref().map(|weight| &weight.0), eps))
 }
 
 #[pymethods]
