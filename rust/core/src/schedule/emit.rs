@@ -1,13 +1,14 @@
 //! Writes the fused pieces down as kernels: clusters become Groups, products get their epilogues, arguments their places.
-//! Depends on `fuse` and `snapshot`. Invariant: a Group's values are in order of execution, each computed once.
+//! Depends on `cluster` and `snapshot`. Invariant: a Group's values are in order of execution, each computed once.
 
 use std::collections::{BTreeMap, HashMap};
 
 use smallvec::SmallVec;
 
-use super::fuse::{Cluster, Fused, Piece, Strided};
+use super::cluster::{Cluster, Fused, Piece};
 use super::map::IndexMap;
 use super::snapshot::{Snapshot, Source};
+use super::strided::Strided;
 use crate::dtype::DType;
 use crate::graph::{Lowering, Pointwise, View};
 use crate::group::{Access, Affine, Group, Instr, Linear, Scope, Store, Value, ValueId};

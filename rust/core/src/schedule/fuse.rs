@@ -1,5 +1,5 @@
 //! Decides what shares a kernel: clusters of pointwise work and reductions, products with epilogues, routines of their own.
-//! Depends on `snapshot` and `map`. Invariant: the kernels and what they read from each other form no cycle.
+//! Depends on `snapshot`, `cluster` and `map`. Invariant: the kernels and what they read from each other form no cycle.
 //!
 //! Entries are placed from users to inputs, so that every user of an entry has its kernel when the entry is placed. An
 //! entry is either *inlined* into the clusters that use it, computed where it is needed, or has a *home*: the kernel that
@@ -10,12 +10,12 @@ use std::collections::HashSet;
 use smallvec::SmallVec;
 
 use super::Options;
+use super::cluster::{Cluster, ClusterStore, Fused, Piece, find};
 use super::map::IndexMap;
 use super::snapshot::{Snapshot, Source};
+use super::strided::Strided;
 use crate::dtype::DType;
 use crate::graph::{Lowering, Pointwise, View};
-use crate::group::Linear;
-use crate::layout::{Layout, Strides};
 use crate::shape::Shape;
 
 /// Steps that one cluster may hold, and tensors that it may read: a tile's values stay in the first-level cache, and a GPU can bind them.
@@ -26,134 +26,12 @@ const MAX_REPEATED: usize = 4;
 /// Elements of a row that a chain of reductions may walk more than once.
 const MAX_CHAIN_ROW: usize = 1 << 16;
 
-/// A tensor that is a strided window on another: views composed down to what lies in memory.
-#[derive(Clone, Debug)]
-pub(super) struct Strided {
-    pub(super) base: Source,
-    pub(super) shape: Shape,
-    pub(super) strides: Strides,
-    /// Counted from where the base's binding points.
-    pub(super) offset: Linear,
-}
-
-impl Strided {
-    /// The window that `source` is on the first tensor below it that is no view; `None` where strides do not compose.
-    pub(super) fn of(snapshot: &Snapshot, source: Source) -> Option<Self> {
-        Self::until(snapshot, source, |_| false)
-    }
-
-    /// The same, going down no further than an entry that `stop` accepts.
-    pub(super) fn until(snapshot: &Snapshot, source: Source, stop: impl Fn(usize) -> bool) -> Option<Self> {
-        let mut chain: SmallVec<[(usize, View); 4]> = SmallVec::new();
-        let mut base = source;
-        while let Source::Entry(entry, _) = base
-            && (chain.is_empty() || !stop(entry))
-            && let Some(view) = snapshot.view(entry)
-        {
-            base = snapshot.entries[entry].inputs[0];
-            chain.push((entry, view));
-        }
-        let mut layout = match base {
-            Source::Leaf(leaf) => Layout { offset: 0, ..snapshot.leaves[leaf].storage().layout.clone() },
-            Source::Entry(..) => Layout::contiguous(snapshot.meta(base).shape.clone()),
-        };
-        let mut offset = Linear::default();
-        for (entry, view) in chain.into_iter().rev() {
-            let shape = &snapshot.meta(Source::Entry(entry, 0)).shape;
-            if let View::Slice { .. } = view {
-                for (axis, &stride) in layout.strides.iter().enumerate().filter(|(axis, _)| layout.shape[*axis] > 1) {
-                    let start = Linear {
-                        constant: 0,
-                        terms: SmallVec::from_slice(&[(snapshot.entries[entry].slots + axis, 1)]),
-                    };
-                    offset.add_scaled(&start, stride as i64);
-                }
-            }
-            layout = Layout { offset: 0, ..view.layout(&layout, shape)? };
-        }
-        Some(Self { base, shape: layout.shape, strides: layout.strides, offset })
-    }
-
-    fn is_contiguous(&self) -> bool {
-        let layout = Layout { shape: self.shape.clone(), strides: self.strides.clone(), offset: 0 };
-        layout.is_contiguous() && self.offset == Linear::default()
-    }
-}
-
-/// A value that a cluster stores: the domain, or its rows, walk the entry row-major.
-#[derive(Clone, Debug)]
-pub(super) struct ClusterStore {
-    pub(super) entry: usize,
-    /// The tensor whose elements these are: the entry itself, or the input of a reshape.
-    pub(super) source: Source,
-    /// Where it lies in the domain.
-    pub(super) map: IndexMap,
-}
-
-/// What will become one Group.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Cluster {
-    /// Sizes of the domain; from `split` on they are elements of a row.
-    pub(super) domain: SmallVec<[usize; 4]>,
-    pub(super) split: usize,
-    /// What it stores.
-    pub(super) stores: Vec<ClusterStore>,
-    steps: usize,
-    operands: HashSet<Source>,
-    /// Leaves read, with where.
-    leaves: Vec<(usize, IndexMap)>,
-    /// Whether some Element value depends on a reduction.
-    is_epilogue: bool,
-}
-
-impl Cluster {
-    fn inner(&self) -> &[usize] {
-        &self.domain[self.split..]
-    }
-
-    /// Whether a map walks a tensor row-major once: over all elements, or over the rows.
-    fn covered_by(&self, map: &IndexMap, shape: &Shape) -> bool {
-        map.covers(shape, &self.domain)
-            || (self.split < self.domain.len()
-                && !map.depends_on_axes_from(self.split)
-                && map.covers(shape, &self.domain[..self.split]))
-    }
-}
-
-/// One kernel to be.
-#[derive(Clone, Debug)]
-pub(super) enum Piece {
-    /// Fused pointwise work and reductions.
-    Cluster(Cluster),
-    /// A matrix product, and the piece that is its epilogue.
-    Matmul { entry: usize, epilogue: Option<Cluster> },
-    /// A routine of its own.
-    Structured { entry: usize },
-    /// Became part of another piece.
-    Merged,
-}
-
 #[derive(Clone, Debug)]
 struct Use {
     piece: usize,
     map: IndexMap,
     /// How many users in a row are computed more than once.
     repeated: usize,
-}
-
-/// The result: pieces, and which of them stores each entry.
-#[derive(Debug)]
-pub(super) struct Fused {
-    pub(super) pieces: Vec<Piece>,
-    home: Vec<Option<usize>>,
-    merged_into: Vec<usize>,
-}
-
-impl Fused {
-    /// The piece that stores an entry.
-    pub(super) fn home(&self, entry: usize) -> Option<usize> {
-        self.home[entry].map(|piece| find(&self.merged_into, piece))
-    }
 }
 
 struct Fuser<'a> {
@@ -215,13 +93,6 @@ fn is_cheap(work: &Pointwise) -> bool {
         Pointwise::Random { .. } => false,
         Pointwise::Cast | Pointwise::Scalar | Pointwise::Index | Pointwise::Check { .. } => true,
     }
-}
-
-fn find(merged_into: &[usize], mut piece: usize) -> usize {
-    while merged_into[piece] != piece {
-        piece = merged_into[piece];
-    }
-    piece
 }
 
 impl Fuser<'_> {

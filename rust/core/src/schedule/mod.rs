@@ -2,11 +2,13 @@
 //! Depends on `graph` and `plan`. Invariant: a plan follows from the snapshot's key alone.
 
 mod cache;
+mod cluster;
 mod emit;
 mod fuse;
 mod map;
 mod order;
 mod snapshot;
+mod strided;
 #[cfg(test)]
 mod tests;
 

@@ -364,7 +364,7 @@ impl Snapshot {
             let mut source = Source::Entry(entry, output);
             if let Source::Entry(..) = source
                 && self.view(entry).is_some()
-                && super::fuse::Strided::of(self, source).is_some()
+                && super::strided::Strided::of(self, source).is_some()
             {
                 while let Source::Entry(entry, _) = source
                     && self.view(entry).is_some()
