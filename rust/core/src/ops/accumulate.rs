@@ -9,6 +9,7 @@ use super::create::full;
 use super::gather::{IndexError, Part, add_slice, scatter, take_checked};
 use super::movement::{SliceAxis, flip, pad_zeros, slice_axes};
 use super::pointwise::add;
+use super::shader::{Place, Put, boxes, entries, way};
 use super::walk::{self, Chunks, Walk};
 use crate::backend::{Device, HostArguments};
 use crate::dtype::{DType, Scalar};
@@ -218,7 +219,29 @@ impl Structured for Accumulate {
         bad.result("take")
     }
 
-    fn gpu(&self, _arguments: &[Argument], _caps: &Caps) -> Vec<Candidate> {
-        Vec::new()
+    fn gpu(&self, arguments: &[Argument], caps: &Caps) -> Vec<Candidate> {
+        let result = arguments.len() - 1;
+        let strides = &arguments[result].layout.strides;
+        let whole = Place { argument: result, first: 0, strides };
+        let mut launches = Vec::new();
+        if !matches!(self.pieces.first(), Some(Piece::Dense)) {
+            launches.push(boxes(arguments, caps, &self.shape, Put::Copy, whole, None));
+        }
+        for (number, (piece, argument)) in self.placed().enumerate() {
+            let grad = &arguments[argument].layout;
+            let from = Place { argument, first: 0, strides: &grad.strides };
+            let put = if number == 0 && matches!(piece, Piece::Dense) { Put::Copy } else { Put::Add };
+            launches.push(match piece {
+                Piece::Dense => boxes(arguments, caps, &self.shape, put, whole, Some(from)),
+                Piece::Slice { starts, steps } => {
+                    let first = starts.iter().zip(strides).map(|(&start, &stride)| start * stride).sum();
+                    let steps: SmallVec<[isize; 4]> = steps.iter().zip(strides).map(|(&a, &b)| a * b).collect();
+                    let to = Place { argument: result, first, strides: &steps };
+                    boxes(arguments, caps, &grad.shape, put, to, Some(from))
+                }
+                Piece::Take { axis } => entries(arguments, caps, *axis, put, [result, argument, argument + 1]),
+            });
+        }
+        way("pieces", launches)
     }
 }

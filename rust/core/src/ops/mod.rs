@@ -14,6 +14,7 @@ mod operand;
 mod pointwise;
 pub mod random;
 mod reduce;
+mod shader;
 mod transfer;
 mod walk;
 

@@ -55,28 +55,33 @@ impl From<bool> for Operand {
     }
 }
 
+/// The default integer: 64 bits, but for graphics adapters, whose shaders count in 32.
+pub(crate) fn default_integer(device: Device) -> DType {
+    if device == Device::Cpu { DType::I64 } else { DType::I32 }
+}
+
 /// The dtype that a scalar has beside no tensor.
-pub(crate) fn scalar_dtype(scalar: Scalar) -> DType {
+fn scalar_dtype(scalar: Scalar, device: Device) -> DType {
     match scalar {
         Scalar::Bool(_) => DType::Bool,
-        Scalar::Int(_) => DType::I64,
+        Scalar::Int(_) => default_integer(device),
         Scalar::Float(_) => DType::F32,
     }
 }
 
 /// What a tensor dtype becomes beside a scalar.
-fn beside(dtype: DType, scalar: Scalar) -> DType {
+fn beside(dtype: DType, scalar: Scalar, device: Device) -> DType {
     match scalar {
         Scalar::Bool(_) => dtype,
-        Scalar::Int(_) if dtype == DType::Bool => DType::I64,
+        Scalar::Int(_) if dtype == DType::Bool => default_integer(device),
         Scalar::Int(_) => dtype,
         Scalar::Float(_) if dtype.is_float() => dtype,
         Scalar::Float(_) => DType::F32,
     }
 }
 
-/// The common dtype of operands: tensors promote, then scalars join weakly.
-pub fn result_type(operands: &[&Operand]) -> DType {
+/// The common dtype of operands: tensors promote, then scalars join weakly. Default integers are those of `device`.
+pub fn result_type(operands: &[&Operand], device: Device) -> DType {
     let tensors = operands.iter().filter_map(|operand| match operand {
         Operand::Tensor(tensor) => Some(tensor.dtype()),
         Operand::Scalar(_) => None,
@@ -86,8 +91,8 @@ pub fn result_type(operands: &[&Operand]) -> DType {
         Operand::Scalar(scalar) => Some(*scalar),
     });
     match tensors.reduce(DType::promote) {
-        Some(dtype) => scalars.fold(dtype, beside),
-        None => scalars.map(scalar_dtype).max().unwrap_or(DType::F32),
+        Some(dtype) => scalars.fold(dtype, |dtype, scalar| beside(dtype, scalar, device)),
+        None => scalars.map(|scalar| scalar_dtype(scalar, device)).max().unwrap_or(DType::F32),
     }
 }
 
@@ -110,8 +115,8 @@ pub(crate) fn agree(
     rhs: &Operand,
     dtype: impl FnOnce(DType) -> DType,
 ) -> Result<[Tensor; 2]> {
-    let common = dtype(result_type(&[lhs, rhs]));
     let (shape, device) = common_shape(name, &[lhs, rhs])?;
+    let common = dtype(result_type(&[lhs, rhs], device));
     Ok([place(name, lhs, common, &shape, device)?, place(name, rhs, common, &shape, device)?])
 }
 

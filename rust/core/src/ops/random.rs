@@ -7,6 +7,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, PI, TAU};
 
 use super::expr::Expr;
 use super::gather::argsort;
+use super::operand::default_integer;
 use super::pointwise::astype;
 use super::transfer::to_device;
 use crate::backend::Device;
@@ -227,14 +228,14 @@ pub fn integers(
     offset.then(|offset| astype(offset, signed)).with(Code::Add, low).then(|x| astype(x, dtype)).done()
 }
 
-/// The numbers 0 to n − 1 in random order, as int64.
+/// The numbers 0 to n − 1 in random order, as the device's default integer.
 ///
 /// # Errors
 /// None of its own.
 pub fn permutation(n: usize, device: Device, key: u64, counter: u64) -> Result<Tensor> {
     // Random keys of 64 bits, sorted: ties are as good as impossible.
     let keys = Draw::new(&[n], Device::Cpu, key, counter)?.wide_bits().done()?;
-    to_device(&argsort(&keys, 0, false)?, device)
+    to_device(&astype(&argsort(&keys, 0, false)?, default_integer(device))?, device)
 }
 
 /// Philox bits as uint32.

@@ -352,3 +352,14 @@ fn to_u32(x: f32) -> u32 {
     }
     return u32(x);
 }
+
+// A number in the same order: NaN last in both directions, both zeros one.
+fn sort_key(bits: u32, descending: u32) -> u32 {
+    let magnitude = bits & 0x7fffffffu;
+    if (magnitude > 0x7f800000u) {
+        return 0xffffffffu;
+    }
+    let plain = select(bits, 0u, magnitude == 0u);
+    let key = select(plain | 0x80000000u, ~plain, (plain >> 31u) == 1u);
+    return select(key, 0xffffffffu - key, descending == 1u);
+}

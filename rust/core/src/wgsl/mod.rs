@@ -18,7 +18,9 @@ mod values;
 mod wide;
 
 pub use source::with_writable;
+pub(crate) use source::{Memory, Source, WORKGROUP};
 pub use types::{DTYPES, ELEMENT_BYTES};
+pub(crate) use types::{Type, wrapped};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};

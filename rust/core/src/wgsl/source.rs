@@ -11,21 +11,21 @@ use crate::group::Linear;
 use crate::plan::{Argument, Binding, Caps, Launch, Parameter, Place};
 
 /// Invocations of a workgroup that spreads elements or rows.
-pub(super) const WORKGROUP: u32 = 256;
+pub(crate) const WORKGROUP: u32 = 256;
 
 /// Where elements lie that a shader reads or writes: one of the kernel's arguments, or a temporary of the candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     /// Index into the kernel's arguments, then into the candidate's temporaries.
-    pub(super) argument: usize,
+    pub(crate) argument: usize,
     /// Type of the elements.
-    pub(super) element: Type,
+    pub(crate) element: Type,
     /// Whether the shader writes there.
-    pub(super) write: bool,
+    pub(crate) write: bool,
 }
 
 /// The parts of a shader.
-pub(super) struct Source<'a> {
+pub(crate) struct Source<'a> {
     arguments: &'a [Argument],
     memories: Vec<Memory>,
     parameters: Vec<(Parameter, Type)>,
@@ -36,7 +36,7 @@ pub(super) struct Source<'a> {
 
 impl<'a> Source<'a> {
     /// An empty shader of a kernel with these arguments.
-    pub(super) fn new(arguments: &'a [Argument]) -> Self {
+    pub(crate) fn new(arguments: &'a [Argument]) -> Self {
         Self {
             arguments,
             memories: Vec::new(),
@@ -48,7 +48,7 @@ impl<'a> Source<'a> {
     }
 
     /// Appends a line to the body.
-    pub(super) fn line(&mut self, line: impl AsRef<str>) {
+    pub(crate) fn line(&mut self, line: impl AsRef<str>) {
         let line = line.as_ref();
         if line.starts_with('}') {
             self.indent -= 1;
@@ -64,7 +64,7 @@ impl<'a> Source<'a> {
     }
 
     /// The name under which memory is bound.
-    pub(super) fn memory(&mut self, memory: Memory) -> String {
+    pub(crate) fn memory(&mut self, memory: Memory) -> String {
         let number = match self.memories.iter_mut().position(|known| known.argument == memory.argument) {
             Some(number) => {
                 self.memories[number].write |= memory.write;
@@ -93,17 +93,17 @@ impl<'a> Source<'a> {
     }
 
     /// A size.
-    pub(super) fn size(&mut self, size: usize) -> String {
+    pub(crate) fn size(&mut self, size: usize) -> String {
         self.parameter(Parameter::Word(size as u32), Type::U32)
     }
 
     /// A stride or another number that may be negative.
-    pub(super) fn number(&mut self, number: i64) -> String {
+    pub(crate) fn number(&mut self, number: i64) -> String {
         self.parameter(Parameter::Word(number as i32 as u32), Type::I32)
     }
 
     /// Where an argument starts, `index` added, as an `i32`; `None` where that is 0 in every run.
-    pub(super) fn start(&mut self, argument: Option<usize>, index: &Linear) -> Option<String> {
+    pub(crate) fn start(&mut self, argument: Option<usize>, index: &Linear) -> Option<String> {
         let bound = argument
             .filter(|&a| !matches!(self.arguments.get(a), None | Some(Argument { place: Place::Temporary(_), .. })));
         match bound {
@@ -130,7 +130,7 @@ impl<'a> Source<'a> {
     ///
     /// # Errors
     /// When the device cannot bind so many buffers or start so many workgroups.
-    pub(super) fn finish(self, what: &str, invocations: u32, units: usize, caps: &Caps) -> Result<Launch> {
+    pub(crate) fn finish(self, what: &str, invocations: u32, units: usize, caps: &Caps) -> Result<Launch> {
         let parameters_bound = self.parameters.len() * 4 > caps.immediates as usize;
         let bound = self.memories.len() + usize::from(parameters_bound);
         if bound > caps.bindings as usize {

@@ -5,7 +5,7 @@ use crate::dtype::DType;
 
 /// The type of a variable in a shader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Type {
+pub(crate) enum Type {
     Bool,
     I32,
     U32,
@@ -15,7 +15,7 @@ pub(super) enum Type {
 impl Type {
     /// The type that values of `dtype` have; `None` for dtypes that 32-bit shaders cannot hold.
     /// `int64` stands for whole numbers that arise inside a kernel (coordinates, positions): they fit 32 bits there.
-    pub(super) fn of(dtype: DType) -> Option<Type> {
+    pub(crate) fn of(dtype: DType) -> Option<Type> {
         Some(match dtype {
             DType::Bool => Type::Bool,
             DType::I8 | DType::I16 | DType::I32 | DType::I64 => Type::I32,
@@ -77,7 +77,7 @@ pub(super) fn width(dtype: DType) -> u32 {
 }
 
 /// Brings the result of 32-bit arithmetic back into the range of a narrower dtype.
-pub(super) fn wrapped(dtype: DType, value: String) -> String {
+pub(crate) fn wrapped(dtype: DType, value: String) -> String {
     if dtype.is_integer() && dtype.size() < 4 { format!("extractBits({value}, 0u, {}u)", width(dtype)) } else { value }
 }
 

@@ -5,6 +5,7 @@ mod build;
 mod device;
 mod engine;
 mod functions;
+mod gather;
 mod groups;
 mod matmul;
 mod naive;

@@ -9,6 +9,7 @@ use super::super::axes::normalize_axis;
 use super::super::create::zeros_like;
 use super::super::movement::broadcast_to;
 use super::super::pointwise::astype;
+use super::super::shader::{Place, Put, Shader, boxes, way};
 use super::super::walk::{self, Chunks, Walk, read_index};
 use super::check::checked;
 use super::scatter::IndexError;
@@ -141,8 +142,21 @@ impl Structured for TakeAlong {
         bad.result("take_along_axis")
     }
 
-    fn gpu(&self, _arguments: &[Argument], _caps: &Caps) -> Vec<Candidate> {
-        Vec::new()
+    fn gpu(&self, arguments: &[Argument], caps: &Caps) -> Vec<Candidate> {
+        let [x, indices, result] = [0, 1, 2].map(|argument| &arguments[argument].layout);
+        let launch = || {
+            let mut shader = Shader::new(arguments, &result.shape);
+            let mut here = shader.here.clone();
+            let to = shader.element(2, true, 0, &result.strides, &here)?;
+            let place = shader.element(1, false, 0, &indices.strides, &here)?;
+            let last = shader.number(x.shape[self.axis].saturating_sub(1));
+            shader.line(format!("let at = clamp(i32({place}), 0, {last});"));
+            here[self.axis] = "at".to_owned();
+            let from = shader.element(0, false, 0, &x.strides, &here)?;
+            shader.line(Put::Copy.statement(arguments[2].dtype, &to, &from));
+            Some(shader.finish("take_along_axis: a thread per element", caps))
+        };
+        way("elements", [launch()])
     }
 }
 
@@ -212,7 +226,31 @@ impl Structured for ScatterAdd {
         bad.result("scatter_add")
     }
 
-    fn gpu(&self, _arguments: &[Argument], _caps: &Caps) -> Vec<Candidate> {
-        Vec::new()
+    fn gpu(&self, arguments: &[Argument], caps: &Caps) -> Vec<Candidate> {
+        let [x, indices, updates, result] = [0, 1, 2, 3].map(|argument| &arguments[argument].layout);
+        let to = Place { argument: 3, first: 0, strides: &result.strides };
+        let from = Place { argument: 0, first: 0, strides: &x.strides };
+        let copied = boxes(arguments, caps, &x.shape, Put::Copy, to, Some(from));
+        let added = || {
+            // A thread per line along the axis adds its updates in order.
+            let mut lines: SmallVec<[usize; 4]> = SmallVec::from_slice(&x.shape);
+            lines[self.axis] = 1;
+            let mut shader = Shader::new(arguments, &lines);
+            let mut here = shader.here.clone();
+            let (size, count) = (shader.number(x.shape[self.axis]), shader.number(indices.shape[self.axis]));
+            shader.line(format!("for (var number = 0; number < {count}; number = number + 1) {{"));
+            here[self.axis] = "number".to_owned();
+            let place = shader.element(1, false, 0, &indices.strides, &here)?;
+            let update = shader.element(2, false, 0, &updates.strides, &here)?;
+            shader.line(format!("let at = i32({place});"));
+            shader.line(format!("if (at >= 0 && at < {size}) {{"));
+            here[self.axis] = "at".to_owned();
+            let to = shader.element(3, true, 0, &result.strides, &here)?;
+            shader.line(Put::Add.statement(arguments[3].dtype, &to, &update));
+            shader.line("}");
+            shader.line("}");
+            Some(shader.finish("scatter_add: a thread per line", caps))
+        };
+        way("lines", [copied, added()])
     }
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use smallvec::{SmallVec, smallvec};
 
+use super::super::operand::default_integer;
+use super::super::pointwise::astype;
 use super::super::transfer::to_device;
 use super::super::walk::Walk;
 use crate::backend::{Device, HostArguments};
@@ -14,7 +16,7 @@ use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
 use crate::plan::{Argument, Candidate, Caps, Structured};
 use crate::shape::Shape;
 
-/// Row-major positions where `mask` is true, as int64 on `device`.
+/// Row-major positions where `mask` is true, as the default integer of `device`, on it.
 pub(super) fn positions(mask: &Tensor, device: Device) -> Result<Tensor> {
     let storage = mask.storage().and_then(|storage| Some((storage.buffer.host()?, &storage.layout)));
     let Some((base, layout)) = storage else {
@@ -28,7 +30,7 @@ pub(super) fn positions(mask: &Tensor, device: Device) -> Result<Tensor> {
         // SAFETY: a storage's layout stays inside its buffer; a bool is one byte.
         count += usize::from(unsafe { *base.offset(at) } != 0);
     });
-    to_device(&apply(Positions { count }, &[mask])?, device)
+    to_device(&astype(&apply(Positions { count }, &[mask])?, default_integer(device))?, device)
 }
 
 #[derive(Clone, Debug)]

@@ -11,6 +11,7 @@ use super::super::create::{full, full_like, ramp, zeros_like};
 use super::super::expr::Expr;
 use super::super::movement::{SliceAxis, broadcast_to, reshape_to};
 use super::super::pointwise::{astype, where_};
+use super::super::shader::{Place, Put, boxes, entries, way};
 use super::super::walk::{self, Chunks, Walk};
 use super::check::checked;
 use super::scatter::{IndexError, Part, scatter};
@@ -153,7 +154,11 @@ impl Structured for PutTake {
         bad.result("put_take")
     }
 
-    fn gpu(&self, _arguments: &[Argument], _caps: &Caps) -> Vec<Candidate> {
-        Vec::new()
+    fn gpu(&self, arguments: &[Argument], caps: &Caps) -> Vec<Candidate> {
+        let (x, result) = (&arguments[0].layout, &arguments[3].layout);
+        let to = Place { argument: 3, first: 0, strides: &result.strides };
+        let from = Place { argument: 0, first: 0, strides: &x.strides };
+        let copied = boxes(arguments, caps, &x.shape, Put::Copy, to, Some(from));
+        way("segments", [copied, entries(arguments, caps, self.axis, Put::Copy, [3, 2, 1])])
     }
 }

@@ -8,6 +8,9 @@ use smallvec::{SmallVec, smallvec};
 
 use super::super::axes::normalize_axis;
 use super::super::movement::moveaxis;
+use super::super::operand::default_integer;
+use super::super::pointwise::astype;
+use super::super::shader::{Shader, way};
 use super::super::walk::{Chunks, Walk};
 use super::along::take_along_axis;
 use crate::backend::HostArguments;
@@ -15,6 +18,7 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
 use crate::plan::{Argument, Candidate, Caps, Structured};
+use crate::wgsl::Type;
 
 /// Positions (int64) that sort `x` along `axis`; equal elements keep their order, NaN comes last.
 ///
@@ -22,7 +26,8 @@ use crate::plan::{Argument, Candidate, Caps, Structured};
 /// For an axis that does not exist.
 pub fn argsort(x: &Tensor, axis: isize, descending: bool) -> Result<Tensor> {
     let axis = normalize_axis("argsort", axis, x.rank())? as isize;
-    moveaxis(&apply(ArgSort { descending }, &[&moveaxis(x, axis, -1)?])?, -1, axis)
+    let order = apply(ArgSort { descending }, &[&moveaxis(x, axis, -1)?])?;
+    moveaxis(&astype(&order, default_integer(x.device()))?, -1, axis)
 }
 
 /// `x` sorted along `axis`; NaN comes last.
@@ -108,6 +113,16 @@ sortable! { signed i8, u8; i16, u16; i32, u32; i64, u64; }
 sortable! { float f16, u16, f16::ZERO; bf16, u16, bf16::ZERO; f32, u32, 0.0; f64, u64, 0.0; }
 
 impl ArgSort {
+    /// The key of a stored element as a `u32` expression: as `key`, in 32 bits.
+    fn shader_key(&self, dtype: DType, element: &str) -> Option<String> {
+        let key = match Type::of(dtype)? {
+            Type::Bool | Type::U32 => element.to_owned(),
+            Type::I32 => format!("(bitcast<u32>({element}) ^ 0x80000000u)"),
+            Type::F32 => return Some(format!("sort_key(bitcast<u32>({element}), {}u)", u32::from(self.descending))),
+        };
+        Some(if self.descending { format!("(0xffffffffu - {key})") } else { key })
+    }
+
     /// The key in the order asked for; what comes last does so in both.
     fn key<T: Sortable>(&self, value: T) -> u64 {
         let largest = u64::MAX >> (64 - T::WIDTH);
@@ -174,7 +189,31 @@ impl Structured for ArgSort {
         Ok(())
     }
 
-    fn gpu(&self, _arguments: &[Argument], _caps: &Caps) -> Vec<Candidate> {
-        Vec::new()
+    fn gpu(&self, arguments: &[Argument], caps: &Caps) -> Vec<Candidate> {
+        let [x, result] = [0, 1].map(|argument| &arguments[argument].layout);
+        let rank = x.shape.rank();
+        let dtype = arguments[0].dtype;
+        let launch = || {
+            // Each thread counts the elements that come before its own: its position.
+            let mut shader = Shader::new(arguments, &x.shape);
+            let here = shader.here.clone();
+            let length = shader.number(x.shape[rank - 1]);
+            let own = shader.element(0, false, 0, &x.strides, &here)?;
+            let mut there = here.clone();
+            there[rank - 1] = "other".to_owned();
+            let other = shader.element(0, false, 0, &x.strides, &there)?;
+            shader.line(format!("let own = {};", self.shader_key(dtype, &own)?));
+            shader.line("var before = 0;");
+            shader.line(format!("for (var other = 0; other < {length}; other = other + 1) {{"));
+            shader.line(format!("let key = {};", self.shader_key(dtype, &other)?));
+            shader.line(format!("let first = key < own || (key == own && other < {});", here[rank - 1]));
+            shader.line("before = before + select(0, 1, first);");
+            shader.line("}");
+            there[rank - 1] = "before".to_owned();
+            let to = shader.element(1, true, 0, &result.strides, &there)?;
+            shader.line(format!("{to} = {};", here[rank - 1]));
+            Some(shader.finish("argsort: a thread per element", caps))
+        };
+        way("ranks", [launch()])
     }
 }

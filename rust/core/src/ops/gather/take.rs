@@ -9,6 +9,7 @@ use super::super::axes::normalize_axis;
 use super::super::create::ramp;
 use super::super::movement::expand_dims;
 use super::super::pointwise::{astype, equal};
+use super::super::shader::{Put, Shader, way};
 use super::super::walk::{self, Chunks, Walk, read_index};
 use super::check::{checked, label_dtype};
 use super::scatter::{IndexError, TakeAxes};
@@ -113,7 +114,23 @@ impl Structured for Take {
         bad.result("take")
     }
 
-    fn gpu(&self, _arguments: &[Argument], _caps: &Caps) -> Vec<Candidate> {
-        Vec::new()
+    fn gpu(&self, arguments: &[Argument], caps: &Caps) -> Vec<Candidate> {
+        let [x, indices, result] = [0, 1, 2].map(|argument| &arguments[argument].layout);
+        let parts = TakeAxes { axis: self.axis, rank: indices.shape.rank() };
+        let launch = || {
+            let mut shader = Shader::new(arguments, &result.shape);
+            let here = shader.here.clone();
+            let to = shader.element(2, true, 0, &result.strides, &here)?;
+            let place = shader.element(1, false, 0, &indices.strides, parts.inner(&here))?;
+            let last = shader.number(x.shape[self.axis].saturating_sub(1));
+            // Bad indices were reported where they were checked; here they must only do no harm.
+            shader.line(format!("let at = clamp(i32({place}), 0, {last});"));
+            let mut from = here;
+            from.splice(self.axis..self.axis + parts.rank, ["at".to_owned()]);
+            let from = shader.element(0, false, 0, &x.strides, &from)?;
+            shader.line(Put::Copy.statement(arguments[2].dtype, &to, &from));
+            Some(shader.finish("take: a thread per element", caps))
+        };
+        way("elements", [launch()])
     }
 }

@@ -5,6 +5,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::super::axes::normalize_axis;
 use super::super::pointwise::astype;
+use super::super::shader::{Place, Put, boxes, way};
 use super::super::walk::{self, Chunks, Walk};
 use super::{broadcast_to, expand_dims, reshape_to, same, slice_axis};
 use crate::backend::{HostArguments, HostPointer};
@@ -227,7 +228,23 @@ impl Structured for Concat {
         Ok(())
     }
 
-    fn gpu(&self, _arguments: &[Argument], _caps: &Caps) -> Vec<Candidate> {
-        Vec::new()
+    fn gpu(&self, arguments: &[Argument], caps: &Caps) -> Vec<Candidate> {
+        let result = arguments.len() - 1;
+        let strides = &arguments[result].layout.strides;
+        let mut first = 0;
+        let copies = (0..result).map(|argument| {
+            let layout = &arguments[argument].layout;
+            let to = Place { argument: result, first, strides };
+            first += layout.shape[self.axis] as isize * strides[self.axis];
+            boxes(
+                arguments,
+                caps,
+                &layout.shape,
+                Put::Copy,
+                to,
+                Some(Place { argument, first: 0, strides: &layout.strides }),
+            )
+        });
+        way("copies", copies)
     }
 }

@@ -76,8 +76,8 @@ pub fn where_(cond: &Tensor, a: &Operand, b: &Operand) -> Result<Tensor> {
             cond.dtype()
         )));
     }
-    let dtype = result_type(&[a, b]);
     let (shape, device) = common_shape("where", &[&cond.into(), a, b])?;
+    let dtype = result_type(&[a, b], device);
     let cond = broadcast_to(cond, &shape)?;
     let (a, b) = (place("where", a, dtype, &shape, device)?, place("where", b, dtype, &shape, device)?);
     apply(Apply(Code::Where), &[&cond, &a, &b])

@@ -6,8 +6,10 @@ use smallvec::{SmallVec, smallvec};
 use super::super::axes::{Axes, normalize_axes, normalize_axis};
 use super::super::expr::Expr;
 use super::super::movement::{broadcast_to, keep_axes, reshape_to, same};
+use super::super::operand::default_integer;
 use super::super::pointwise::astype;
 use super::{Reduction, product};
+use crate::backend::Device;
 use crate::code::{Code, Fold};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -80,13 +82,15 @@ pub(crate) fn extreme(fold: Fold, x: &Tensor, axes: &Axes) -> Result<Tensor> {
     keep_axes(&fold_axes(fold, x, axes.clone())?, x.shape(), axes)
 }
 
-/// The dtype of sums and products.
-fn accumulator(dtype: DType) -> DType {
-    match dtype {
-        _ if dtype.is_float() => dtype,
-        DType::U8 | DType::U16 | DType::U32 | DType::U64 => DType::U64,
-        _ => DType::I64,
-    }
+/// The tensor in the dtype of its sums and products.
+fn widened(x: &Tensor) -> Result<Tensor> {
+    let dtype = match (x.dtype(), x.device()) {
+        (dtype, _) if dtype.is_float() => dtype,
+        (dtype, Device::Cpu) if dtype.is_unsigned() => DType::U64,
+        (dtype, _) if dtype.is_unsigned() => dtype.promote(DType::U32),
+        (dtype, device) => dtype.promote(default_integer(device)),
+    };
+    astype(x, dtype)
 }
 
 /// Reduces the named axes, or all of them; `keepdims` leaves them with size 1.
@@ -96,8 +100,8 @@ fn accumulator(dtype: DType) -> DType {
 pub fn reduce(kind: Reduction, x: &Tensor, axes: Option<&[isize]>, keepdims: bool) -> Result<Tensor> {
     let axes = normalize_axes(kind.name(), axes, x.rank())?;
     let result = match kind {
-        Reduction::Sum => fold_axes(Fold::Sum, &astype(x, accumulator(x.dtype()))?, axes.clone())?,
-        Reduction::Prod => fold_axes(Fold::Prod, &astype(x, accumulator(x.dtype()))?, axes.clone())?,
+        Reduction::Sum => fold_axes(Fold::Sum, &widened(x)?, axes.clone())?,
+        Reduction::Prod => fold_axes(Fold::Prod, &widened(x)?, axes.clone())?,
         Reduction::Max | Reduction::Min => {
             refuse_empty(kind.name(), x, &axes)?;
             fold_axes(if kind == Reduction::Max { Fold::Max } else { Fold::Min }, x, axes.clone())?
@@ -158,5 +162,6 @@ fn position(name: &'static str, fold: Fold, x: &Tensor, axis: Option<isize>, kee
     } else {
         apply(Reduce { fold, axes: axes.clone() }, &[x])?
     };
+    let found = astype(&found, default_integer(x.device()))?;
     if keepdims { keep_axes(&found, x.shape(), &axes) } else { Ok(found) }
 }
