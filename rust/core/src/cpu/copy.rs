@@ -8,6 +8,7 @@ use super::program::Memory;
 use super::registers::width;
 use crate::dtype::DType;
 use crate::kit::tiles;
+use crate::kit::transpose::transpose;
 
 /// Where the tile's elements lie in the argument, if they lie there as registers would hold them.
 pub(super) fn direct(bound: &Bound<'_>, memory: &Memory, tile: Tile) -> Option<*mut u8> {
@@ -121,31 +122,11 @@ unsafe fn turn(dtype: DType, slow: usize, fast: usize, source: *const u8, step: 
     // SAFETY: as the caller vouches.
     unsafe {
         if lies_as_computed(dtype) {
-            match dtype.size() {
-                1 => turn_as::<u8>(slow, fast, source, step, dst, line),
-                4 => turn_as::<u32>(slow, fast, source, step, dst, line),
-                _ => turn_as::<u64>(slow, fast, source, step, dst, line),
-            }
+            transpose(dtype.size(), fast, slow, source, step, dst, line as isize);
         } else {
             let (size, form) = (dtype.size(), width(dtype.compute()));
             for row in 0..slow {
                 tiles::load(dtype, fast, source.add(row * size), step, dst.add(row * line * form));
-            }
-        }
-    }
-}
-
-/// # Safety
-/// As for `turn`.
-unsafe fn turn_as<T: Copy>(slow: usize, fast: usize, source: *const u8, step: isize, dst: *mut u8, line: usize) {
-    let (source, dst) = (source.cast::<T>(), dst.cast::<T>());
-    for element in 0..fast {
-        // SAFETY: as the caller vouches; tensors are aligned to their elements or read as such.
-        unsafe {
-            let source = source.offset(element as isize * step);
-            let dst = dst.add(element);
-            for row in 0..slow {
-                dst.add(row * line).write(source.add(row).read_unaligned());
             }
         }
     }

@@ -7,7 +7,7 @@ use super::access::Tile;
 use super::bound::Bound;
 use super::domain::Order;
 use super::machine::{Extent, Machine};
-use super::program::{Level, Program, Rows, Segment};
+use super::program::{FoldStep, Level, Program, Rows, Segment};
 use super::reduce::{self, chunk_count, chunk_length};
 use super::scratch::{Scratch, with_scratch};
 use crate::backend::HostPointer;
@@ -271,17 +271,45 @@ impl Machine<'_> {
             return;
         }
         let walk = self.bound.program.walk;
-        let mut first = range.start;
-        while first < range.end {
+        // SAFETY: as for this function.
+        unsafe {
+            if walk.order != Order::Columns || segment.folds.is_empty() {
+                self.tiles(segment, rows, range, walk.piece);
+                return;
+            }
+            for first in range.clone().step_by(reduce::BLOCK) {
+                let last = (first + reduce::BLOCK).min(range.end);
+                for fold in &segment.folds {
+                    reduce::begin_columns(self, fold, rows.count);
+                }
+                if walk.piece == 1 && !segment.folds.iter().any(FoldStep::is_arg) {
+                    // Lane by lane: the accumulators of one lane stay in the L1 cache.
+                    for lane in 0..reduce::LANES.min(last - first) {
+                        self.tiles(segment, rows, first + lane..last, reduce::LANES);
+                    }
+                } else {
+                    self.tiles(segment, rows, first..last, walk.piece);
+                }
+                for fold in &segment.folds {
+                    reduce::end_columns(self, fold, rows.count, first);
+                }
+            }
+        }
+    }
+
+    /// Tiles that begin every `step` elements.
+    ///
+    /// # Safety
+    /// As for `run`.
+    unsafe fn tiles(&mut self, segment: &Segment, rows: Rows, range: Range<usize>, step: usize) {
+        let walk = self.bound.program.walk;
+        let short = reduce::is_short(&walk);
+        for first in range.clone().step_by(step) {
             self.tiles += 1;
             if self.tiles.is_multiple_of(POLL_TILES) && self.bound.monitor.stopped() {
                 return;
             }
-            let mut elements = walk.piece.min(range.end - first);
-            if walk.piece < reduce::BLOCK && !segment.folds.is_empty() && walk.piece < walk.length {
-                // A tile of several elements ends with its block.
-                elements = elements.min(reduce::BLOCK - first % reduce::BLOCK);
-            }
+            let elements = walk.piece.min(range.end - first);
             let tile = walk.tile(rows, first, elements);
             // SAFETY: as for this function.
             unsafe {
@@ -290,12 +318,12 @@ impl Machine<'_> {
                 for fold in &segment.folds {
                     match walk.order {
                         Order::Columns => reduce::fold_columns(self, fold, rows, first, elements),
+                        _ if short && !fold.is_arg() => reduce::fold_short(self, fold, rows),
                         _ => reduce::fold_rows(self, fold, rows, first, elements),
                     }
                 }
                 self.store(&segment.stores, tile);
             }
-            first += elements;
         }
     }
 
@@ -304,8 +332,9 @@ impl Machine<'_> {
     /// # Safety
     /// As for `run`; all elements of the pass are folded.
     unsafe fn finish_folds(&mut self, segment: &Segment, rows: Rows) {
-        let in_columns = self.bound.program.walk.order == Order::Columns;
+        let walk = self.bound.program.walk;
         for fold in &segment.folds {
+            let in_columns = walk.order == Order::Columns || (reduce::is_short(&walk) && !fold.is_arg());
             // SAFETY: as for this function.
             unsafe { reduce::finish(self, fold, rows, in_columns) };
         }

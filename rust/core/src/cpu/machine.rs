@@ -204,9 +204,10 @@ impl<'a> Machine<'a> {
                     std::ptr::copy_nonoverlapping(from, dst.add(element * line), line);
                 }
             } else {
-                for row in 0..extent.rows {
-                    let bits = read_slot(from.add(row * bytes), source.compute);
-                    tiles::fill(source.compute, extent.elements, dst.add(row * extent.elements * bytes), bits);
+                match bytes {
+                    1 => repeat::<u8>(extent.rows, extent.elements, from, dst),
+                    4 => repeat::<u32>(extent.rows, extent.elements, from, dst),
+                    _ => repeat::<u64>(extent.rows, extent.elements, from, dst),
                 }
             }
         }
@@ -235,6 +236,22 @@ impl<'a> Machine<'a> {
                     _ => copy::scatter(self.bound, &store.memory, tile, source),
                 }
             }
+        }
+    }
+}
+
+/// Repeats each of `rows` values over `elements`.
+///
+/// # Safety
+/// `from` holds the values, `dst` has room for all.
+unsafe fn repeat<T: Copy>(rows: usize, elements: usize, from: *const u8, dst: *mut u8) {
+    let (from, dst) = (from.cast::<T>(), dst.cast::<T>());
+    for row in 0..rows {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            let value = from.add(row).read_unaligned();
+            let line = dst.add(row * elements);
+            (0..elements).for_each(|element| line.add(element).write_unaligned(value));
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Matrix products: cut into blocks by shape alone, with the epilogue on finished rows while they are in the cache.
 //! Depends on `group`, `kit::matmul`, `kit::threads`. Invariant: blocks partition the result, and follow from sizes alone.
 
+use std::sync::atomic::{AtomicUsize, Ordering::AcqRel};
+
 use smallvec::SmallVec;
 
 use super::bound::{Bound, Span};
@@ -13,6 +15,7 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::kit::matmul::matmul;
 use crate::kit::threads::parallel;
+use crate::kit::transpose::transpose;
 use crate::layout::Layout;
 use crate::plan::{Argument, Matmul};
 
@@ -25,6 +28,8 @@ const LONGEST_BLOCK: f64 = 50e6;
 /// Blocks thinner than this waste the work of packing the other operand.
 const FEWEST_ROWS: usize = 32;
 const FEWEST_COLUMNS: usize = 64;
+/// Columns that one piece of a transposition turns.
+const TURNED_COLUMNS: usize = 128;
 
 /// A product made ready.
 pub(super) struct Prepared {
@@ -104,6 +109,40 @@ impl Operand {
         }
         Ok(Self { start: target, batch, row: columns as isize, column: 1, _packed: Some(memory) })
     }
+
+    /// A row-major copy of matrices whose columns are contiguous, if several blocks of rows would else turn them each for itself.
+    ///
+    /// # Safety
+    /// As for `packed`.
+    unsafe fn turned(self, cut: &Cut, sizes: &[usize], dtype: DType) -> Result<Self> {
+        let pays = matches!(dtype, DType::F32 | DType::F64) && cut.pieces().0 > 1 && cut.k > 2;
+        if !pays || self.row != 1 || self.column.unsigned_abs() == 1 {
+            return Ok(self);
+        }
+        let (size, n, k) = (dtype.size(), cut.n, cut.k);
+        // An odd number of cache lines from row to row: they fall into different sets.
+        let line = ((n * size).div_ceil(64) | 1) * 64;
+        let memory = Scratch::new(cut.batch * k * line)?;
+        let target = HostPointer(memory.start());
+        let pieces = n.div_ceil(TURNED_COLUMNS);
+        parallel(cut.batch * pieces, &|index| {
+            let (matrix, first) = (index / pieces, index % pieces * TURNED_COLUMNS);
+            let columns = TURNED_COLUMNS.min(n - first);
+            let from = self.matrix(matrix, sizes, size).wrapping_offset(first as isize * self.column * size as isize);
+            // SAFETY: each piece writes columns of its own.
+            unsafe {
+                let to = group::at(target).add(matrix * k * line + first * size);
+                transpose(size, columns, k, from, self.column, to, (line / size) as isize);
+            }
+        });
+        let mut batch: SmallVec<[isize; 4]> = SmallVec::from_elem(0, sizes.len());
+        let mut step = (k * line / size) as isize;
+        for (stride, &length) in batch.iter_mut().zip(sizes).rev() {
+            *stride = step;
+            step *= length as isize;
+        }
+        Ok(Self { start: target, batch, row: (line / size) as isize, column: 1, _packed: Some(memory) })
+    }
 }
 
 /// Copies elements of `size` bytes that lie `step` elements apart.
@@ -159,9 +198,11 @@ impl Cut {
             return Self { matrices: (per_block / per_matrix) as usize, ..whole };
         }
         let pieces = (per_matrix / per_block).ceil() as usize;
-        let by_rows = pieces.min(m.div_ceil(FEWEST_ROWS));
+        // Nearly square blocks: each operand is read as rarely as the other.
+        let square = (pieces as f64 * m as f64 / n as f64).sqrt().round() as usize;
+        let by_columns = pieces.div_ceil(square.clamp(1, m.div_ceil(FEWEST_ROWS))).min(n.div_ceil(FEWEST_COLUMNS));
+        let by_rows = pieces.div_ceil(by_columns).min(m.div_ceil(FEWEST_ROWS));
         let rows = m.div_ceil(by_rows).next_multiple_of(16).min(m);
-        let by_columns = pieces.div_ceil(by_rows).min(n.div_ceil(FEWEST_COLUMNS));
         let columns = n.div_ceil(by_columns).next_multiple_of(16).min(n);
         Self { rows, columns, matrices: 1, ..whole }
     }
@@ -203,34 +244,43 @@ pub(super) unsafe fn run(
     // SAFETY: the arguments hold their layouts' elements.
     let (lhs, rhs) = unsafe { (lhs.packed(sizes, m, k, dtype)?, rhs.packed(sizes, k, n, dtype)?) };
     let cut = Cut::new(sizes.iter().product(), m, n, k, size);
+    // SAFETY: as above.
+    let rhs = unsafe { rhs.turned(&cut, sizes, dtype)? };
     let layout = &arguments[product.result].layout;
     let result = HostPointer(spans[product.result].start.0.wrapping_offset(layout.offset * size as isize));
     // SAFETY: as for this function.
     let bound = prepared.epilogue.as_ref().map(|program| unsafe { Bound::new(program, spans, slots, monitor) });
     // Constants of the epilogue are read before the product is there: with a single element that is the product itself.
-    let follows = cut.pieces().1 == 1 && cut.batch * m * n > 1;
+    let follows = cut.batch * m * n > 1;
+    let (down, across) = cut.pieces();
+    // Blocks still missing of each block of whole rows; the last one is followed by the epilogue.
+    let missing: SmallVec<[AtomicUsize; 16]> = (0..cut.blocks() / across).map(|_| AtomicUsize::new(across)).collect();
     let block = |index: usize| {
         if monitor.stopped() {
             return;
         }
-        let (across, down) = (cut.pieces().1, cut.pieces().0);
         let (column, row) = (index % across * cut.columns, index / across % down * cut.rows);
         let (columns, rows) = (cut.columns.min(n - column), cut.rows.min(m - row));
         let first = index / across / down * cut.matrices;
-        for matrix in first..(first + cut.matrices).min(cut.batch) {
-            let start = (matrix * m + row) * n + column;
+        let matrices = first..(first + cut.matrices).min(cut.batch);
+        for matrix in matrices.clone() {
             let step = size as isize;
             let left = lhs.matrix(matrix, sizes, size).wrapping_offset(row as isize * lhs.row * step);
             let right = rhs.matrix(matrix, sizes, size).wrapping_offset(column as isize * rhs.column * step);
             // SAFETY: blocks partition the result; the operands hold their matrices.
             unsafe {
-                let dst = group::at(result).add(start * size);
+                let dst = group::at(result).add(((matrix * m + row) * n + column) * size);
                 matmul(dtype, rows, columns, k, dst, n as isize, left, lhs.row, lhs.column, right, rhs.row, rhs.column);
-                if let Some(bound) = bound.as_ref().filter(|_| follows)
-                    && let Err(error) = group::run_range(bound, start..start + rows * n)
-                {
-                    monitor.fail(index, error);
-                }
+            }
+        }
+        if let Some(bound) = bound.as_ref().filter(|_| follows)
+            && missing[index / across].fetch_sub(1, AcqRel) == 1
+        {
+            let start = (matrices.start * m + row) * n;
+            let elements = if down > 1 { rows * n } else { matrices.len() * m * n };
+            // SAFETY: these rows are complete, and belong to this chunk.
+            if let Err(error) = unsafe { group::run_range(bound, start..start + elements) } {
+                monitor.fail(index, error);
             }
         }
     };

@@ -8,7 +8,7 @@ use super::assign::{Node, Pass, Sites};
 use super::domain::{Domain, Order, value_affines};
 use super::levels::{Levels, operands};
 use super::program::{FoldStep, Level, Memory, Place, Program, RowUse, Segment, Slot, Step, StoreStep, Walk};
-use super::reduce::{LANES, chunk_count, line_bytes};
+use super::reduce::{chunk_count, lane_bytes, line_bytes};
 use super::registers::width;
 use crate::code::Fold;
 use crate::dtype::Compute;
@@ -250,11 +250,7 @@ impl Builder<'_> {
             if is_arg {
                 self.program.row_bytes += chunks * line_bytes(walk.block);
             }
-            let lanes = match walk.order {
-                Order::Columns if is_arg => sites.registers.reserve(2 * walk.block.next_multiple_of(64)),
-                Order::Columns => sites.registers.reserve(LANES * walk.block * width(dtype.compute())),
-                _ => 0,
-            };
+            let lanes = sites.registers.reserve(lane_bytes(&walk, fold, dtype));
             let operand = self.vector_place(operand, sites);
             let step = FoldStep { fold, dtype, operand, result, partial, positions, lanes };
             self.program.segments[index].folds.push(step);

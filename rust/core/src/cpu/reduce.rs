@@ -6,16 +6,20 @@
 //! neighbouring pairs, again and again, an odd last one passing on. The result is rounded to its dtype once.
 //! Positions (`ArgMax`, `ArgMin`) need no tree: the first extreme is the same in any grouping.
 
+use super::domain::Order;
 use super::machine::{Machine, read_slot, write_slot};
-use super::program::{FoldStep, Rows};
+use super::program::{FoldStep, Rows, Walk};
 use super::registers::width;
 use crate::code::{Code, Fold};
 use crate::dtype::{Compute, DType};
 use crate::kit::tiles::{self, Operand};
 pub(super) use crate::kit::tiles::{BLOCK, LANES};
+use crate::kit::transpose::transpose;
 
 /// Most runs of blocks of a row: what threads can share of it.
 const CHUNKS: usize = 16;
+/// Rows up to this length are folded many at once.
+const SHORT: usize = 64;
 
 /// Elements of one run of blocks of a row.
 pub(super) fn chunk_length(length: usize) -> usize {
@@ -67,56 +71,129 @@ pub(super) unsafe fn fold_rows(machine: &Machine<'_>, step: &FoldStep, rows: Row
     }
 }
 
-/// Folds a tile `[elements][columns]` into the lanes of its columns, and finished blocks into the results of their runs.
+/// Lanes that the elements of a row reach. The others hold the identity, which changes nothing: short rows do without them.
+fn used_lanes(length: usize) -> usize {
+    length.next_power_of_two().min(LANES)
+}
+
+/// Sets the lanes of columns to the identity, before the first tile of a block.
 ///
 /// # Safety
-/// The operand holds the tile, which crosses no multiple of `BLOCK`; the tiles of a run come in order.
+/// Tile memory holds the lanes.
+pub(super) unsafe fn begin_columns(machine: &Machine<'_>, step: &FoldStep, columns: usize) {
+    if !step.is_arg() {
+        let used = used_lanes(machine.bound.program.walk.length);
+        let identity = tiles::identity(step.fold, step.dtype);
+        // SAFETY: as the caller vouches.
+        unsafe { tiles::fill(step.dtype.compute(), used * columns, machine.tile.add(step.lanes), identity) };
+    }
+}
+
+/// Folds a tile `[elements][columns]` into the lanes of its columns.
+///
+/// # Safety
+/// The operand holds the tile, which crosses no multiple of `BLOCK`. Per lane, tiles come in order; for positions, all tiles do.
 pub(super) unsafe fn fold_columns(machine: &Machine<'_>, step: &FoldStep, rows: Rows, first: usize, elements: usize) {
-    let walk = machine.bound.program.walk;
-    let line = line_bytes(walk.block);
-    let run = chunk_length(walk.length);
     let columns = rows.count;
     let source = machine.address(step.operand).cast_const();
     // SAFETY: row memory holds a line per run, tile memory the lanes.
     unsafe {
-        let partial = machine.row.add(step.partial + first / run * line);
-        let lanes = machine.tile.add(step.lanes);
-        if step.is_arg() {
-            let positions = machine.row.add(step.positions + first / run * line).cast::<i64>();
-            for element in 0..elements {
-                let values = source.add(element * columns * width(step.dtype.compute()));
-                let at = first + element;
-                if at.is_multiple_of(run) {
-                    std::ptr::copy_nonoverlapping(values, partial, columns * width(step.dtype.compute()));
-                    tiles::index_ramp(columns, positions, at as i64, 0);
-                } else {
-                    better_columns(step, columns, values, at, partial, positions, lanes);
-                }
-            }
+        if !step.is_arg() {
+            let lanes = machine.tile.add(step.lanes);
+            tiles::fold_rows(step.fold, step.dtype, elements, columns, source, first % BLOCK, lanes);
             return;
         }
-        let (fold, dtype) = (step.fold, step.dtype);
-        // Lanes that no element reaches hold the identity, which changes nothing: short rows do without them.
-        let used = walk.length.next_power_of_two().min(LANES);
-        let within = first % BLOCK;
-        if within == 0 {
-            tiles::fill(dtype.compute(), used * columns, lanes, tiles::identity(fold, dtype));
-        }
-        tiles::fold_rows(fold, dtype, elements, columns, source, within, lanes);
-        let end = first + elements;
-        if end.is_multiple_of(BLOCK) || end == walk.length {
-            let mut half = used / 2;
-            while half > 0 {
-                let upper = lanes.add(half * columns * width(dtype.compute()));
-                tiles::fold_rows(fold, dtype, 1, half * columns, upper, 0, lanes);
-                half /= 2;
-            }
-            if (first - within).is_multiple_of(run) {
-                std::ptr::copy_nonoverlapping(lanes, partial, columns * width(dtype.compute()));
+        let walk = machine.bound.program.walk;
+        let (run, line, form) = (chunk_length(walk.length), line_bytes(walk.block), width(step.dtype.compute()));
+        let partial = machine.row.add(step.partial + first / run * line);
+        let positions = machine.row.add(step.positions + first / run * line).cast::<i64>();
+        for element in 0..elements {
+            let values = source.add(element * columns * form);
+            let at = first + element;
+            if at.is_multiple_of(run) {
+                std::ptr::copy_nonoverlapping(values, partial, columns * form);
+                tiles::index_ramp(columns, positions, at as i64, 0);
             } else {
-                tiles::fold_rows(fold, dtype, 1, columns, lanes, 0, partial);
+                better_columns(step, columns, values, at, partial, positions, machine.tile.add(step.lanes));
             }
         }
+    }
+}
+
+/// Combines the lanes of the block that starts at `first`, and that with the blocks of its run before.
+///
+/// # Safety
+/// All tiles of the block are folded.
+pub(super) unsafe fn end_columns(machine: &Machine<'_>, step: &FoldStep, columns: usize, first: usize) {
+    if step.is_arg() {
+        return;
+    }
+    let walk = machine.bound.program.walk;
+    let run = chunk_length(walk.length);
+    // SAFETY: row memory holds a line per run, tile memory the lanes.
+    unsafe {
+        let partial = machine.row.add(step.partial + first / run * line_bytes(walk.block));
+        let lanes = machine.tile.add(step.lanes);
+        combine_lanes(step, columns, used_lanes(walk.length), lanes);
+        if first.is_multiple_of(run) {
+            std::ptr::copy_nonoverlapping(lanes, partial, columns * width(step.dtype.compute()));
+        } else {
+            tiles::fold_rows(step.fold, step.dtype, 1, columns, lanes, 0, partial);
+        }
+    }
+}
+
+/// Combines lanes `[used][columns]` pairwise; the result is the first.
+///
+/// # Safety
+/// `lanes` holds them.
+unsafe fn combine_lanes(step: &FoldStep, columns: usize, used: usize, lanes: *mut u8) {
+    let mut half = used / 2;
+    while half > 0 {
+        // SAFETY: both halves lie in the lanes.
+        unsafe {
+            let upper = lanes.add(half * columns * width(step.dtype.compute()));
+            tiles::fold_rows(step.fold, step.dtype, 1, half * columns, upper, 0, lanes);
+        }
+        half /= 2;
+    }
+}
+
+/// Folds a tile of whole short rows: turned, so that each row is a column, and all are folded at once.
+///
+/// # Safety
+/// The operand holds `[rows][length]` values; tile memory has room for `lane_bytes`.
+pub(super) unsafe fn fold_short(machine: &Machine<'_>, step: &FoldStep, rows: Rows) {
+    let length = machine.bound.program.walk.length;
+    let form = width(step.dtype.compute());
+    let used = used_lanes(length);
+    let source = machine.address(step.operand).cast_const();
+    // SAFETY: as the caller vouches.
+    unsafe {
+        let lanes = machine.tile.add(step.lanes);
+        let turned = lanes.add(LANES * machine.bound.program.walk.block * form);
+        transpose(form, rows.count, length, source, length as isize, turned, rows.count as isize);
+        tiles::fill(step.dtype.compute(), used * rows.count, lanes, tiles::identity(step.fold, step.dtype));
+        tiles::fold_rows(step.fold, step.dtype, length, rows.count, turned, 0, lanes);
+        combine_lanes(step, rows.count, used, lanes);
+        std::ptr::copy_nonoverlapping(lanes, machine.row.add(step.partial), rows.count * form);
+    }
+}
+
+/// Whether a walk's rows are folded by `fold_short`.
+pub(super) fn is_short(walk: &Walk) -> bool {
+    walk.order == Order::Rows && walk.block > 1 && walk.length > 0 && walk.length <= SHORT
+}
+
+/// Tile memory for the lanes of a fold.
+pub(super) fn lane_bytes(walk: &Walk, fold: Fold, dtype: DType) -> usize {
+    let is_arg = matches!(fold, Fold::ArgMax | Fold::ArgMin);
+    let row = walk.block * width(dtype.compute());
+    match walk.order {
+        Order::Columns if is_arg => 2 * walk.block.next_multiple_of(64),
+        Order::Columns => LANES * row,
+        _ if is_short(walk) && !is_arg => (LANES + walk.length) * row,
+        _ => 0,
     }
 }
 

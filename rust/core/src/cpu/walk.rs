@@ -13,7 +13,7 @@ const KEPT: usize = 8192;
 /// Rows at least this long are walked one by one: their row values are scalars then.
 const ALONE: usize = 128;
 /// Most columns of a block.
-const COLUMNS: usize = 512;
+const COLUMNS: usize = 1024;
 
 impl Walk {
     /// Tile sizes for a domain that is passed over `passes` times and folds if `folds`.
@@ -31,9 +31,10 @@ impl Walk {
             row_use,
         };
         match domain.order {
-            Order::Blocks => walk(last, last.min(32), length.min(64), true, RowUse::Expand),
+            Order::Blocks => walk(last, last.min(64), length.min(64), true, RowUse::Expand),
             Order::Rows if length < ALONE && rows > 1 => {
-                walk(rows, (TILE / length.max(1)).clamp(1, rows.max(1)), length, false, RowUse::Expand)
+                let block = (TILE / length.max(1)).next_multiple_of(8).min(rows);
+                walk(rows, block, length, false, RowUse::Expand)
             }
             Order::Rows => {
                 let piece = match (folds, passes) {

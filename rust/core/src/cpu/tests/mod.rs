@@ -1,6 +1,7 @@
 //! Tests of the tile machine: random Groups against the scalar meaning, lengths around the tree's edges, in place, any number of threads.
 //! Depends on `naive`, `random`. Invariant: results agree in every bit (NaN with NaN).
 
+mod matmul;
 mod naive;
 mod random;
 
