@@ -49,8 +49,8 @@ impl<T: Copy + Default> Transpose<T> {
             let dst = self.dst.offset(column as isize * self.dst_row + row as isize);
             for j in 0..TILE {
                 let mut turned = [T::default(); TILE];
-                for i in 0..TILE {
-                    turned[i] = lines[i][j];
+                for (element, line) in turned.iter_mut().zip(&lines) {
+                    *element = line[j];
                 }
                 dst.offset(j as isize * self.dst_row).cast::<[T; TILE]>().write_unaligned(turned);
             }
