@@ -28,7 +28,7 @@ pub use gather::{
 };
 pub use matmul::{dot, linear, matmul, outer, vecdot};
 pub use movement::*;
-pub use operand::{Operand, result_type};
+pub use operand::{Operand, default_integer, result_type};
 pub use pointwise::*;
 pub use reduce::*;
 pub use transfer::to_device;

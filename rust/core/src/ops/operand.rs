@@ -56,7 +56,7 @@ impl From<bool> for Operand {
 }
 
 /// The default integer: 64 bits, but for graphics adapters, whose shaders count in 32.
-pub(crate) fn default_integer(device: Device) -> DType {
+pub fn default_integer(device: Device) -> DType {
     if device == Device::Cpu { DType::I64 } else { DType::I32 }
 }
 

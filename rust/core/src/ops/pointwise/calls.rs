@@ -1,7 +1,6 @@
 //! Calls of pointwise functions: which dtype they compute in, and rewrites that depend on a scalar's value.
 //! Depends on `operand`. Invariant: a scalar's value decides the graph's structure only here.
 
-use super::super::create::full_like;
 use super::super::movement::{broadcast_to, same};
 use super::super::operand::{Operand, agree, common_shape, place, result_type};
 use super::{Apply, refused, table::record};
@@ -53,7 +52,6 @@ fn simple_power(base: &Tensor, exponent: Scalar) -> Option<Result<Tensor>> {
     }
     let square = || super::mul(base, base);
     Some(match value {
-        0.0 => full_like(base, Scalar::Int(1)),
         1.0 => same(base),
         2.0 => square(),
         3.0 => square().and_then(|square| super::mul(&square, base)),
