@@ -108,7 +108,7 @@ def run_check(_: argparse.Namespace) -> int:
     )
     steps.run("Python format", [python, "-m", "ruff", "format", "--check", *files])
     steps.run("Python lint", [python, "-m", "ruff", "check", *files])
-    steps.run("Python types", [python, "-m", "pyright"])
+    steps.run("Python types", [python, "-m", "pyright", "--project", str(ROOT)])
     if have_cargo_tool("deny"):
         steps.run("Licences and advisories", ["cargo", "deny", "check"])
     return steps.close("check")

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 
-import pytest
-
 import adret as ad
+import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

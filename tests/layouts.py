@@ -1,6 +1,6 @@
 """The ways in which a tensor of given values can lie in memory.
 
-Depends on NumPy and adret. Invariant: every builder starts from evaluated memory, so that the operation under test meets
+Depends on NumPy and adret. Invariant: every builder starts from evaluated memory, so the operation under test meets
 strides, not a pending view of something computed.
 """
 

@@ -88,7 +88,17 @@ class Graph:
 
     def grow(self) -> None:
         """One more node or a few."""
-        steps = (self.unary, self.unary, self.binary, self.binary, self.view, self.view, self.reduce, self.matmul, self.cast)
+        steps = (
+            self.unary,
+            self.unary,
+            self.binary,
+            self.binary,
+            self.view,
+            self.view,
+            self.reduce,
+            self.matmul,
+            self.cast,
+        )
         steps[int(self.rng.integers(len(steps)))]()
 
     def unary(self) -> None:

@@ -1,6 +1,6 @@
 """Random graphs: what may not change values, and what may not change bits.
 
-Depends on `random_graphs`. Fused = unfused = any number of threads = evaluated on the way, bit for bit; all equal NumPy.
+Depends on `random_graphs`. Fused = unfused = any threads = evaluated on the way, bit for bit; all equal NumPy.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def test_fused_equals_unfused_equals_numpy(chunk: int, full: bool, unfused) -> N
         largest = 60 if seed % 10 == 0 else 7
         _, outputs = build(seed, dtype=dtype, largest=largest)
         fused = values_of(outputs)
-        separate = unfused(lambda: values_of(build(seed, dtype=dtype, largest=largest)[1]))  # noqa: B023 - called at once
+        separate = unfused(lambda: values_of(build(seed, dtype=dtype, largest=largest)[1]))
         assert_bits(fused, separate, f"seed {seed}, {dtype}: fused and unfused")
         if dtype == "float32" and seed % 2:
             continue
@@ -102,7 +102,10 @@ def test_a_print_in_the_middle_changes_nothing(chunk: int) -> None:
 def gradients(seed: int, touch=None) -> tuple[list[np.ndarray], float]:
     """Gradients of a scalar made of a random graph, and its value."""
     graph, outputs = build(seed, nodes=16, requires_grad=True, touch=touch)
-    loss = sum(((tensor * tensor).sum() for tensor, _ in outputs if tensor.requires_grad), start=ad.tensor(0.0, dtype="float64"))
+    loss = sum(
+        ((tensor * tensor).sum() for tensor, _ in outputs if tensor.requires_grad),
+        start=ad.tensor(0.0, dtype="float64"),
+    )
     if not loss.requires_grad:
         return [], 0.0
     if touch is not None:
@@ -118,7 +121,7 @@ def test_gradients_do_not_depend_on_plans(chunk: int, unfused) -> None:
     """Fused, unfused, and with every value of the forward pass asked for before."""
     for seed in range(3000 + 20 * chunk, 3020 + 20 * chunk):
         plain, value = gradients(seed)
-        separate, _ = unfused(lambda: gradients(seed))  # noqa: B023 - called at once
+        separate, _ = unfused(lambda: gradients(seed))
         asked, asked_value = gradients(seed, touch=lambda _, tensor: repr(tensor))
         assert_bits(separate, plain, f"seed {seed}: gradients fused and unfused")
         assert_bits(asked, plain, f"seed {seed}: gradients after printing")
@@ -174,7 +177,8 @@ from random_graphs import build, values_of
 result = {}
 for seed in range(int(sys.argv[1]), int(sys.argv[2])):
     dtype = "float64" if seed % 2 else "float32"
-    result[seed] = [[list(v.shape), v.astype("float64").ravel().tolist()] for v in values_of(build(seed, dtype=dtype)[1])]
+    flat = lambda v: [list(v.shape), v.astype("float64").ravel().tolist()]
+    result[seed] = [flat(v) for v in values_of(build(seed, dtype=dtype)[1])]
 print(json.dumps(result))
 """
 

@@ -119,7 +119,8 @@ class Network:
         rng = np.random.default_rng(0)
         self.x = ad.tensor(rng.standard_normal((rows, width)).astype(np.float32))
         self.weights = [
-            ad.tensor((rng.standard_normal((width, width)) / 16).astype(np.float32), requires_grad=True) for _ in range(3)
+            ad.tensor((rng.standard_normal((width, width)) / 16).astype(np.float32), requires_grad=True)
+            for _ in range(3)
         ]
         ad.eval(self.x, *self.weights)
 
@@ -199,6 +200,7 @@ def test_a_backward_pass_releases_the_history() -> None:
 
 def test_slices_gradient_costs_one_buffer() -> None:
     """200 slices of one tensor: memory and launches grow with the elements, not with slices times elements."""
+
     def run(count: int) -> tuple[int, int]:
         x = ad.tensor(np.ones((count, 4096), np.float32), requires_grad=True)
         ad.eval(x)

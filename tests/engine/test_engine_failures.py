@@ -152,7 +152,9 @@ raise SystemExit(os.waitstatus_to_exitcode(status))
 @posix
 def test_a_forked_child_works() -> None:
     """The child has a thread pool of its own and sees the parent's tensors."""
-    run = subprocess.run([sys.executable, "-W", "ignore", "-c", FORKED], capture_output=True, text=True, timeout=60, check=False)
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKED], capture_output=True, text=True, timeout=60, check=False
+    )
     assert run.returncode == 0, run.stdout + run.stderr
 
 
@@ -174,7 +176,7 @@ def test_threads_share_tensors() -> None:
                 with ad.no_grad():
                     if (w * 2).requires_grad:
                         problems.append("no_grad of one thread did not hold")
-        except Exception as error:  # noqa: BLE001 - reported below
+        except Exception as error:
             problems.append(f"{type(error).__name__}: {error}")
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]

@@ -135,6 +135,7 @@ def test_memory_stays_flat(full: bool) -> None:
 
 def test_many_plans_stay_bounded() -> None:
     """Ever new shapes: the cache of plans and the memory do not grow without end."""
+
     def run(sizes: range) -> None:
         for size in sizes:
             ad.sum(ad.exp(ad.ones(size) * 0.5)).item()

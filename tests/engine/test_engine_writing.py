@@ -136,7 +136,12 @@ def test_leaves_that_require_grad_are_written_under_no_grad_only() -> None:
     """Outside, every in-place form raises and changes nothing; inside, the leaf keeps its gradient."""
     p = ad.tensor([1.0, 2.0], requires_grad=True)
     (p * p).sum().backward()
-    for write in (lambda: p.__iadd__(1), lambda: p.__setitem__(0, 5.0), lambda: p.assign(ad.zeros(2)), lambda: p.zero_()):
+    for write in (
+        lambda: p.__iadd__(1),
+        lambda: p.__setitem__(0, 5.0),
+        lambda: p.assign(ad.zeros(2)),
+        lambda: p.zero_(),
+    ):
         with pytest.raises(ad.GradError):
             write()
     assert p.tolist() == [1, 2]

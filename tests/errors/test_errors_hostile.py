@@ -1,6 +1,6 @@
 """Random nonsense handed to every public function: it may raise, it may not break.
 
-Depends on adret. Allowed are the library's exceptions (not InternalError) and Python's own for wrong arguments; a panic,
+Depends on adret. Allowed are the library's exceptions (not InternalError) and Python's own for arguments; a panic,
 a crash or a harmed bystander is a bug.
 """
 
@@ -16,8 +16,16 @@ from adret import nn
 ALLOWED = (ad.AdretError, TypeError, ValueError, OverflowError, IndexError, AttributeError)
 SKIPPED = {
     # Change the state of the process, not a value.
-    "manual_seed", "set_num_threads", "set_default_dtype", "set_default_device", "set_grad_enabled", "push_scope", "pop_scope",
-    "reset_peak_memory", "no_grad", "enable_grad",
+    "manual_seed",
+    "set_num_threads",
+    "set_default_dtype",
+    "set_default_device",
+    "set_grad_enabled",
+    "push_scope",
+    "pop_scope",
+    "reset_peak_memory",
+    "no_grad",
+    "enable_grad",
 }
 TRIES = 60
 
@@ -31,7 +39,9 @@ def public_functions() -> list[str]:
 def argument(rng: random.Random) -> object:
     """Anything that a user might hand over, sensible or not."""
     shape = tuple(rng.choice([0, 1, 2, 3, 4]) for _ in range(rng.choice([0, 1, 1, 2, 2, 3])))
-    dtype = rng.choice(["float32", "float64", "int64", "int32", "bool", "uint8", "float16", "bfloat16", "int8", "uint64"])
+    dtype = rng.choice(
+        ["float32", "float64", "int64", "int32", "bool", "uint8", "float16", "bfloat16", "int8", "uint64"]
+    )
     makers = [
         lambda: ad.ones(shape, dtype=dtype),
         lambda: ad.zeros(shape),
@@ -42,9 +52,13 @@ def argument(rng: random.Random) -> object:
         lambda: rng.choice([0, 1, -1, 2, 5, -7, 2**31, -(2**63), 2**63, 2**64, 2**200]),
         lambda: rng.choice([0.0, 1.5, -0.5, float("nan"), float("inf"), 1e308, -1e-308]),
         lambda: rng.choice([True, False, None, ..., "", "mean", "cpu", "float32", "gpu:99", "\0", "é" * 50, b"x"]),
-        lambda: rng.choice([(), [], (1, 2), [0, -1], (2, -1), [[1, 2], [3]], [None], ["a"], {}, {"a": 1}, set(), range(3)]),
+        lambda: rng.choice(
+            [(), [], (1, 2), [0, -1], (2, -1), [[1, 2], [3]], [None], ["a"], {}, {"a": 1}, set(), range(3)]
+        ),
         lambda: rng.choice([(2**40, 2**40), (2**62, 4), (-1, -1), (0, 2**63 - 1), [2**31] * 3]),
-        lambda: rng.choice([slice(None), object(), int, lambda x: x, np.float32(1), np.ones(3), np.ones((2, 0)), np.array("a")]),
+        lambda: rng.choice(
+            [slice(None), object(), int, lambda x: x, np.float32(1), np.ones(3), np.ones((2, 0)), np.array("a")]
+        ),
         lambda: [ad.ones(2), ad.ones(rng.choice([2, 3]))],
         lambda: ad.float32,
     ]
@@ -87,10 +101,28 @@ def test_functions(name: str) -> None:
     assert ad.is_grad_enabled()
 
 
-METHODS = [name for name in dir(ad.Tensor) if not name.startswith("__") or name in (
-    "__add__", "__getitem__", "__setitem__", "__matmul__", "__pow__", "__eq__", "__iadd__", "__array__", "__contains__",
-    "__dlpack__", "__format__", "__rsub__", "__divmod__", "__round__",
-)]
+METHODS = [
+    name
+    for name in dir(ad.Tensor)
+    if not name.startswith("__")
+    or name
+    in (
+        "__add__",
+        "__getitem__",
+        "__setitem__",
+        "__matmul__",
+        "__pow__",
+        "__eq__",
+        "__iadd__",
+        "__array__",
+        "__contains__",
+        "__dlpack__",
+        "__format__",
+        "__rsub__",
+        "__divmod__",
+        "__round__",
+    )
+]
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -114,8 +146,23 @@ def test_methods(name: str) -> None:
             pytest.fail(f"{name}: {type(error).__name__}: {error}")
 
 
-LAYERS = ["Linear", "LayerNorm", "Embedding", "Dropout", "Flatten", "Unflatten", "Softmax", "GELU", "CrossEntropyLoss", "NLLLoss",
-          "BCEWithLogitsLoss", "MSELoss", "ELU", "LeakyReLU", "HuberLoss"]
+LAYERS = [
+    "Linear",
+    "LayerNorm",
+    "Embedding",
+    "Dropout",
+    "Flatten",
+    "Unflatten",
+    "Softmax",
+    "GELU",
+    "CrossEntropyLoss",
+    "NLLLoss",
+    "BCEWithLogitsLoss",
+    "MSELoss",
+    "ELU",
+    "LeakyReLU",
+    "HuberLoss",
+]
 
 
 @pytest.mark.parametrize("name", LAYERS)

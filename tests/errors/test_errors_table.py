@@ -64,14 +64,21 @@ def loaded(state: dict) -> None:
 MISTAKES = [
     # Shapes.
     Mistake("add", lambda: t(2, 3) + t(4), "ShapeError", ("add", "(2, 3)", "(4,)", "3", "4")),
-    Mistake("matmul", lambda: t(32, 784) @ t(128, 784), "ShapeError", ("matmul", "(32, 784)", "(128, 784)", "784", "128", ".T")),
+    Mistake(
+        "matmul",
+        lambda: t(32, 784) @ t(128, 784),
+        "ShapeError",
+        ("matmul", "(32, 784)", "(128, 784)", "784", "128", ".T"),
+    ),
     Mistake("matmul of 0-d", lambda: ad.matmul(t(), t(2)), "ShapeError", ("matmul",)),
     Mistake("matmul, batches", lambda: t(2, 3, 4) @ t(5, 4, 2), "ShapeError", ("matmul", "2", "5")),
     Mistake("linear", lambda: ad.linear(t(2, 3), t(4, 5)), "ShapeError", ("linear", "3", "5")),
     Mistake("reshape", lambda: ad.reshape(t(2, 3), (4, 2)), "ShapeError", ("reshape", "(2, 3)", "(4, 2)", "6")),
     Mistake("reshape, two −1", lambda: ad.reshape(t(2, 3), (-1, -1)), "ShapeError", ("reshape", "-1")),
     Mistake("reshape, no fit", lambda: ad.reshape(t(2, 3), (4, -1)), "ShapeError", ("reshape", "(2, 3)", "4")),
-    Mistake("broadcast_to", lambda: ad.broadcast_to(t(2, 3), (2, 4)), "ShapeError", ("broadcast_to", "(2, 3)", "(2, 4)")),
+    Mistake(
+        "broadcast_to", lambda: ad.broadcast_to(t(2, 3), (2, 4)), "ShapeError", ("broadcast_to", "(2, 3)", "(2, 4)")
+    ),
     Mistake("concat", lambda: ad.concat([t(2, 3), t(3, 3)], axis=1), "ShapeError", ("concat", "2", "3")),
     Mistake("concat of nothing", lambda: ad.concat([]), "DomainError|ShapeError", ("concat",)),
     Mistake("stack", lambda: ad.stack([t(2), t(3)]), "ShapeError", ("stack", "2", "3")),
@@ -84,25 +91,55 @@ MISTAKES = [
     Mistake("ragged list", lambda: ad.tensor([[1, 2], [3]]), "ShapeError", ("ragged", "[1]", "1", "2")),
     Mistake("list and number", lambda: ad.tensor([[1, 2], 3]), "ShapeError", ("ragged", "[1]")),
     Mistake("mse_loss", lambda: ad.mse_loss(t(3), t(4)), "ShapeError", ("mse_loss", "3", "4")),
-    Mistake("cross_entropy", lambda: ad.cross_entropy(t(3, 4), t(2, dtype="int64")), "ShapeError", ("cross_entropy", "3", "2")),
-    Mistake("cross_entropy, weight", lambda: ad.cross_entropy(t(3, 4), t(3, dtype="int64"), t(5)), "ShapeError", ("5", "4")),
+    Mistake(
+        "cross_entropy",
+        lambda: ad.cross_entropy(t(3, 4), t(2, dtype="int64")),
+        "ShapeError",
+        ("cross_entropy", "3", "2"),
+    ),
+    Mistake(
+        "cross_entropy, weight", lambda: ad.cross_entropy(t(3, 4), t(3, dtype="int64"), t(5)), "ShapeError", ("5", "4")
+    ),
     Mistake("layer_norm", lambda: ad.layer_norm(t(2, 3), 1, t(4)), "ShapeError", ("layer_norm", "3", "4")),
-    Mistake("take_along_axis", lambda: ad.take_along_axis(t(2, 3), t(3, dtype="int64"), axis=1), "ShapeError", ("take_along_axis",)),
+    Mistake(
+        "take_along_axis",
+        lambda: ad.take_along_axis(t(2, 3), t(3, dtype="int64"), axis=1),
+        "ShapeError",
+        ("take_along_axis",),
+    ),
     Mistake("setitem", lambda: t(2, 3).__setitem__(0, t(4)), "ShapeError", ("3", "4")),
     Mistake("product of sizes", lambda: ad.zeros((2**40, 2**40)), "ShapeError|OutOfMemoryError|DomainError", ()),
     Mistake("expanded too far", lambda: ad.broadcast_to(t(1, 1), (2**40, 2**40)), "ShapeError|DomainError", ()),
     Mistake("too much memory", lambda: ad.eval(ad.ones(2**50) * 2), "OutOfMemoryError|ShapeError", ()),
     Mistake("Linear", lambda: nn.Linear(3, 2)(t(5, 4)), "ShapeError", ("linear", "4", "3")),
-    Mistake("load_state_dict", lambda: loaded({"weight": t(2, 4), "bias": t(2)}), "ShapeError|DomainError",
-            ("weight", "(2, 4)", "(2, 3)")),
-    Mistake("load_state_dict, names", lambda: loaded({"weights": t(2, 3)}), "DomainError|ShapeError|OutOfRangeError",
-            ("weights", "weight", "bias")),
+    Mistake(
+        "load_state_dict",
+        lambda: loaded({"weight": t(2, 4), "bias": t(2)}),
+        "ShapeError|DomainError",
+        ("weight", "(2, 4)", "(2, 3)"),
+    ),
+    Mistake(
+        "load_state_dict, names",
+        lambda: loaded({"weights": t(2, 3)}),
+        "DomainError|ShapeError|OutOfRangeError",
+        ("weights", "weight", "bias"),
+    ),
     # Axes and indices.
     Mistake("axis", lambda: ad.sum(t(2, 3), axis=2), "OutOfRangeError", ("sum", "2", "-2", "1")),
     Mistake("axis twice", lambda: ad.sum(t(2, 3), axis=(0, 0)), "OutOfRangeError|DomainError", ("sum", "0")),
     Mistake("softmax axis", lambda: ad.softmax(t(2, 3), axis=-3), "OutOfRangeError", ("softmax", "-3")),
-    Mistake("permute_dims", lambda: ad.permute_dims(t(2, 3), (0, 0)), "OutOfRangeError|ShapeError|DomainError", ("permute_dims", "0")),
-    Mistake("permute_dims, few", lambda: ad.permute_dims(t(2, 3), (0,)), "OutOfRangeError|ShapeError|DomainError", ("permute_dims",)),
+    Mistake(
+        "permute_dims",
+        lambda: ad.permute_dims(t(2, 3), (0, 0)),
+        "OutOfRangeError|ShapeError|DomainError",
+        ("permute_dims", "0"),
+    ),
+    Mistake(
+        "permute_dims, few",
+        lambda: ad.permute_dims(t(2, 3), (0,)),
+        "OutOfRangeError|ShapeError|DomainError",
+        ("permute_dims",),
+    ),
     Mistake("index", lambda: t(2, 3)[2], "OutOfRangeError", ("2",)),
     Mistake("index, second axis", lambda: t(2, 3)[0, -4], "OutOfRangeError", ("-4", "3")),
     Mistake("too many indices", lambda: t(2)[0, 0], "OutOfRangeError|ShapeError", ("2", "1")),
@@ -111,11 +148,21 @@ MISTAKES = [
     Mistake("take", lambda: ad.take(t(3), ad.tensor([0, 3])), "OutOfRangeError", ("take", "3")),
     Mistake("take, far below", lambda: ad.take(t(3), ad.tensor([-4])), "OutOfRangeError", ("take", "-4", "3")),
     Mistake("label", lambda: ad.cross_entropy(t(2, 3), ad.tensor([0, 3])), "OutOfRangeError", ("cross_entropy", "3")),
-    Mistake("negative label", lambda: ad.cross_entropy(t(2, 3), ad.tensor([0, -1])), "OutOfRangeError", ("cross_entropy", "-1")),
+    Mistake(
+        "negative label",
+        lambda: ad.cross_entropy(t(2, 3), ad.tensor([0, -1])),
+        "OutOfRangeError",
+        ("cross_entropy", "-1"),
+    ),
     Mistake("one_hot", lambda: ad.one_hot(ad.tensor([3]), 3), "OutOfRangeError", ("one_hot", "3")),
     Mistake("Embedding", lambda: nn.Embedding(4, 2)(ad.tensor([4])), "OutOfRangeError", ("4",)),
     # Dtypes.
-    Mistake("matmul of bool", lambda: t(2, 2, dtype="bool") @ t(2, 2, dtype="bool"), "DTypeError", ("matmul", "bool", "astype")),
+    Mistake(
+        "matmul of bool",
+        lambda: t(2, 2, dtype="bool") @ t(2, 2, dtype="bool"),
+        "DTypeError",
+        ("matmul", "bool", "astype"),
+    ),
     Mistake("subtract of bool", lambda: t(2, dtype="bool") - t(2, dtype="bool"), "DTypeError", ("subtract", "bool")),
     Mistake("and of floats", lambda: t(2) & t(2), "DTypeError", ("bitwise_and", "float32")),
     Mistake("condition", lambda: ad.where(t(2), t(2), t(2)), "DTypeError", ("where", "float32", "bool")),
@@ -128,9 +175,13 @@ MISTAKES = [
     Mistake("objects", lambda: ad.tensor(np.array([None, 1], dtype=object)), "DTypeError", ("object",)),
     Mistake("None", lambda: ad.tensor([None]), "DTypeError", ("None",)),
     Mistake("unknown dtype", lambda: ad.zeros(2, dtype="float128"), "DTypeError", ("float128",)),
-    Mistake("integers that require grad", lambda: ad.tensor([1, 2], requires_grad=True), "DTypeError", ("int64", "astype")),
+    Mistake(
+        "integers that require grad", lambda: ad.tensor([1, 2], requires_grad=True), "DTypeError", ("int64", "astype")
+    ),
     Mistake("bfloat16 to NumPy", lambda: t(2, dtype="bfloat16").numpy(), "DTypeError", ("bfloat16", "astype")),
-    Mistake("softmax of integers", lambda: nn.Linear(2, 2)(t(2, 2, dtype="int64")).backward(), "DTypeError|GradError", ()),
+    Mistake(
+        "softmax of integers", lambda: nn.Linear(2, 2)(t(2, 2, dtype="int64")).backward(), "DTypeError|GradError", ()
+    ),
     Mistake("number out of range", lambda: t(2, dtype="uint8") + 300, "DomainError", ("300", "uint8", "255")),
     Mistake("full out of range", lambda: ad.full(2, 300, dtype="uint8"), "DomainError", ("300", "uint8")),
     Mistake("tensor out of range", lambda: ad.tensor([300], dtype="uint8"), "DomainError", ("300", "uint8")),
@@ -157,7 +208,9 @@ MISTAKES = [
     Mistake("backward twice", used_up, "GradError", ("backward", "retain_graph=True")),
     Mistake("backward of many", lambda: (leaf() * 2).backward(), "GradError", ("backward", "(2,)", "mean")),
     Mistake("backward without grad", lambda: t(2).sum().backward(), "GradError", ("backward", "requires_grad")),
-    Mistake("gradient of another shape", lambda: (leaf() * 2).backward(t(3)), "ShapeError", ("backward", "(3,)", "(2,)")),
+    Mistake(
+        "gradient of another shape", lambda: (leaf() * 2).backward(t(3)), "ShapeError", ("backward", "(3,)", "(2,)")
+    ),
     Mistake("in-place on a leaf", lambda: leaf().__iadd__(1), "GradError", ("no_grad",)),
     Mistake("numpy of a leaf", lambda: leaf().numpy(), "GradError", ("detach",)),
     Mistake("DLPack of a leaf", lambda: np.from_dlpack(leaf()), "GradError", ("detach",)),

@@ -91,13 +91,29 @@ def test_nan_wins_in_extremes() -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_special_values_of_functions(dtype: str) -> None:
     """±0, ±∞ and NaN go where IEEE 754 and NumPy send them."""
-    values = np.array([0.0, -0.0, 1.0, -1.0, INFINITY, -INFINITY, NAN, 1e-40, 3e38, -3e38, 1e-300 if dtype == "float64" else 1e-45],
-                      dtype=dtype)
+    values = np.array(
+        [0.0, -0.0, 1.0, -1.0, INFINITY, -INFINITY, NAN, 1e-40, 3e38, -3e38, 1e-300 if dtype == "float64" else 1e-45],
+        dtype=dtype,
+    )
     x = ad.tensor(values)
     pairs = {
-        "exp": np.exp, "expm1": np.expm1, "log": np.log, "log1p": np.log1p, "log2": np.log2, "log10": np.log10,
-        "sqrt": np.sqrt, "tanh": np.tanh, "abs": np.abs, "floor": np.floor, "sign": np.sign, "atan": np.arctan,
-        "asinh": np.arcsinh, "sinh": np.sinh, "cosh": np.cosh, "isnan": np.isnan, "isinf": np.isinf,
+        "exp": np.exp,
+        "expm1": np.expm1,
+        "log": np.log,
+        "log1p": np.log1p,
+        "log2": np.log2,
+        "log10": np.log10,
+        "sqrt": np.sqrt,
+        "tanh": np.tanh,
+        "abs": np.abs,
+        "floor": np.floor,
+        "sign": np.sign,
+        "atan": np.arctan,
+        "asinh": np.arcsinh,
+        "sinh": np.sinh,
+        "cosh": np.cosh,
+        "isnan": np.isnan,
+        "isinf": np.isinf,
     }
     for name, reference in pairs.items():
         with np.errstate(all="ignore"):
@@ -126,7 +142,7 @@ def test_softmax_of_extremes() -> None:
 
 
 def test_losses_at_infinity() -> None:
-    """Binary cross-entropy from logits is finite for finite logits, with gradients in [−1, 1]; logs are held at −100."""
+    """Binary cross-entropy from logits is finite for finite logits, gradients in [−1, 1]; logs are held at −100."""
     logits = ad.tensor([-1e4, -50.0, 0.0, 50.0, 1e4], requires_grad=True)
     for target in (0.0, 1.0):
         loss = ad.bce_with_logits(logits, ad.full((5,), target), reduction="none")
@@ -177,7 +193,9 @@ def test_lengths_of_reductions(length: int) -> None:
     bound = 1e-6 * np.abs(values).sum(1)
     rows, columns = ad.tensor(values), ad.tensor(values.T.copy())
     assert (np.abs(ad.sum(rows, axis=1).numpy() - exact) <= bound).all()
-    assert np.array_equal(ad.sum(rows, axis=1).numpy(), ad.sum(columns, axis=0).numpy()), "rows and columns differ in bits"
+    assert np.array_equal(ad.sum(rows, axis=1).numpy(), ad.sum(columns, axis=0).numpy()), (
+        "rows and columns differ in bits"
+    )
     assert np.array_equal(ad.max(rows, axis=1).numpy(), values.max(1))
     assert np.array_equal(ad.argmin(columns, axis=0).numpy(), values.argmin(1))
     assert ad.sum(ad.ones(length, dtype="bool")).item() == length

@@ -31,7 +31,9 @@ def results(row: Row, tensors: list[ad.Tensor]) -> list[ad.Tensor]:
 def compare(row: Row, dtype: str, shapes: tuple, layout: str, device: str) -> str:
     """What is wrong with one call, or nothing."""
     values = row.sample(len(shapes[0]), dtype, shapes)
-    placed = [place(v, dtype_of(domain, dtype, device), layout, device) for v, domain in zip(values, row.inputs, strict=True)]
+    placed = [
+        place(v, dtype_of(domain, dtype, device), layout, device) for v, domain in zip(values, row.inputs, strict=True)
+    ]
     operands = [v for _, v in placed]
     expected, scale = row.expected(operands), row.cancelling(operands)
     got = results(row, [tensor for tensor, _ in placed])
@@ -59,7 +61,7 @@ def failures(row: Row, dtypes: tuple[str, ...], layouts: tuple[str, ...], device
             for layout in layouts:
                 try:
                     problem = compare(row, dtype, shapes, layout, device)
-                except Exception as error:  # noqa: BLE001 - the combination must be named
+                except Exception as error:
                     problem = f"{type(error).__name__}: {error}"
                 if problem:
                     found.append(f"{dtype} {shapes} {layout}: {problem}")
@@ -103,7 +105,7 @@ def test_unclaimed_dtypes_raise(row: Row) -> None:
         except ad.DTypeError as error:
             if dtype not in str(error) and not str(error).startswith(("bce", "cross", "nll")):
                 found.append(f"{dtype}: not named in {error}")
-        except Exception as error:  # noqa: BLE001 - the combination must be named
+        except Exception as error:
             found.append(f"{dtype}: {type(error).__name__}: {error}")
         else:
             found.append(f"{dtype}: accepted")
@@ -117,7 +119,9 @@ def test_creation(row: Creation, device: str) -> None:
     for dtype in row.dtypes if device == "cpu" else tuple(d for d in GPU_DTYPES if d in row.dtypes):
         tensor, expected = row.call(dtype, device), row.expected(dtype)
         got = download(tensor)
-        close = np.allclose(got, expected, rtol=1e-6 if dtype == "float32" else 1e-2 if "16" in dtype else 1e-15, atol=0)
+        close = np.allclose(
+            got, expected, rtol=1e-6 if dtype == "float32" else 1e-2 if "16" in dtype else 1e-15, atol=0
+        )
         if tensor.shape != expected.shape or not (np.array_equal(got, expected) or (row.name == "linspace" and close)):
             found.append(f"{dtype}: {got!r}, expected {expected!r}")
         if tensor.dtype != getattr(ad, dtype):

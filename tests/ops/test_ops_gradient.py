@@ -29,7 +29,9 @@ def function_of(row: Row, shapes: tuple, layout: str = "contiguous"):
         result = row.call(*arguments)
         parts = result if isinstance(result, tuple | list) else [result]
         # Different weights, so that parts cannot stand in for each other.
-        return sum(((part * (1.0 + 0.5 * n)).sum() for n, part in enumerate(parts)), start=ad.tensor(0.0, dtype="float64"))
+        return sum(
+            ((part * (1.0 + 0.5 * n)).sum() for n, part in enumerate(parts)), start=ad.tensor(0.0, dtype="float64")
+        )
 
     return function, [placed[number] for number in free]
 

@@ -9,7 +9,20 @@ import adret as ad
 import numpy as np
 import pytest
 
-NAMES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64")
+NAMES = (
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float16",
+    "float32",
+    "float64",
+)
 WITH_BFLOAT16 = {
     "bool": "bfloat16",
     "int8": "bfloat16",
@@ -80,7 +93,15 @@ def test_division_is_real(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "number"),
-    [("uint8", -1), ("uint8", 256), ("int8", 128), ("int16", -40000), ("int32", 2**31), ("int64", 2**63), ("uint64", -1)],
+    [
+        ("uint8", -1),
+        ("uint8", 256),
+        ("int8", 128),
+        ("int16", -40000),
+        ("int32", 2**31),
+        ("int64", 2**63),
+        ("uint64", -1),
+    ],
 )
 def test_numbers_outside_the_range_raise(name: str, number: int) -> None:
     """An integer that the dtype cannot hold is refused with both named, not wrapped."""
@@ -124,7 +145,9 @@ def test_integers_wrap(name: str) -> None:
 def test_integer_division_is_defined(name: str) -> None:
     """Division by zero gives 0; the smallest by −1 wraps; signs follow Python."""
     signed = not name.startswith("u")
-    values = np.array([7, -7, 0, 5, np.iinfo(name).min, np.iinfo(name).max] if signed else [7, 0, 5, 200, 3, 9], dtype=name)
+    values = np.array(
+        [7, -7, 0, 5, np.iinfo(name).min, np.iinfo(name).max] if signed else [7, 0, 5, 200, 3, 9], dtype=name
+    )
     for divisor in (0, 2, 3) + ((-1, -2) if signed else ()):
         x, d = ad.tensor(values), ad.full((6,), divisor, dtype=name)
         quotient, rest = ad.floor_divide(x, d).tolist(), ad.remainder(x, d).tolist()

@@ -1,6 +1,6 @@
 """Makes `tests/training/vectors.npz`: what PyTorch's training gives from given weights and data.
 
-Run by hand, with PyTorch installed: `python tests/peers/make_vectors.py`. The file notes the version. Depends on PyTorch
+Run by hand, where PyTorch is: `python tests/peers/make_vectors.py`. The file notes the version. Depends on PyTorch
 and NumPy.
 """
 
@@ -28,8 +28,12 @@ LOSSES = {
 
 def train(dtype: torch.dtype, optimiser: str, loss: str, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Losses of all steps and the last weights."""
-    model = torch.nn.Sequential(torch.nn.Linear(FEATURES, HIDDEN), torch.nn.Tanh(), torch.nn.Linear(HIDDEN, CLASSES)).to(dtype)
-    model.load_state_dict({name[2:]: torch.tensor(values, dtype=dtype) for name, values in given.items() if name[:2] == "w:"})
+    model = torch.nn.Sequential(
+        torch.nn.Linear(FEATURES, HIDDEN), torch.nn.Tanh(), torch.nn.Linear(HIDDEN, CLASSES)
+    ).to(dtype)
+    model.load_state_dict(
+        {name[2:]: torch.tensor(values, dtype=dtype) for name, values in given.items() if name[:2] == "w:"}
+    )
     x, targets = (torch.tensor(given[name], dtype=dtype) for name in ("x", "targets"))
     labels = torch.tensor(given["labels"])
     stepper = OPTIMISERS[optimiser](model.parameters())
@@ -59,7 +63,9 @@ def main() -> None:
         "w:2.bias": rng.standard_normal(CLASSES) * 0.1,
     }
     # Weights and data that float32 holds exactly serve both dtypes.
-    given = {name: values if name == "labels" else values.astype(np.float32).astype(float) for name, values in given.items()}
+    given = {
+        name: values if name == "labels" else values.astype(np.float32).astype(float) for name, values in given.items()
+    }
     stored = {f"given|{name}": values for name, values in given.items()}
     for optimiser in OPTIMISERS:
         for loss in LOSSES:

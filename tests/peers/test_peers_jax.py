@@ -44,7 +44,11 @@ def test_transforms_of_functions(jax) -> None:
     theirs = network(jnp, lambda x: jax.nn.softmax(x, axis=-1))
     for seed in range(ROUNDS):
         rng = np.random.default_rng(seed)
-        values = {"first": rng.standard_normal((3, 4)), "second": rng.standard_normal((4, 5)), "scale": rng.standard_normal(4)}
+        values = {
+            "first": rng.standard_normal((3, 4)),
+            "second": rng.standard_normal((4, 5)),
+            "scale": rng.standard_normal(4),
+        }
         x = rng.standard_normal((int(rng.integers(1, 6)), 3))
         mine = {name: ad.tensor(value) for name, value in values.items()}
         value, gradients = ad.value_and_grad(ours)(mine, ad.tensor(x))
@@ -52,8 +56,8 @@ def test_transforms_of_functions(jax) -> None:
         assert_close(value, expected, f"value {seed}")
         for name in values:
             assert_close(gradients[name], wanted[name], f"gradient {seed} {name}")
-        second = ad.grad(lambda w: (ad.grad(ours)(w, ad.tensor(x))["scale"] ** 2).sum())(mine)  # noqa: B023
-        other = jax.grad(lambda w: (jax.grad(theirs)(w, x)["scale"] ** 2).sum())(values)  # noqa: B023
+        second = ad.grad(lambda w: (ad.grad(ours)(w, ad.tensor(x))["scale"] ** 2).sum())(mine)
+        other = jax.grad(lambda w: (jax.grad(theirs)(w, x)["scale"] ** 2).sum())(values)
         for name in values:
             assert_close(second[name], other[name], f"second gradient {seed} {name}")
 
@@ -72,7 +76,9 @@ def test_reductions(jax, name: str) -> None:
         assert_close(ours, getattr(jax.numpy, name)(values, axis=axis, keepdims=keep), f"{name} {seed}")
 
 
-@pytest.mark.parametrize("name", ["matmul", "outer", "where", "clip", "tril", "triu", "roll", "tile", "repeat", "flip", "pad"])
+@pytest.mark.parametrize(
+    "name", ["matmul", "outer", "where", "clip", "tril", "triu", "roll", "tile", "repeat", "flip", "pad"]
+)
 def test_movement_and_products(jax, name: str) -> None:
     """The gradients of a weighted sum, which also tell where every element went."""
     jnp = jax.numpy
@@ -98,8 +104,10 @@ def test_movement_and_products(jax, name: str) -> None:
         expected = other(jnp.asarray(x))
         assert_close(mine(ad.tensor(x)), expected, f"{name} {seed}")
         weights = rng.standard_normal(expected.shape)
-        gradient = ad.grad(lambda a: (mine(a) * ad.tensor(weights)).sum())(ad.tensor(x))  # noqa: B023
-        assert_close(gradient, jax.grad(lambda a: (other(a) * weights).sum())(jnp.asarray(x)), f"gradient of {name} {seed}")  # noqa: B023
+        gradient = ad.grad(lambda a: (mine(a) * ad.tensor(weights)).sum())(ad.tensor(x))
+        assert_close(
+            gradient, jax.grad(lambda a: (other(a) * weights).sum())(jnp.asarray(x)), f"gradient of {name} {seed}"
+        )
 
 
 def test_bfloat16_rounds_as_in_jax(jax) -> None:

@@ -55,9 +55,16 @@ def sizes(rng, low: int = 1, high: int = 6, least: int = 1, most: int = 4) -> tu
 
 
 ACTIVATIONS = {
-    "relu": {}, "silu": {}, "sigmoid": {}, "tanh": {},
-    "leaky_relu": {"negative_slope": 0.2}, "elu": {"alpha": 1.7}, "softplus": {"beta": 1.3, "threshold": 4.0},
-    "gelu": {"approximate": "tanh"}, "softmax": {"dim": -1}, "log_softmax": {"dim": 0},
+    "relu": {},
+    "silu": {},
+    "sigmoid": {},
+    "tanh": {},
+    "leaky_relu": {"negative_slope": 0.2},
+    "elu": {"alpha": 1.7},
+    "softplus": {"beta": 1.3, "threshold": 4.0},
+    "gelu": {"approximate": "tanh"},
+    "softmax": {"dim": -1},
+    "log_softmax": {"dim": 0},
 }
 
 
@@ -70,7 +77,9 @@ def test_activations(torch, name: str) -> None:
         x, other = both(torch, values)
         settings = ACTIVATIONS[name] if seed % 2 or "softmax" in name else {}
         reference = getattr(torch.nn.functional, name, None) or getattr(torch, name)
-        compare(getattr(nn.functional, name)(x, **settings), reference(other, **settings), [(x, other)], f"{name} {seed}")
+        compare(
+            getattr(nn.functional, name)(x, **settings), reference(other, **settings), [(x, other)], f"{name} {seed}"
+        )
 
 
 REDUCTIONS = ("mean", "sum", "none")

@@ -44,7 +44,9 @@ def _gelu_tanh(x: np.ndarray) -> np.ndarray:
 
 
 def _row(name, call, reference, shapes=ONE, inputs=(REALS,), ulps=8.0, scale=1.0, **rest) -> Row:
-    return Row(name, call, wide(reference), inputs, shapes, ALL, real, gradient=True, ulps=ulps, scale=scale, gpu=True, **rest)
+    return Row(
+        name, call, wide(reference), inputs, shapes, ALL, real, gradient=True, ulps=ulps, scale=scale, gpu=True, **rest
+    )
 
 
 def _softplus(x: np.ndarray) -> np.ndarray:
@@ -61,15 +63,26 @@ ROWS = [
     _row("softmax", lambda x: ad.softmax(x, axis=-1), lambda x: _softmax(x, -1), ROWS_OF),
     _row("softmax", lambda x: ad.softmax(x, axis=0), lambda x: _softmax(x, 0), ROWS_OF[:2], variant="axis=0"),
     _row("log_softmax", lambda x: ad.log_softmax(x, axis=-1), lambda x: _log_softmax(x, -1), ROWS_OF, scale=8),
-    _row("log_softmax", lambda x: ad.log_softmax(x, axis=0), lambda x: _log_softmax(x, 0), ROWS_OF[:2], scale=8,
-         variant="axis=0"),
+    _row(
+        "log_softmax",
+        lambda x: ad.log_softmax(x, axis=0),
+        lambda x: _log_softmax(x, 0),
+        ROWS_OF[:2],
+        scale=8,
+        variant="axis=0",
+    ),
     _row("softplus", ad.softplus, _softplus),
     _row("silu", ad.silu, lambda x: x / (1 + np.exp(-x))),
     _row("gelu", ad.gelu, lambda x: 0.5 * x * (1 + _erf(x / math.sqrt(2))), scale=4),
     _row("gelu", lambda x: ad.gelu(x, True), _gelu_tanh, scale=4, variant="tanh"),
     _row("leaky_relu", lambda x: ad.leaky_relu(x, 0.1), lambda x: np.where(x > 0, x, 0.1 * x)),
     _row("elu", lambda x: ad.elu(x, 1.5), lambda x: np.where(x > 0, x, 1.5 * np.expm1(x))),
-    _row("celu", lambda x: ad.celu(x, 1.5), lambda x: np.maximum(x, 0) + np.minimum(0, 1.5 * np.expm1(x / 1.5)), second=False),
+    _row(
+        "celu",
+        lambda x: ad.celu(x, 1.5),
+        lambda x: np.maximum(x, 0) + np.minimum(0, 1.5 * np.expm1(x / 1.5)),
+        second=False,
+    ),
     _row("selu", ad.selu, _selu),
     _row("mish", ad.mish, lambda x: x * np.tanh(_softplus(x)), scale=4),
     _row("logsigmoid", ad.logsigmoid, lambda x: -_softplus(-x)),
@@ -78,11 +91,31 @@ ROWS = [
     _row("hardtanh", ad.hardtanh, lambda x: np.clip(x, -1, 1), inputs=(_BENT,)),
     _row("hardsigmoid", ad.hardsigmoid, lambda x: np.clip(x / 6 + 0.5, 0, 1), inputs=(_BENT,)),
     _row("hardswish", ad.hardswish, lambda x: x * np.clip(x / 6 + 0.5, 0, 1), inputs=(_BENT,), scale=4),
-    _row("rms_norm", lambda x, w: ad.rms_norm(x, 1, w, 1e-3), lambda x, w: x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-3) * w,
-         (((3, 4), (4,)), ((2, 2, 70), (70,))), (REALS, REALS), ulps=16, scale=4),
-    _row("layer_norm", lambda x: ad.layer_norm(x, 1), _layer_norm, ROWS_OF[:2] + ROWS_OF[3:], ulps=16,
-         magnitude=_stretched),
-    _row("layer_norm", lambda x, w, b: ad.layer_norm(x, 2, w, b, 1e-3),
-         lambda x, w, b: _layer_norm(x, w, b, (-2, -1), 1e-3), (((2, 2, 3), (2, 3), (2, 3)), ((3, 4), (3, 4), (3, 4))),
-         (REALS, REALS, REALS), ulps=16, scale=12, variant="two axes, affine"),
+    _row(
+        "rms_norm",
+        lambda x, w: ad.rms_norm(x, 1, w, 1e-3),
+        lambda x, w: x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-3) * w,
+        (((3, 4), (4,)), ((2, 2, 70), (70,))),
+        (REALS, REALS),
+        ulps=16,
+        scale=4,
+    ),
+    _row(
+        "layer_norm",
+        lambda x: ad.layer_norm(x, 1),
+        _layer_norm,
+        ROWS_OF[:2] + ROWS_OF[3:],
+        ulps=16,
+        magnitude=_stretched,
+    ),
+    _row(
+        "layer_norm",
+        lambda x, w, b: ad.layer_norm(x, 2, w, b, 1e-3),
+        lambda x, w, b: _layer_norm(x, w, b, (-2, -1), 1e-3),
+        (((2, 2, 3), (2, 3), (2, 3)), ((3, 4), (3, 4), (3, 4))),
+        (REALS, REALS, REALS),
+        ulps=16,
+        scale=12,
+        variant="two axes, affine",
+    ),
 ]

@@ -47,7 +47,12 @@ class Creation:
 def _plain(name, *arguments, reference, dtypes=ALL, variant="", refuses=True, **settings) -> Creation:
     function = getattr(ad, name)
     return Creation(
-        name, lambda dtype, device: function(*arguments, dtype=dtype, device=device, **settings), reference, dtypes, variant, refuses
+        name,
+        lambda dtype, device: function(*arguments, dtype=dtype, device=device, **settings),
+        reference,
+        dtypes,
+        variant,
+        refuses,
     )
 
 
@@ -80,8 +85,17 @@ ROWS = [
     _plain("arange", 3, 3, reference=lambda: np.arange(0), dtypes=NUMBERS, variant="nothing"),
     _plain("linspace", 0, 8, 5, reference=lambda: np.linspace(0, 8, 5), dtypes=NUMBERS, refuses=False, variant="whole"),
     _plain("linspace", 0, 1, 5, reference=lambda: np.linspace(0, 1, 5), dtypes=FLOATS, refuses=False),
-    _plain("linspace", -1.0, 3.0, 8, endpoint=False, reference=lambda: np.linspace(-1, 3, 8, False), dtypes=FLOATS,
-           variant="open", refuses=False),
+    _plain(
+        "linspace",
+        -1.0,
+        3.0,
+        8,
+        endpoint=False,
+        reference=lambda: np.linspace(-1, 3, 8, False),
+        dtypes=FLOATS,
+        variant="open",
+        refuses=False,
+    ),
     _plain("linspace", 2, 5, 1, reference=lambda: np.linspace(2, 5, 1), dtypes=FLOATS, variant="one", refuses=False),
     _plain("eye", 3, reference=lambda: np.eye(3)),
     _plain("eye", 3, 5, k=1, reference=lambda: np.eye(3, 5, 1), variant="above"),

@@ -37,13 +37,34 @@ def _sum(function):
     return reference
 
 
-def _row(name, reference, *, shapes=AXES, settings=None, values=SMALL, dtypes=ALL, result=same, gradient=True, magnitude=None,
-         **rest):
+def _row(
+    name,
+    reference,
+    *,
+    shapes=AXES,
+    settings=None,
+    values=SMALL,
+    dtypes=ALL,
+    result=same,
+    gradient=True,
+    magnitude=None,
+    **rest,
+):
     function, settings = getattr(ad, name), settings or {}
     variant = ", ".join(f"{key}={value}" for key, value in settings.items())
     return Row(
-        name, lambda x: function(x, **settings), lambda x: reference(x, **settings), (values,), shapes, dtypes, result,
-        gradient, variant=variant, gpu=True, magnitude=magnitude and (lambda x: magnitude(x, **settings)), **rest,
+        name,
+        lambda x: function(x, **settings),
+        lambda x: reference(x, **settings),
+        (values,),
+        shapes,
+        dtypes,
+        result,
+        gradient,
+        variant=variant,
+        gpu=True,
+        magnitude=magnitude and (lambda x: magnitude(x, **settings)),
+        **rest,
     )
 
 
@@ -62,12 +83,33 @@ def _squares(x, **settings):
 def _family(
     name, reference, values=SMALL, dtypes=ALL, result=same, gradient=True, empty=False, full=FULL, axes=AXES, **rest
 ) -> list[Row]:
-    rows = [_row(name, reference, shapes=full + (EMPTY if empty else ()), values=values, dtypes=dtypes, result=result,
-                 gradient=gradient, **rest)]
+    rows = [
+        _row(
+            name,
+            reference,
+            shapes=full + (EMPTY if empty else ()),
+            values=values,
+            dtypes=dtypes,
+            result=result,
+            gradient=gradient,
+            **rest,
+        )
+    ]
     for settings in _VARIANTS:
         shapes = axes + (EMPTY if empty else ())
-        rows.append(_row(name, reference, shapes=shapes, settings=settings, values=values, dtypes=dtypes, result=result,
-                         gradient=gradient, **rest))
+        rows.append(
+            _row(
+                name,
+                reference,
+                shapes=shapes,
+                settings=settings,
+                values=values,
+                dtypes=dtypes,
+                result=result,
+                gradient=gradient,
+                **rest,
+            )
+        )
     return rows
 
 
@@ -88,14 +130,30 @@ def _position(name):
     return [
         _row(name, function, shapes=FULL, values=DISTINCT, dtypes=ALL, result=always("int64"), gradient=False),
         _row(name, function, settings={"axis": 0}, values=SMALL, result=always("int64"), gradient=False),
-        _row(name, function, settings={"axis": -1, "keepdims": True}, values=SMALL, result=always("int64"), gradient=False),
+        _row(
+            name,
+            function,
+            settings={"axis": -1, "keepdims": True},
+            values=SMALL,
+            result=always("int64"),
+            gradient=False,
+        ),
     ]
 
 
 ROWS = [
     *_family("sum", _sum(np.sum), result=total, empty=True, ulps=10, magnitude=_sizes(np.sum)),
     # 900 factors, each of whose roundings may go the same way.
-    *_family("prod", _sum(np.prod), FACTORS, result=total, empty=True, ulps=64, full=PRODUCTS, axes=PRODUCTS[:1] + PRODUCTS[2:]),
+    *_family(
+        "prod",
+        _sum(np.prod),
+        FACTORS,
+        result=total,
+        empty=True,
+        ulps=64,
+        full=PRODUCTS,
+        axes=PRODUCTS[:1] + PRODUCTS[2:],
+    ),
     *_family("max", np.max, DISTINCT, ulps=0),
     *_family("min", np.min, DISTINCT, ulps=0),
     *_family("mean", _exact(np.mean), result=real, ulps=10, magnitude=_sizes(np.mean)),
@@ -105,12 +163,40 @@ ROWS = [
     *_family("std", _exact(np.std), DISTINCT, result=real, ulps=16, scale=4),
     *_family("logsumexp", _logsumexp, result=real, ulps=8, scale=4),
     *_family("norm", _norm, DISTINCT, result=real, ulps=10),
-    *_family("count_nonzero", lambda x, **s: np.count_nonzero(x, **s), Values(-0.6, 0.6, integers=(-1, 1)),
-             result=always("int64"), gradient=False, empty=True),
+    *_family(
+        "count_nonzero",
+        lambda x, **s: np.count_nonzero(x, **s),
+        Values(-0.6, 0.6, integers=(-1, 1)),
+        result=always("int64"),
+        gradient=False,
+        empty=True,
+    ),
     *_position("argmax"),
     *_position("argmin"),
-    Row("var", lambda x: ad.var(x, axis=1, correction=1), lambda x: np.var(x, axis=1, ddof=1, dtype=np.float64), (SMALL,), AXES, ALL, real,
-        gradient=True, ulps=16, magnitude=lambda x: _squares(x, axis=1), variant="correction=1"),
-    Row("sum", lambda x: ad.sum(x, dtype=ad.float64), lambda x: np.sum(x, dtype=np.float64), (SMALL,), FULL, ALL,
-        always("float64"), gradient=True, ulps=10, magnitude=_sizes(np.sum), variant="dtype=float64"),
+    Row(
+        "var",
+        lambda x: ad.var(x, axis=1, correction=1),
+        lambda x: np.var(x, axis=1, ddof=1, dtype=np.float64),
+        (SMALL,),
+        AXES,
+        ALL,
+        real,
+        gradient=True,
+        ulps=16,
+        magnitude=lambda x: _squares(x, axis=1),
+        variant="correction=1",
+    ),
+    Row(
+        "sum",
+        lambda x: ad.sum(x, dtype=ad.float64),
+        lambda x: np.sum(x, dtype=np.float64),
+        (SMALL,),
+        FULL,
+        ALL,
+        always("float64"),
+        gradient=True,
+        ulps=10,
+        magnitude=_sizes(np.sum),
+        variant="dtype=float64",
+    ),
 ]

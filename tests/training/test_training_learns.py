@@ -20,7 +20,9 @@ def digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     selection = pytest.importorskip("sklearn.model_selection", reason="scikit-learn splits the digits")
     x, y = datasets.load_digits(return_X_y=True)
     x = (x / 16).astype(np.float32)
-    train, held_out, labels, held_out_labels = selection.train_test_split(x, y, test_size=1 / 3, random_state=0, stratify=y)
+    train, held_out, labels, held_out_labels = selection.train_test_split(
+        x, y, test_size=1 / 3, random_state=0, stratify=y
+    )
     return train, labels, held_out, held_out_labels
 
 
@@ -28,7 +30,9 @@ def classifier(epochs: int, seed: int = 0, device: str = "cpu") -> tuple[nn.Modu
     """A network with dropout trained on the digits, and its losses."""
     x, y, *_ = digits()
     ad.manual_seed(seed)
-    model = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Dropout(0.2), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10))
+    model = nn.Sequential(
+        nn.Linear(64, 128), nn.ReLU(), nn.Dropout(0.2), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10)
+    )
     model.to(device)
     inputs = ad.tensor(x, device=device)
     labels = ad.tensor(y.astype(np.int32), device=device)

@@ -84,6 +84,7 @@ def test_same_bits_whenever_losses_are_read(optimiser: str) -> None:
 
 def test_optimiser_state_survives_a_round_trip() -> None:
     """Stopping half-way, saving and loading model and optimiser changes no bit."""
+
     def run(interrupted: bool) -> dict[str, np.ndarray]:
         network = model("float64")
         stepper = OPTIMISERS["adam"](network.parameters())
