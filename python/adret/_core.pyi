@@ -606,7 +606,7 @@ def _gradients(
     create_graph: builtins.bool,
 ) -> list[Tensor | None]: ...
 def _rebuild(
-    cls: type[Tensor],
+    owner: type[Tensor],
     data: bytes,
     dtype: DTypeLike,
     shape: Sequence[int],

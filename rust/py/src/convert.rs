@@ -15,7 +15,7 @@ use crate::device::DeviceArgument;
 use crate::dtype::DTypeArgument;
 use crate::errors::{call, exception};
 use crate::tensor::{TensorObject, check_numpy};
-use crate::{data, dtype, engine, values};
+use crate::{dtype, engine, values};
 
 /// The only element.
 fn only(py: Python<'_>, name: &str, tensor: &Tensor) -> PyResult<Scalar> {
@@ -325,14 +325,14 @@ fn rebuilt(class: &Bound<'_, PyType>, plain: TensorObject, requires_grad: bool) 
 #[pyfunction]
 pub(crate) fn _rebuild(
     py: Python<'_>,
-    class: &Bound<'_, PyType>,
-    bytes: &[u8],
+    owner: &Bound<'_, PyType>,
+    data: &[u8],
     dtype: DTypeArgument,
     shape: Vec<usize>,
     device: DeviceArgument,
     requires_grad: bool,
 ) -> PyResult<Py<PyAny>> {
-    let tensor = call(py, || data::from_bytes(dtype.0, &shape, bytes))?;
-    let plain = TensorObject::new(data::place(py, tensor, None, device.0)?);
-    rebuilt(class, plain, requires_grad)
+    let tensor = call(py, || crate::data::from_bytes(dtype.0, &shape, data))?;
+    let plain = TensorObject::new(crate::data::place(py, tensor, None, device.0)?);
+    rebuilt(owner, plain, requires_grad)
 }

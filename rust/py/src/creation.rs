@@ -211,7 +211,7 @@ fn full(
     requires_grad: bool,
 ) -> PyResult<TensorObject> {
     let value = number(fill_value, "fill_value")?;
-    let dtype = dtype.map_or_else(|| of_scalar(value), |dtype| dtype.0);
+    let dtype = dtype.map_or_else(|| of_scalar(value, or_default(device)), |dtype| dtype.0);
     filled(py, &shape, value, dtype, device, requires_grad)
 }
 
@@ -254,7 +254,10 @@ fn arange(
     };
     let step = step.map_or(Ok(Scalar::Int(1)), |step| number(step, "step"))?;
     let float = [start, stop, step].iter().any(|number| matches!(number, Scalar::Float(_)));
-    let dtype = dtype.map_or_else(|| if float { default_float() } else { DType::I64 }, |dtype| dtype.0);
+    let dtype = dtype.map_or_else(
+        || if float { default_float() } else { ops::default_integer(or_default(device)) },
+        |dtype| dtype.0,
+    );
     engine::tensor(py, || ops::arange(start, stop, step, dtype, or_default(device)))
 }
 

@@ -25,15 +25,17 @@ pub(crate) fn tensor_of(
 ) -> PyResult<Tensor> {
     let py = data.py();
     let dtype = dtype.map(|dtype| dtype.0);
+    // Python's own numbers take the default dtypes of the device that they are bound for.
+    let target = device::or_default(device);
     let (tensor, home) = if let Ok(tensor) = data.cast::<TensorObject>() {
         let tensor = tensor.get().tensor();
         (graph::identity(&tensor), tensor.device())
     } else if let Some(scalar) = arguments::scalar(data)? {
-        (of_scalar(py, scalar, strong_dtype(data)?, dtype)?, device::default())
+        (of_scalar(py, scalar, strong_dtype(data)?, dtype, target)?, target)
     } else if data.is_instance_of::<PyList>() || data.is_instance_of::<PyTuple>() {
-        (nested::tensor(data, dtype)?, device::default())
+        (nested::tensor(data, dtype, target)?, target)
     } else if let Some(tensor) = foreign(data)? {
-        (tensor, device::default())
+        (tensor, target)
     } else {
         return Err(exception(py, Error::dtype(refusal(data))));
     };
@@ -71,8 +73,14 @@ fn strong_dtype(data: &Bound<'_, PyAny>) -> PyResult<Option<DType>> {
     }
 }
 
-fn of_scalar(py: Python<'_>, scalar: Scalar, strong: Option<DType>, wanted: Option<DType>) -> PyResult<Tensor> {
-    let natural = strong.unwrap_or_else(|| dtype::of_scalar(scalar));
+fn of_scalar(
+    py: Python<'_>,
+    scalar: Scalar,
+    strong: Option<DType>,
+    wanted: Option<DType>,
+    target: Device,
+) -> PyResult<Tensor> {
+    let natural = strong.unwrap_or_else(|| dtype::of_scalar(scalar, target));
     // An integer is stored exactly as the dtype asked for; everything else converts like an array would.
     let dtype = match scalar {
         Scalar::Int(_) | Scalar::Bool(_) => wanted.unwrap_or(natural),

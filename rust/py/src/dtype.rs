@@ -1,8 +1,10 @@
 //! The `DType` class and what functions accept in its place.
 //! Depends on the core's `dtype`. Invariant: one object per dtype.
 
+use adret_core::backend::Device;
 use adret_core::dtype::{DType, Scalar};
 use adret_core::error::Error;
+use adret_core::ops::default_integer;
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -42,12 +44,12 @@ pub(crate) fn set_default_float(dtype: DType) {
     *DEFAULT_FLOAT.lock() = dtype;
 }
 
-/// The dtype that a Python scalar has by itself.
-pub(crate) fn of_scalar(scalar: Scalar) -> DType {
+/// The dtype that a Python scalar has by itself on a device.
+pub(crate) fn of_scalar(scalar: Scalar, device: Device) -> DType {
     match scalar {
         Scalar::Bool(_) => DType::Bool,
         Scalar::Int(value) if value > i128::from(i64::MAX) => DType::U64,
-        Scalar::Int(_) => DType::I64,
+        Scalar::Int(_) => default_integer(device),
         Scalar::Float(_) => default_float(),
     }
 }

@@ -1,15 +1,18 @@
 //! `x[…]` and `x[…] = value`: Python's index expressions handed to the engine.
 //! Depends on `arguments`, `data`. Invariant: a boolean mask is evaluated here, because the result's shape depends on it.
 
-use adret_core::error::Error;
+use adret_core::backend::Device;
+use adret_core::dtype::DType;
+use adret_core::error::{Error, Result};
 use adret_core::graph::Tensor;
-use adret_core::ops::{self, Index};
+use adret_core::ops::{self, Index, Operand};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyEllipsis, PyInt, PyList, PySlice, PyString, PyTuple};
 
 use crate::arguments::operand_beside;
 use crate::device::DeviceArgument;
+use crate::dtype::DTypeArgument;
 use crate::errors::{call, exception};
 use crate::tensor::TensorObject;
 use crate::{data, engine};
@@ -55,22 +58,46 @@ fn index(part: &Bound<'_, PyAny>, tensor: &Tensor) -> PyResult<Index> {
     if part.is_instance_of::<PyString>() {
         return Err(refused(part));
     }
-    let home = Some(DeviceArgument(tensor.device()));
-    let positions = if let Ok(positions) = part.cast::<TensorObject>() {
-        positions.get().tensor()
-    } else if part.is_instance_of::<PyList>() || part.is_instance_of::<PyTuple>() {
+    if let Ok(positions) = part.cast::<TensorObject>() {
+        return Ok(Index::Tensor(positions.get().tensor()));
+    }
+    let home = DeviceArgument(Device::Cpu);
+    let positions = if part.is_instance_of::<PyList>() || part.is_instance_of::<PyTuple>() {
         // An empty list selects nothing, whatever the default dtype.
-        let dtype = (part.len()? == 0).then_some(crate::dtype::DTypeArgument(adret_core::dtype::DType::I64));
-        data::tensor_of(part, dtype, home)?
+        let dtype = (part.len()? == 0).then_some(DTypeArgument(DType::I64));
+        data::tensor_of(part, dtype, Some(home))?
     } else if !part.is_instance_of::<PyBool>() && part.hasattr("__index__")? && !part.hasattr("shape")? {
         return integer(part);
     } else {
-        data::tensor_of(part, None, home).map_err(|_| refused(part))?
+        data::tensor_of(part, None, Some(home)).map_err(|_| refused(part))?
     };
-    if positions.dtype() == adret_core::dtype::DType::Bool {
-        engine::evaluate(py, std::slice::from_ref(&positions))?;
+    call(py, || at_home(positions, tensor.device())).map(Index::Tensor)
+}
+
+/// Positions from the CPU on the indexed tensor's device, whose integers may be smaller.
+fn at_home(positions: Tensor, device: Device) -> Result<Tensor> {
+    if device == Device::Cpu || !positions.dtype().is_integer() {
+        return Ok(positions);
     }
-    Ok(Index::Tensor(positions))
+    let (low, high) = (i64::from(i32::MIN), i64::from(i32::MAX));
+    // Held inside the range, what is out of bounds stays out of bounds.
+    let held = ops::clip(&ops::astype(&positions, DType::I64)?, Some(low.into()), Some(high.into()))?;
+    ops::to_device(&ops::astype(&held, ops::default_integer(device))?, device)
+}
+
+/// Masks decide the shape of what they select: their values are needed on the CPU, now.
+fn settle(py: Python<'_>, indices: &mut [Index]) -> PyResult<()> {
+    for index in indices {
+        if let Index::Tensor(mask) = index
+            && mask.dtype() == DType::Bool
+        {
+            if mask.device() != Device::Cpu {
+                *mask = call(py, || ops::to_device(mask, Device::Cpu))?;
+            }
+            engine::evaluate(py, std::slice::from_ref(mask))?;
+        }
+    }
+    Ok(())
 }
 
 fn integer(part: &Bound<'_, PyAny>) -> PyResult<Index> {
@@ -90,18 +117,32 @@ fn refused(part: &Bound<'_, PyAny>) -> PyErr {
 impl TensorObject {
     fn __getitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<Self> {
         let tensor = self.tensor();
-        let indices = indices(key, &tensor)?;
+        let mut indices = indices(key, &tensor)?;
+        settle(key.py(), &mut indices)?;
         engine::tensor(key.py(), || ops::index_get(&tensor, &indices))
     }
 
     fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = key.py();
         self.write(py, "x[…] = value", |old| {
-            let indices = indices(key, old)?;
+            let mut indices = indices(key, old)?;
             let value = match operand_beside(value, old)? {
                 Some(value) => value,
                 None => data::tensor_of(value, None, Some(DeviceArgument(old.device())))?.into(),
             };
+            let single = match &value {
+                Operand::Scalar(_) => true,
+                Operand::Tensor(value) => value.shape().elements() == 1,
+            };
+            match &mut indices[..] {
+                // One number wherever a mask holds is a choice between values, which waits like any other.
+                [Index::Tensor(mask)] if single && mask.dtype() == DType::Bool => {
+                    if mask.device() != old.device() {
+                        *mask = call(py, || ops::to_device(mask, old.device()))?;
+                    }
+                }
+                indices => settle(py, indices)?,
+            }
             call(py, || ops::index_set(old, &indices, &value))
         })
     }

@@ -1,9 +1,11 @@
 //! Nested lists of numbers becoming a tensor.
 //! Depends on `values`. Invariant: every row of one level has the same size, or the error names the first that differs.
 
+use adret_core::backend::Device;
 use adret_core::dtype::{DType, Scalar};
 use adret_core::error::Error;
 use adret_core::graph::Tensor;
+use adret_core::ops::default_integer;
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt, PyList, PyTuple};
 
@@ -32,14 +34,14 @@ struct Reading {
     unsigned: bool,
 }
 
-/// A CPU tensor of the numbers in nested lists or tuples.
+/// A CPU tensor of the numbers in nested lists or tuples, in the dtype of device `target` where they bring none along.
 ///
 /// # Errors
 /// Ragged lists, and elements that are not numbers.
-pub(crate) fn tensor(list: &Bound<'_, PyAny>, wanted: Option<DType>) -> PyResult<Tensor> {
+pub(crate) fn tensor(list: &Bound<'_, PyAny>, wanted: Option<DType>, target: Device) -> PyResult<Tensor> {
     let mut reading = Reading::default();
     reading.read(list)?;
-    let natural = reading.natural();
+    let natural = reading.natural(target);
     let integers = !reading.float && !reading.strong.is_some_and(DType::is_float);
     let stored = wanted.filter(|dtype| integers || dtype.is_float()).unwrap_or(natural);
     let mut bytes = Vec::with_capacity(reading.elements.len() * stored.size());
@@ -51,11 +53,11 @@ pub(crate) fn tensor(list: &Bound<'_, PyAny>, wanted: Option<DType>) -> PyResult
 
 impl Reading {
     /// The dtype of the elements: arrays' dtypes promoted, Python numbers weak beside them.
-    fn natural(&self) -> DType {
+    fn natural(&self, target: Device) -> DType {
         let weak = match self {
             Reading { float: true, .. } => Some(dtype::default_float()),
             Reading { unsigned: true, .. } => Some(DType::U64),
-            Reading { integer: true, .. } => Some(DType::I64),
+            Reading { integer: true, .. } => Some(default_integer(target)),
             _ if self.elements.is_empty() => Some(dtype::default_float()),
             _ => None,
         };

@@ -4,7 +4,7 @@
 use adret_core::dtype::{DType, Scalar};
 use adret_core::error::Result;
 use adret_core::graph::{self, GradMode, Tensor};
-use adret_core::ops::{self, SliceAxis};
+use adret_core::ops::{self, SliceAxis, default_integer};
 use pyo3::prelude::*;
 
 use crate::errors::call;
@@ -146,7 +146,7 @@ fn text(py: Python<'_>, tensor: &Tensor, class: &str) -> PyResult<String> {
     if elements == 0 && tensor.shape()[..] != [0] {
         out.push_str(&format!(", shape={}", tensor.shape()));
     }
-    let usual = [dtype::default_float(), DType::I64, DType::Bool].contains(&tensor.dtype());
+    let usual = [dtype::default_float(), default_integer(tensor.device()), DType::Bool].contains(&tensor.dtype());
     if !usual || (elements == 0 && tensor.dtype() != dtype::default_float()) {
         out.push_str(&format!(", dtype={}", tensor.dtype()));
     }

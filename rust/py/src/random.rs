@@ -1,8 +1,7 @@
 //! Random numbers: generators, and the functions that draw from them.
 //! Depends on the core's `ops::random`. Invariant: a call takes its counters at once, so that evaluation order does not matter.
 
-use adret_core::dtype::DType;
-use adret_core::ops::random;
+use adret_core::ops::{default_integer, random};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 
@@ -187,7 +186,7 @@ fn random_integers(
     device: Option<DeviceArgument>,
     generator: Option<&Generator>,
 ) -> PyResult<TensorObject> {
-    let dtype = dtype.map_or(DType::I64, |dtype| dtype.0);
+    let dtype = dtype.map_or_else(|| default_integer(or_default(device)), |dtype| dtype.0);
     engine::tensor(py, || {
         let (key, counter) = take(generator, elements(&shape));
         random::integers(&shape.0, low, high, dtype, or_default(device), key, counter)
