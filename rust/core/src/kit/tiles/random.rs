@@ -13,45 +13,47 @@ const ROUNDS: usize = 10;
 const MULTIPLIERS: (u32, u32) = (0xd251_1f53, 0xcd9e_8d57);
 const KEY_STEPS: (u32, u32) = (0x9e37_79b9, 0xbb67_ae85);
 /// Blocks (of four numbers) that are computed side by side.
-const BLOCKS: usize = 16;
+const BLOCKS: usize = 32;
 
-/// `N` blocks from number `first` on, as the four numbers of each: `[number in block, block]`. A const generic, so that single blocks cost one.
+/// The four numbers of a block.
 #[inline(always)]
-fn blocks<const N: usize>(first: u64, key: u64, stream: u32) -> [[u32; N]; 4] {
-    let mut counters = [[0; N], [0; N], [stream; N], [0; N]];
-    for i in 0..N {
-        let number = first.wrapping_add(i as u64);
-        (counters[0][i], counters[1][i]) = (number as u32, (number >> 32) as u32);
-    }
+fn block(number: u64, key: u64, stream: u32) -> [u32; 4] {
+    let (mut a, mut b, mut c, mut d) = (number as u32, (number >> 32) as u32, stream, 0u32);
     let mut keys = (key as u32, (key >> 32) as u32);
     for _ in 0..ROUNDS {
-        let mut next = [[0; N]; 4];
-        for i in 0..N {
-            let first = u64::from(counters[0][i]) * u64::from(MULTIPLIERS.0);
-            let second = u64::from(counters[2][i]) * u64::from(MULTIPLIERS.1);
-            next[0][i] = (second >> 32) as u32 ^ counters[1][i] ^ keys.0;
-            next[1][i] = second as u32;
-            next[2][i] = (first >> 32) as u32 ^ counters[3][i] ^ keys.1;
-            next[3][i] = first as u32;
-        }
-        counters = next;
+        let first = u64::from(a) * u64::from(MULTIPLIERS.0);
+        let second = u64::from(c) * u64::from(MULTIPLIERS.1);
+        (a, b) = ((second >> 32) as u32 ^ b ^ keys.0, second as u32);
+        (c, d) = ((first >> 32) as u32 ^ d ^ keys.1, first as u32);
         keys = (keys.0.wrapping_add(KEY_STEPS.0), keys.1.wrapping_add(KEY_STEPS.1));
     }
-    counters
+    [a, b, c, d]
 }
 
+/// The numbers of `BLOCKS` blocks from `first` on, in order.
 struct Blocks {
     first: u64,
     key: u64,
     stream: u32,
+    dst: *mut i64,
 }
 
 impl Kernel for Blocks {
-    type Output = [[u32; BLOCKS]; 4];
+    type Output = ();
 
     #[inline(always)]
-    fn run<M: Machine>(self) -> Self::Output {
-        blocks(self.first, self.key, self.stream)
+    fn run<M: Machine>(self) {
+        // First the first numbers of all blocks, then the second, …: this loop becomes vector code.
+        let mut numbers = [[0; BLOCKS]; 4];
+        let [a, b, c, d] = &mut numbers;
+        for i in 0..BLOCKS {
+            [a[i], b[i], c[i], d[i]] = block(self.first.wrapping_add(i as u64), self.key, self.stream);
+        }
+        for i in 0..BLOCKS {
+            let four = [i64::from(a[i]), i64::from(b[i]), i64::from(c[i]), i64::from(d[i])];
+            // SAFETY: the destination has room for all blocks.
+            unsafe { self.dst.add(4 * i).cast::<[i64; 4]>().write_unaligned(four) };
+        }
     }
 }
 
@@ -66,12 +68,18 @@ pub unsafe fn philox(n: usize, dst: *mut i64, first: u64, step: i64, key: u64, c
         while done < n {
             let element = first.wrapping_add(done as u64);
             let skipped = (element & 3) as usize;
-            let lanes = launch(Blocks { first: counter.wrapping_add(element >> 2), key, stream });
             let count = (4 * BLOCKS - skipped).min(n - done);
-            for i in 0..count {
-                let position = skipped + i;
-                // SAFETY: done + count is at most n.
-                unsafe { dst.add(done + i).write_unaligned(i64::from(lanes[position & 3][position >> 2])) };
+            let blocks = Blocks { first: counter.wrapping_add(element >> 2), key, stream, dst };
+            // SAFETY: done + count is at most n; the buffer holds all blocks.
+            unsafe {
+                let to = dst.add(done);
+                if count == 4 * BLOCKS {
+                    launch(Blocks { dst: to, ..blocks });
+                } else {
+                    let mut buffer = [0i64; 4 * BLOCKS];
+                    launch(Blocks { dst: buffer.as_mut_ptr(), ..blocks });
+                    std::ptr::copy_nonoverlapping(buffer.as_ptr().add(skipped).cast::<u8>(), to.cast(), count * 8);
+                }
             }
             done += count;
         }
@@ -79,9 +87,9 @@ pub unsafe fn philox(n: usize, dst: *mut i64, first: u64, step: i64, key: u64, c
     }
     while done < n {
         let element = first.wrapping_add((step as u64).wrapping_mul(done as u64));
-        let numbers = blocks::<1>(counter.wrapping_add(element >> 2), key, stream);
+        let numbers = block(counter.wrapping_add(element >> 2), key, stream);
         // SAFETY: done is below n.
-        unsafe { dst.add(done).write_unaligned(i64::from(numbers[(element & 3) as usize][0])) };
+        unsafe { dst.add(done).write_unaligned(i64::from(numbers[(element & 3) as usize])) };
         done += 1;
     }
 }
