@@ -1,8 +1,9 @@
-//! The shape of every loop over a tile: read sources, apply a function, write the destination, chunk by chunk.
-//! Depends on `simd`. Invariant: all elements go through the same code, the rest of a tile included (it is padded to a whole chunk).
+//! The shape of every loop over a tile: read sources, apply a function, write the destination.
+//! Depends on `simd`. Invariant: an element goes through the same arithmetic wherever in a tile it lies.
 //!
-//! A chunk's results are collected in a local array before they are written. So LLVM sees that they alias no source and vectorises without
-//! run-time checks, which would fail when a tile is computed in place.
+//! Where the destination is apart from all sources, whole chunks run as one plain loop. In place, LLVM's run-time checks for overlap would
+//! fail and leave scalar code; there, and for what is left of a tile, a chunk's results are collected in a local array, which aliases
+//! nothing, and then copied out. A rest is padded to a whole chunk.
 
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
