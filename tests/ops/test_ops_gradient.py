@@ -89,6 +89,34 @@ def test_layouts(layout: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.parametrize("row", DIFFERENTIABLE, ids=lambda row: row.label)
+def test_reading_the_value_first_changes_no_gradient(row: Row) -> None:
+    """Operands that nobody else holds keep their values until the backward pass, whatever was evaluated before."""
+    values = row.sample(11, "float64", row.shapes[0])
+    for held, domain in enumerate(row.inputs):
+        if not domain.differentiable:
+            continue
+        gradients = []
+        for ask in (False, True):
+            leaf = place(values[held], "float64", "contiguous")[0].requires_grad_()
+            result = row.call(
+                *(
+                    leaf * 1.0 if n == held else place(v, d.fixed or "float64", "contiguous")[0]
+                    for n, (v, d) in enumerate(zip(values, row.inputs, strict=True))
+                )
+            )
+            parts = list(result) if isinstance(result, tuple | list) else [result]
+            if ask:
+                ad.eval(*(part.detach() for part in parts))
+            loss = sum(((part * part).sum() for part in parts), start=ad.tensor(0.0, dtype="float64"))
+            del result, parts
+            if ask:
+                loss.item()
+            loss.backward()
+            gradients.append(leaf.grad.numpy(copy=True))
+        assert gradients[0].tobytes() == gradients[1].tobytes(), f"operand {held}: {gradients[0]} and {gradients[1]}"
+
+
 def _wrong_square(x: ad.Tensor) -> ad.Tensor:
     """x² whose gradient misses a factor at one element."""
     mask = ad.tensor([1.0, 0.5, 1.0], dtype="float64")
