@@ -153,35 +153,32 @@ impl Pattern {
         }
         let offsets = self.offsets(offsets);
         let mut slow = Cursor::new(&self.slow, self.slow.sizes.len(), self.numbers, tile.slow_start);
-        for index in 0..tile.slow {
-            let base: Numbers = offsets.iter().zip(&slow.values).map(|(a, b)| a + b).collect();
-            self.walk_fast(&base, tile, index * tile.fast, &mut body);
-            if index + 1 < tile.slow {
-                slow.advance();
-            }
-        }
-    }
-
-    fn walk_fast(&self, base: &[i64], tile: Tile, mut at: usize, body: &mut impl FnMut(Run<'_>)) {
         let last = self.fast.sizes.len() - 1;
         let size = self.fast.sizes[last];
         let steps = self.fast.strides(last, self.numbers);
-        let (line, mut rest) =
+        let (line, start) =
             if last == 0 { (0, tile.fast_start) } else { (tile.fast_start / size, tile.fast_start % size) };
-        let mut lines = Cursor::new(&self.fast, last, self.numbers, line);
-        let mut left = tile.fast;
-        loop {
-            let elements = left.min(size - rest);
-            let values: Numbers =
-                (0..self.numbers).map(|n| base[n] + lines.values[n] + rest as i64 * steps[n]).collect();
-            body(Run { at, elements, values: &values, steps });
-            left -= elements;
-            if left == 0 {
-                return;
+        let mut values = Numbers::from_elem(0, self.numbers);
+        for index in 0..tile.slow {
+            let mut lines = Cursor::new(&self.fast, last, self.numbers, line);
+            let (mut at, mut rest, mut left) = (index * tile.fast, start, tile.fast);
+            loop {
+                let elements = left.min(size - rest);
+                for (number, value) in values.iter_mut().enumerate() {
+                    *value = offsets[number] + slow.values[number] + lines.values[number] + rest as i64 * steps[number];
+                }
+                body(Run { at, elements, values: &values, steps });
+                left -= elements;
+                if left == 0 {
+                    break;
+                }
+                at += elements;
+                rest = 0;
+                lines.advance();
             }
-            at += elements;
-            rest = 0;
-            lines.advance();
+            if index + 1 < tile.slow {
+                slow.advance();
+            }
         }
     }
 }

@@ -64,7 +64,7 @@ pub(super) unsafe fn gather(bound: &Bound<'_>, memory: &Memory, tile: Tile, dst:
             dst.add(to * form).write_bytes(0, (run.elements - to) * form);
             let first = run.values[0] + run.steps[0] * from as i64;
             let source = start.wrapping_offset(first as isize * size);
-            tiles::load(dtype, to - from, source, run.steps[0] as isize, dst.add(from * form));
+            load(dtype, to - from, source, run.steps[0] as isize, dst.add(from * form));
         }
     });
 }
@@ -85,6 +85,79 @@ pub(super) unsafe fn scatter(bound: &Bound<'_>, memory: &Memory, tile: Tile, sou
         // SAFETY: the run lies inside the tile and the argument.
         unsafe { tiles::store(memory.dtype, run.elements, source.add(run.at * form), dst, run.steps[0] as isize) };
     });
+}
+
+/// Reads one run.
+///
+/// # Safety
+/// As for `tiles::load`.
+unsafe fn load(dtype: DType, count: usize, source: *const u8, step: isize, dst: *mut u8) {
+    /// # Safety
+    /// As for `load`.
+    unsafe fn repeat<T: Copy>(count: usize, source: *const u8, dst: *mut u8) {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            let value = source.cast::<T>().read_unaligned();
+            (0..count).for_each(|i| dst.cast::<T>().add(i).write_unaligned(value));
+        }
+    }
+    // SAFETY: as the caller vouches.
+    unsafe {
+        // Runs are often short: the usual ones are spared the way through the kit.
+        match (lies_as_computed(dtype), step, dtype.size()) {
+            (true, 1, size) => std::ptr::copy_nonoverlapping(source, dst, count * size),
+            (true, 0, 4) => repeat::<u32>(count, source, dst),
+            (true, 0, 8) => repeat::<u64>(count, source, dst),
+            _ => tiles::load(dtype, count, source, step, dst),
+        }
+    }
+}
+
+/// Copies a rectangle straight from argument to argument, where one is contiguous along the slow axis and the other along the fast one.
+///
+/// # Safety
+/// The arguments' memory holds every element of the patterns, and they do not overlap.
+pub(super) unsafe fn across(bound: &Bound<'_>, from: &Memory, to: &Memory, tile: Tile) -> bool {
+    let patterns = &bound.program.patterns;
+    let Some(step) = turned(&patterns[from.pattern], from, tile) else { return false };
+    let Some((line, 1)) = patterns[to.pattern].steps(tile) else { return false };
+    let size = from.dtype.size();
+    let corner = Tile { slow: 1, fast: 1, ..tile };
+    let address = |memory: &Memory| {
+        let (values, _) = patterns[memory.pattern].single_run(&bound.offsets, corner)?;
+        Some(bound.arguments[memory.argument].start.0.wrapping_offset(values[0] as isize * size as isize))
+    };
+    let (Some(source), Some(dst)) = (address(from), address(to)) else { return false };
+    // SAFETY: the rectangle lies inside both arguments.
+    unsafe { transpose(size, tile.fast, tile.slow, source, step as isize, dst, line as isize) };
+    true
+}
+
+/// Asks the caches for a tile that will be read soon, and that no hardware foresees.
+pub(super) fn prefetch(bound: &Bound<'_>, memory: &Memory, tile: Tile) {
+    let pattern = &bound.program.patterns[memory.pattern];
+    let size = memory.dtype.size();
+    let corner = Tile { slow: 1, fast: 1, ..tile };
+    let Some((values, _)) = pattern.single_run(&bound.offsets, corner) else { return };
+    let source = bound.arguments[memory.argument].start.0.wrapping_offset(values[0] as isize * size as isize);
+    let (lines, step, bytes) = match pattern.steps(tile) {
+        Some((1, step)) if tile.slow > 1 => (tile.fast, step, tile.slow * size),
+        Some((_, 1)) if tile.slow == 1 => (1, 0, tile.fast * size),
+        _ => return,
+    };
+    for line in 0..lines as isize {
+        let start = source.wrapping_offset(line * step as isize * size as isize);
+        for byte in (0..bytes).step_by(64) {
+            // SAFETY: SSE belongs to x86-64, and prefetching touches no memory.
+            #[cfg(target_arch = "x86_64")]
+            unsafe {
+                use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+                _mm_prefetch::<_MM_HINT_T1>(start.wrapping_add(byte).cast_const().cast());
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            let _ = (start, byte);
+        }
+    }
 }
 
 /// Writes one value to all of the tile's elements.

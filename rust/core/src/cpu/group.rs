@@ -5,9 +5,10 @@ use std::ops::Range;
 
 use super::access::Tile;
 use super::bound::Bound;
+use super::copy;
 use super::domain::Order;
 use super::machine::{Extent, Machine};
-use super::program::{FoldStep, Level, Program, Rows, Segment};
+use super::program::{FoldStep, Level, Program, Rows, Segment, Step};
 use super::reduce::{self, chunk_count, chunk_length};
 use super::scratch::{Scratch, with_scratch};
 use crate::backend::HostPointer;
@@ -64,19 +65,18 @@ pub(super) unsafe fn run(bound: &Bound<'_>) -> Result<()> {
     }
     let pieces = walk.pieces();
     spread(bound, blocks * pieces, program.chunks(blocks * pieces), &|machine, range| {
-        let mut known = usize::MAX;
-        for unit in range {
+        let mut unit = range.start;
+        while unit < range.end {
             let (block, piece) = (unit / pieces, unit % pieces);
+            let count = (pieces - piece).min(range.end - unit);
             let rows = walk.block_rows(block);
-            let first = piece * walk.piece;
             // SAFETY: as for this function; each piece belongs to one chunk.
             unsafe {
-                if known != block {
-                    machine.begin(&program.segments[0], rows);
-                    known = block;
-                }
-                machine.elements(&program.segments[0], rows, first..(first + walk.piece).min(walk.length));
+                machine.begin(&program.segments[0], rows);
+                let elements = piece * walk.piece..((piece + count) * walk.piece).min(walk.length);
+                machine.elements(&program.segments[0], rows, elements);
             }
+            unit += count;
         }
     })
 }
@@ -241,7 +241,7 @@ impl Machine<'_> {
     ///
     /// # Safety
     /// As for `run`.
-    unsafe fn rows(&mut self, steps: &[super::program::Step], rows: Rows) {
+    unsafe fn rows(&mut self, steps: &[Step], rows: Rows) {
         let tile = Tile::flat(rows.start, rows.count);
         // SAFETY: as for this function.
         unsafe { self.execute(steps, Extent { level: Level::Row, tile, rows: rows.count, elements: 1 }) };
@@ -302,8 +302,11 @@ impl Machine<'_> {
     /// # Safety
     /// As for `run`.
     unsafe fn tiles(&mut self, segment: &Segment, rows: Rows, range: Range<usize>, step: usize) {
-        let walk = self.bound.program.walk;
+        let bound = self.bound;
+        let walk = bound.program.walk;
         let short = reduce::is_short(&walk);
+        // Tiles of these walks jump through memory.
+        let jumps = walk.order == Order::Blocks || (walk.order == Order::Columns && walk.piece == 1);
         for first in range.clone().step_by(step) {
             self.tiles += 1;
             if self.tiles.is_multiple_of(POLL_TILES) && self.bound.monitor.stopped() {
@@ -311,8 +314,21 @@ impl Machine<'_> {
             }
             let elements = walk.piece.min(range.end - first);
             let tile = walk.tile(rows, first, elements);
+            if jumps && first + step < range.end {
+                let next = walk.tile(rows, first + step, walk.piece.min(range.end - first - step));
+                for step in &segment.element {
+                    if let Step::Load { memory, .. } = step {
+                        copy::prefetch(bound, memory, next);
+                    }
+                }
+            }
             // SAFETY: as for this function.
             unsafe {
+                if let Some((from, to)) = segment.copies()
+                    && copy::across(bound, from, to, tile)
+                {
+                    continue;
+                }
                 self.aim(&segment.directs, tile);
                 self.execute(&segment.element, Extent { level: Level::Element, tile, rows: rows.count, elements });
                 for fold in &segment.folds {

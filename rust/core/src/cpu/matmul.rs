@@ -30,6 +30,8 @@ const FEWEST_ROWS: usize = 32;
 const FEWEST_COLUMNS: usize = 64;
 /// Columns that one piece of a transposition turns.
 const TURNED_COLUMNS: usize = 128;
+/// Fewer columns are multiplied as they lie.
+const FEWEST_TURNED: usize = 24;
 
 /// A product made ready.
 pub(super) struct Prepared {
@@ -115,7 +117,8 @@ impl Operand {
     /// # Safety
     /// As for `packed`.
     unsafe fn turned(self, cut: &Cut, sizes: &[usize], dtype: DType) -> Result<Self> {
-        let pays = matches!(dtype, DType::F32 | DType::F64) && cut.pieces().0 > 1 && cut.k > 2;
+        let pays =
+            matches!(dtype, DType::F32 | DType::F64) && cut.pieces().0 > 1 && cut.k > 2 && cut.n >= FEWEST_TURNED;
         if !pays || self.row != 1 || self.column.unsigned_abs() == 1 {
             return Ok(self);
         }
@@ -198,8 +201,8 @@ impl Cut {
             return Self { matrices: (per_block / per_matrix) as usize, ..whole };
         }
         let pieces = (per_matrix / per_block).ceil() as usize;
-        // Nearly square blocks: each operand is read as rarely as the other.
-        let square = (pieces as f64 * m as f64 / n as f64).sqrt().round() as usize;
+        // Blocks wider than high: neither operand is packed often, and rows are finished early.
+        let square = (6.0 * pieces as f64 * m as f64 / n as f64).sqrt().round() as usize;
         let by_columns = pieces.div_ceil(square.clamp(1, m.div_ceil(FEWEST_ROWS))).min(n.div_ceil(FEWEST_COLUMNS));
         let by_rows = pieces.div_ceil(by_columns).min(m.div_ceil(FEWEST_ROWS));
         let rows = m.div_ceil(by_rows).next_multiple_of(16).min(m);

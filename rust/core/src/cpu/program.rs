@@ -139,6 +139,20 @@ pub(super) struct Segment {
     pub(super) folds: Vec<FoldStep>,
 }
 
+impl Segment {
+    /// The memories of a pass that does nothing but copy elements that need no conversion.
+    pub(super) fn copies(&self) -> Option<(&Memory, &Memory)> {
+        match (self.element.as_slice(), self.stores.as_slice()) {
+            ([Step::Load { memory, pointer, .. }], [store])
+                if self.folds.is_empty() && store.source == Place::Pointer(*pointer) =>
+            {
+                Some((memory, &store.memory))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// How operands of rows meet elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RowUse {

@@ -19,7 +19,7 @@ use crate::kit::transpose::transpose;
 /// Most runs of blocks of a row: what threads can share of it.
 const CHUNKS: usize = 16;
 /// Rows up to this length are folded many at once.
-const SHORT: usize = 64;
+const SHORT: usize = 32;
 
 /// Elements of one run of blocks of a row.
 pub(super) fn chunk_length(length: usize) -> usize {

@@ -10,6 +10,9 @@ use super::reduce::BLOCK;
 const TILE: usize = 1024;
 /// Rows up to this length stay in the caches between the passes of a row chain; longer ones are computed again.
 const KEPT: usize = 8192;
+/// The same for columns, whose values would else be computed again from memory that is read in short pieces; and the fewest columns kept.
+const KEPT_COLUMNS: usize = 65_536;
+const NARROWEST: usize = 64;
 /// Rows at least this long are walked one by one: their row values are scalars then.
 const ALONE: usize = 128;
 /// Most columns of a block.
@@ -50,12 +53,12 @@ impl Walk {
                 let whole = block == last;
                 if passes == 1 && !whole {
                     walk(last, block, 1, false, RowUse::Vector)
-                } else if whole && (passes == 1 || length * last <= KEPT || length > KEPT / 16) {
+                } else if whole && (passes == 1 || length * last <= KEPT || length * NARROWEST > KEPT_COLUMNS) {
                     let most = if passes > 1 && length * last <= KEPT { length } else { (2 * TILE / last).max(1) };
                     let piece = most.min(length).min(BLOCK);
                     walk(last, last, piece, false, if piece == 1 { RowUse::Vector } else { RowUse::Expand })
-                } else if length <= KEPT / 16 {
-                    let block = even_piece(last, (KEPT / length.max(1)).max(16), 1);
+                } else if length * NARROWEST <= KEPT_COLUMNS {
+                    let block = even_piece(last, (KEPT / length.max(1)).max(NARROWEST), 1);
                     walk(last, block, length, block != last, RowUse::Expand)
                 } else {
                     walk(last, block, 1, false, RowUse::Vector)
