@@ -14,12 +14,19 @@ from rows.record import ALL, Row, Values
 from table import CREATIONS, ROWS
 
 GPU_DTYPES = ("float32", "int32", "bool")
+GPU_MORE = ("uint32", "int16", "uint16", "int8", "uint8")
+GPU_LACKS = ("float64", "float16", "bfloat16")
+GPU_LACKS_BY_NAME = (*GPU_LACKS, "int64", "uint64")
+
+
+def on_device(dtype: str, device: str) -> str:
+    """The dtype that stands for another on a device: GPUs have 32-bit integers in place of 64-bit ones."""
+    return {"int64": "int32", "uint64": "uint32"}.get(dtype, dtype) if device == "gpu" else dtype
 
 
 def dtype_of(values: Values, dtype: str, device: str = "cpu") -> str:
-    """What an operand's dtype is when the row's is `dtype`; GPUs take int32 for indices and labels."""
-    fixed = "int32" if device == "gpu" and values.fixed == "int64" else values.fixed
-    return fixed or dtype
+    """What an operand's dtype is when the row's is `dtype`."""
+    return on_device(values.fixed or dtype, device)
 
 
 def results(row: Row, tensors: list[ad.Tensor]) -> list[ad.Tensor]:
@@ -40,7 +47,7 @@ def compare(row: Row, dtype: str, shapes: tuple, layout: str, device: str) -> st
     if len(got) != len(expected):
         return f"{len(got)} results, expected {len(expected)}"
     for tensor, reference in zip(got, expected, strict=True):
-        wanted = row.result(dtype)
+        wanted = on_device(row.result(dtype), device)
         if str(tensor.dtype).removeprefix("adret.") != wanted:
             return f"dtype {tensor.dtype}, expected {wanted}"
         if tensor.shape != reference.shape:
@@ -79,14 +86,20 @@ def test_forward(row: Row, device: str, full: bool) -> None:
     if device == "cpu":
         found = failures(row, row.dtypes, LAYOUTS, device, row.shapes)
     else:
-        if not row.gpu:
-            pytest.skip(f"{row.label} is not in the GPU subset yet")
-        dtypes = tuple(d for d in GPU_DTYPES if d in row.dtypes and row.result(d) in GPU_DTYPES)
-        if not dtypes:
-            pytest.skip(f"{row.label} has no dtype that GPUs compute")
+        tried = [d for d in GPU_DTYPES + (GPU_MORE if full else ()) if d in {on_device(d, device) for d in row.dtypes}]
+        asked = GPU_LACKS_BY_NAME if row.name == "astype" else GPU_LACKS
+        lacking = tuple(d for d in tried if row.result(d) in asked)
         # The first shape, and the last, which is the largest.
         shapes = row.shapes if full else (row.shapes[0], *row.shapes[1:][-1:])
-        found = failures(row, dtypes, LAYOUTS if full else SHORT, device, shapes)
+        found = failures(row, tuple(d for d in tried if d not in lacking), LAYOUTS if full else SHORT, device, shapes)
+        for dtype in lacking:
+            values = row.sample(0, dtype, row.shapes[0])
+            tensors = [
+                place(v, dtype_of(d, dtype, device), "contiguous", device)[0]
+                for v, d in zip(values, row.inputs, strict=True)
+            ]
+            with pytest.raises(ad.DTypeError, match=r"gpu.*astype"):
+                row.call(*tensors)
     assert not found, report(found)
 
 

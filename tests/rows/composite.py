@@ -44,9 +44,7 @@ def _gelu_tanh(x: np.ndarray) -> np.ndarray:
 
 
 def _row(name, call, reference, shapes=ONE, inputs=(REALS,), ulps=8.0, scale=1.0, **rest) -> Row:
-    return Row(
-        name, call, wide(reference), inputs, shapes, ALL, real, gradient=True, ulps=ulps, scale=scale, gpu=True, **rest
-    )
+    return Row(name, call, wide(reference), inputs, shapes, ALL, real, gradient=True, ulps=ulps, scale=scale, **rest)
 
 
 def _softplus(x: np.ndarray) -> np.ndarray:

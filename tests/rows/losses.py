@@ -37,7 +37,6 @@ def _pair(name, formula, *arguments, inputs=(OTHERS, OTHERS), variant="", **rest
             ulps=8,
             scale=8,
             variant=f"{variant}{reduction}",
-            gpu=True,
             **rest,
         )
         for reduction in ("mean", "sum", "none")
@@ -117,7 +116,6 @@ def _classes(name, reference, variant="", inputs=(REALS, LABELS), shapes=CLASSES
         scale=8,
         refuses=dtypes is ALL,
         variant=variant or ", ".join(f"{k}={v}" for k, v in settings.items()),
-        gpu=True,
     )
 
 

@@ -35,7 +35,6 @@ def _row(name, reference, shapes, dtypes=NUMBERS, call=None, variant="", **rest)
         dtypes,
         gradient=True,
         ulps=2,
-        gpu=True,
         variant=variant,
         magnitude=lambda *x: reference(*map(np.abs, x)),
         **rest,

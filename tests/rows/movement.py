@@ -16,7 +16,7 @@ ANY = (((3, 4),), ((),), ((0, 2),), ((2, 3, 5),))
 
 
 def _row(name, call, reference, shapes, variant="", inputs=(SMALL,), dtypes=ALL) -> Row:
-    return Row(name, call, reference, inputs, shapes, dtypes, gradient=True, ulps=0, variant=variant, gpu=True)
+    return Row(name, call, reference, inputs, shapes, dtypes, gradient=True, ulps=0, variant=variant)
 
 
 def _pad(value):

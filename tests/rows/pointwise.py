@@ -53,11 +53,11 @@ def _whole_only(x: np.ndarray, function) -> np.ndarray:
 
 
 def _one(name, reference, values=REALS, dtypes=ALL, result=real, gradient=True, **rest) -> Row:
-    return Row(name, getattr(ad, name), reference, (values,), ONE, dtypes, result, gradient, gpu=True, **rest)
+    return Row(name, getattr(ad, name), reference, (values,), ONE, dtypes, result, gradient, **rest)
 
 
 def _two(name, reference, left=SMALL, right=SMALL, dtypes=ALL, result=same, gradient=True, **rest) -> Row:
-    return Row(name, getattr(ad, name), reference, (left, right), TWO, dtypes, result, gradient, gpu=True, **rest)
+    return Row(name, getattr(ad, name), reference, (left, right), TWO, dtypes, result, gradient, **rest)
 
 
 _UNARY = [
@@ -147,11 +147,11 @@ def _weak(name: str, number: float, reference, reflected: bool = False, **rest) 
     function = getattr(ad, name)
     call = (lambda x: function(number, x)) if reflected else (lambda x: function(x, number))
     variant = f"{number} · x" if reflected else f"x · {number}"
-    return Row(name, call, reference, (POSITIVE,), ONE[:3], variant=variant, gradient=True, gpu=True, **rest)
+    return Row(name, call, reference, (POSITIVE,), ONE[:3], variant=variant, gradient=True, **rest)
 
 
 _OTHERS = [
-    Row("where", ad.where, np.where, (TRUTHS, SMALL, SMALL), _WHERE, gradient=True, ulps=0, gpu=True),
+    Row("where", ad.where, np.where, (TRUTHS, SMALL, SMALL), _WHERE, gradient=True, ulps=0),
     Row(
         "where",
         lambda c, x: ad.where(c, x, 0),
@@ -162,7 +162,6 @@ _OTHERS = [
         gradient=True,
         ulps=0,
         variant="weak zero",
-        gpu=True,
     ),
     Row(
         "clip",
@@ -173,7 +172,6 @@ _OTHERS = [
         NUMBERS,
         gradient=True,
         ulps=0,
-        gpu=True,
     ),
     Row(
         "clip",

@@ -146,7 +146,6 @@ class Row:
         magnitude: The same from the operands, for sums of many.
         variant: Tells rows of one name apart.
         second: Whether second derivatives exist and are checked.
-        gpu: Whether the first GPU subset has it.
         refuses: Whether other dtypes are a mistake, not another meaning.
     """
 
@@ -162,7 +161,6 @@ class Row:
     scale: float = 0.0
     variant: str = ""
     second: bool = True
-    gpu: bool = False
     magnitude: Callable[..., Any] | None = None
     refuses: bool = True
 

@@ -62,7 +62,6 @@ def _row(
         result,
         gradient,
         variant=variant,
-        gpu=True,
         magnitude=magnitude and (lambda x: magnitude(x, **settings)),
         **rest,
     )
