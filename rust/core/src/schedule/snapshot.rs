@@ -26,6 +26,8 @@ pub(super) enum Source {
 pub(super) struct Entry {
     pub(super) node: Arc<Node>,
     pub(super) inputs: SmallVec<[Source; 2]>,
+    /// Inputs that serve the gradient only, as far as they are part of the graph.
+    gradient_inputs: SmallVec<[Source; 2]>,
     /// First of the op's slots.
     pub(super) slots: usize,
     /// References from other entries.
@@ -206,7 +208,7 @@ impl Walker {
         let slots = self.snapshot.slots.len();
         node.op.as_ref().expect("pending nodes have an op").slots(&mut self.snapshot.slots);
         self.entry_of.insert(node.id, index);
-        self.snapshot.entries.push(Entry { node, inputs, slots, edges: 0 });
+        self.snapshot.entries.push(Entry { node, inputs, gradient_inputs: SmallVec::new(), slots, edges: 0 });
     }
 
     fn source(&mut self, tensor: &Tensor) -> Source {
@@ -299,21 +301,29 @@ impl Walker {
         self.snapshot.write_key(options);
     }
 
-    /// Inputs that serve a gradient only are references too, which the run drops.
+    /// Inputs that serve a gradient only are references too: the run drops them, unless the gradient is still to come.
     fn count_gradient_inputs(&mut self) {
         for index in 0..self.snapshot.entries.len() {
             let node = self.snapshot.entries[index].node.clone();
             let computed = self.snapshot.entries[index].inputs.len();
-            node.with_inputs(|inputs| {
-                for input in inputs.get(computed..).unwrap_or_default() {
-                    if let Some(&entry) = self.entry_of.get(&input.node.id) {
-                        self.snapshot.entries[entry].edges += 1;
-                    } else if let Some(&leaf) = self.leaf_of.get(&input.key()) {
-                        self.snapshot.leaves[leaf].edges += 1;
-                    }
-                }
+            let found: SmallVec<[Source; 2]> = node.with_inputs(|inputs| {
+                let beyond = inputs.get(computed..).unwrap_or_default();
+                beyond.iter().filter_map(|input| self.known(input)).collect()
             });
+            for &source in &found {
+                match source {
+                    Source::Entry(entry, _) => self.snapshot.entries[entry].edges += 1,
+                    Source::Leaf(leaf) => self.snapshot.leaves[leaf].edges += 1,
+                }
+            }
+            self.snapshot.entries[index].gradient_inputs = found;
         }
+    }
+
+    /// The tensor's place in the snapshot, if it has one.
+    fn known(&self, tensor: &Tensor) -> Option<Source> {
+        let entry = self.entry_of.get(&tensor.node.id).map(|&entry| Source::Entry(entry, tensor.output));
+        entry.or_else(|| self.leaf_of.get(&tensor.key()).map(|&leaf| Source::Leaf(leaf)))
     }
 
     fn mark_donatable(&mut self, stored: &[bool]) {
@@ -326,7 +336,7 @@ impl Walker {
             let held_outside = !stored[index] && Arc::strong_count(&entry.node) > entry.edges + 1;
             let keeps = entry.node.history() == History::Recorded || (!stored[index] && (kept[index] || held_outside));
             if keeps {
-                for &input in &snapshot.entries[index].inputs {
+                for &input in entry.inputs.iter().chain(&entry.gradient_inputs) {
                     match input {
                         Source::Leaf(leaf) => free[leaf] = false,
                         Source::Entry(input, _) => kept[input] = true,
