@@ -45,6 +45,7 @@ class Graph:
         largest: Largest size of an axis.
         touch: Called with every new tensor: a place to evaluate some of them.
         requires_grad: Whether leaves require grad.
+        device: Where the tensors live.
         casts: Whether there are nodes that have no derivative.
         leaves: Tensors with gradients, in order.
         pairs: Every tensor with its reference.
@@ -55,6 +56,7 @@ class Graph:
     largest: int = 7
     touch: Callable[[int, ad.Tensor], None] | None = None
     requires_grad: bool = False
+    device: str = "cpu"
     casts: bool = True
     leaves: list[ad.Tensor] = field(default_factory=list)
     pairs: list[tuple[ad.Tensor, np.ndarray]] = field(default_factory=list)
@@ -64,7 +66,7 @@ class Graph:
 
     def leaf(self, shape: tuple[int, ...]) -> int:
         values = self.rng.uniform(-1, 1, size=shape).astype(self.dtype)
-        tensor = ad.tensor(values, requires_grad=self.requires_grad)
+        tensor = ad.tensor(values, device=self.device, requires_grad=self.requires_grad)
         self.leaves.append(tensor)
         self.pairs.append((tensor, values.astype(np.float64)))
         return len(self.pairs) - 1

@@ -116,6 +116,37 @@ def gradients(seed: int, touch=None) -> tuple[list[np.ndarray], float]:
     return [grad.numpy() for grad in kept], loss.item()
 
 
+@pytest.mark.parametrize("chunk", range(4))
+def test_devices_agree_with_numpy(chunk: int, device: str, full: bool) -> None:
+    """Graphs in float32 on each device, within rounding."""
+    size = 50 if full else 15
+    for seed in range(6000 + size * chunk, 6000 + size * (chunk + 1)):
+        _, outputs = build(seed, dtype="float32", device=device, casts=False)
+        for number, (got, (_, expected)) in enumerate(zip(values_of(outputs), outputs, strict=True)):
+            bad = np.abs(got - expected) > 2e-3 * (1 + np.abs(expected))
+            # A comparison that falls on a rounding error may go either way.
+            assert bad.sum() <= 0.02 * bad.size, (
+                f"seed {seed}, output {number}: {got[bad][:3]}, expected {expected[bad][:3]}"
+            )
+
+
+@pytest.mark.parametrize("chunk", range(2))
+def test_gradients_agree_between_devices(chunk: int, device: str) -> None:
+    """Gradients in float32 on each device equal the CPU's in float64 within rounding."""
+    for seed in range(7000 + 12 * chunk, 7012 + 12 * chunk):
+        found = []
+        for where, dtype in ((device, "float32"), ("cpu", "float64")):
+            graph, outputs = build(seed, nodes=12, dtype=dtype, device=where, requires_grad=True, casts=False)
+            kept = [(tensor * tensor).mean() for tensor, _ in outputs if tensor.requires_grad and tensor.size]
+            if kept:
+                sum(kept[1:], start=kept[0]).backward()
+            found.append([leaf.grad.numpy().astype(float) for leaf in graph.leaves if leaf.grad is not None])
+        # Leaves are rounded to float32 on one side, so kinks may fall on either side of a value.
+        for got, expected in zip(*found, strict=True):
+            bad = np.abs(got - expected) > 5e-3 * (1 + np.abs(expected))
+            assert bad.sum() <= 0.05 * bad.size, f"seed {seed}: {got[bad][:3]}, expected {expected[bad][:3]}"
+
+
 @pytest.mark.parametrize("chunk", range(3))
 def test_gradients_do_not_depend_on_plans(chunk: int, unfused) -> None:
     """Fused, unfused, and with every value of the forward pass asked for before."""

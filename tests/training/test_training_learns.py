@@ -70,6 +70,15 @@ def test_digits() -> None:
     assert np.mean(found) >= 0.97, found
 
 
+def test_digits_on_each_device(device: str) -> None:
+    """A short training falls as far on every device, from the same weights, batches and dropout masks."""
+    _, reference = classifier(epochs=2, seed=1)
+    model, losses = classifier(epochs=2, seed=1, device=device)
+    assert np.allclose(losses[:5], reference[:5], rtol=1e-3)
+    assert abs(np.mean(losses[-8:]) - np.mean(reference[-8:])) < 0.05
+    assert model.state_dict()["0.weight"].device.startswith(device)
+
+
 def test_same_seed_same_bits() -> None:
     """Weights, dropout and batches come from the seed alone; another seed gives another network."""
     first, losses = classifier(epochs=2, seed=3)
