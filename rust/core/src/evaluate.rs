@@ -145,7 +145,8 @@ fn run(snapshot: &Snapshot, plan: &Plan, backend: &dyn Backend, cancelled: &Canc
             None => Ok((backend.allocate(backend.storage_bytes(output.dtype, output.elements))?, 0)),
         })
         .collect::<Result<Vec<(BufferRef, isize)>>>()?;
-    let arena = (backend.wants_arena() && !plan.temporaries.is_empty()).then(|| backend.allocate(plan.arena)).transpose()?;
+    let arena =
+        (backend.wants_arena() && !plan.temporaries.is_empty()).then(|| backend.allocate(plan.arena)).transpose()?;
     let slots: Vec<u64> = snapshot.slots.iter().chain(&plan.constants).copied().collect();
     if !plan.kernels.is_empty() {
         let bindings = Bindings { inputs: &inputs, outputs: &outputs, arena: arena.as_ref(), slots: &slots, cancelled };

@@ -2,6 +2,7 @@
 //!
 //! Arrows go one way: vocabulary ← kit ← graph ← ops ← schedule ← evaluation; graph ← autograd; plans ← backends.
 
+pub mod autograd;
 pub mod backend;
 pub mod code;
 pub mod cpu;
@@ -15,7 +16,6 @@ pub mod layout;
 pub mod ops;
 pub mod plan;
 pub mod rng;
+pub mod schedule;
 pub mod shape;
 pub mod wgsl;
-pub mod autograd;
-pub mod schedule;

@@ -86,13 +86,21 @@ pub fn uniform(
     counter: u64,
 ) -> Result<Tensor> {
     float("uniform", dtype)?;
+    finite("uniform", &[("low", low), ("high", high)])?;
     (Draw::new(shape, device, key, counter)?.unit(dtype, 0) * (high - low) + low).done()
+}
+
+fn finite(op: &str, numbers: &[(&str, f64)]) -> Result<()> {
+    match numbers.iter().find(|(_, number)| !number.is_finite()) {
+        Some((name, number)) => Err(Error::value(format!("{op}: {name} is {number}. Use a finite number."))),
+        None => Ok(()),
+    }
 }
 
 /// Normal numbers of that mean and standard deviation.
 ///
 /// # Errors
-/// For dtypes that are not floats.
+/// For dtypes that are not floats, and bounds that are not finite.
 pub fn normal(
     shape: &[usize],
     mean: f64,
@@ -103,6 +111,7 @@ pub fn normal(
     counter: u64,
 ) -> Result<Tensor> {
     float("normal", dtype)?;
+    finite("normal", &[("mean", mean), ("std", std)])?;
     let draw = Draw::new(shape, device, key, counter)?;
     let (wide, second) = if dtype == DType::F64 { (DType::F64, 2) } else { (DType::F32, 1) };
     // Box and Muller: √(−2 ln u) · cos 2πv; 1 − u is never 0.
