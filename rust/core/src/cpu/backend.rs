@@ -141,6 +141,9 @@ impl Backend for CpuBackend {
         let (compute, commit) = plan.kernels.split_at(plan.commit.min(plan.kernels.len()));
         let monitor = Monitor::new(Some(bindings.cancelled));
         for kernel in compute {
+            if monitor.stopped() {
+                return monitor.result();
+            }
             self.kernel(kernel, plan, bindings, &monitor)?;
         }
         // From here on nothing interrupts: results replace old values.

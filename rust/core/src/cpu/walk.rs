@@ -76,7 +76,7 @@ impl Walk {
 /// Cuts `length` into the fewest pieces of at most about `most`, as even as multiples of 16 allow;
 /// where `period` divides the length and fits, pieces are multiples of it.
 fn even_piece(length: usize, most: usize, period: usize) -> usize {
-    if period > 1 && period <= most / 2 && length.is_multiple_of(period) {
+    if period > 1 && period <= most && length.is_multiple_of(period) {
         return (most / period * period).min(length);
     }
     let pieces = length.div_ceil(most).max(1);

@@ -16,6 +16,9 @@ use crate::layout::{Layout, Strides};
 use crate::plan::{Argument, Kernel, Matmul, Place, Plan, PlanOutput, Temporary, Work, row_major};
 use crate::shape::Shape;
 
+/// Elements of a result that are looked at.
+const SAMPLES: usize = 300;
+
 /// How the two matrix axes and the batch of an operand lie in memory.
 #[derive(Clone, Copy, Debug)]
 enum Form {
@@ -135,8 +138,8 @@ fn check(dtype: DType, batch: &[usize], [m, n, k]: [usize; 3], [left, right]: [F
         seen = Some(got);
     }
     let got = seen.unwrap();
-    for at in 0..count.min(4000) {
-        let at = if count > 4000 { numbers.below(count) } else { at };
+    for at in 0..count.min(SAMPLES) {
+        let at = if count > SAMPLES { numbers.below(count) } else { at };
         let (mut rest, mut offsets) = (at / (m * n), [operands[0].0.offset, operands[1].0.offset]);
         for axis in (0..batch.len()).rev() {
             for (offset, (layout, _)) in offsets.iter_mut().zip(&operands) {

@@ -138,7 +138,7 @@ fn random_elementwise_groups() {
         &[20, 8, 40],
         &[3000, 7],
     ];
-    for seed in 0..800u64 {
+    for seed in 0..500u64 {
         let domain = domains[seed as usize % domains.len()];
         compare(&random::case(seed + 1, domain, &[]), &format!("seed {seed}"));
     }
@@ -170,7 +170,7 @@ fn random_reductions() {
         (&[5], &[8200]),
         (&[30, 2], &[300]),
     ];
-    for seed in 0..900u64 {
+    for seed in 0..330u64 {
         let (outer, inner) = domains[seed as usize % domains.len()];
         compare(&random::case(seed + 7001, outer, inner), &format!("seed {seed}"));
     }
@@ -211,7 +211,7 @@ fn single(outer: &[usize], inner: &[usize], values: Vec<Value>, input: &[i64], s
 /// Sum of everything, of rows, of columns, with lengths at the edges of lanes, blocks and runs.
 #[test]
 fn folds_at_the_edges_of_the_tree() {
-    for dtype in [DType::F32, DType::F16, DType::I8, DType::F64] {
+    for dtype in [DType::F32, DType::F16, DType::I8] {
         for fold in [Fold::Sum, Fold::ArgMax] {
             let result = if fold == Fold::Sum { dtype } else { DType::I64 };
             for length in [1, 31, 32, 33, 4095, 4096, 4097, 70_000] {
@@ -298,14 +298,14 @@ fn several_results_in_place() {
     }
 }
 
-fn big(n: usize) -> Case {
-    let load = value(Instr::Load { argument: 0, access: access(&[1]) }, DType::F32, Scope::Row, 0);
-    single(&[n], &[], vec![load, value(pointwise(Code::Exp, &[0]), DType::F32, Scope::Row, 0)], &[1], Scope::Row)
-}
-
 #[test]
 fn runs_can_be_cancelled() {
-    let case = big(30_000_000);
+    let load = value(Instr::Load { argument: 0, access: access(&[1]) }, DType::F32, Scope::Row, 0);
+    let exp = value(pointwise(Code::Exp, &[0]), DType::F32, Scope::Row, 0);
+    let mut case = single(&[1], &[], vec![load, exp], &[1], Scope::Row);
+    let n = 30_000_000;
+    case.group.outer[0] = n;
+    case.memories.iter_mut().for_each(|memory| memory.bytes = vec![0; 4 * n]);
     let mut plan = plan(&case);
     plan.commit = 1;
     let asked = AtomicBool::new(false);
