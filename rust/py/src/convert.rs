@@ -69,8 +69,11 @@ impl TensorObject {
             return Ok(slf.clone());
         }
         let moved = engine::tensor(slf.py(), || {
-            let tensor = ops::astype(&tensor, dtype)?;
-            if device == tensor.device() { Ok(tensor) } else { ops::to_device(&tensor, device) }
+            if device == tensor.device() {
+                engine::astype(&tensor, dtype)
+            } else {
+                engine::moved(&tensor, dtype, device)
+            }
         })?;
         Bound::new(slf.py(), moved)
     }
@@ -229,7 +232,7 @@ impl TensorObject {
     fn astype(&self, py: Python<'_>, dtype: DTypeArgument, copy: bool) -> PyResult<Self> {
         // Tensors never change, so that a copy cannot be told from the tensor itself.
         let _ = copy;
-        engine::tensor(py, || ops::astype(&self.tensor(), dtype.0))
+        engine::tensor(py, || engine::astype(&self.tensor(), dtype.0))
     }
 
     /// The tensor on another device, or in another dtype; itself where nothing changes.

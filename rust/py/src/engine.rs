@@ -4,6 +4,7 @@
 
 use adret_core::autograd::{self, Root};
 use adret_core::backend::Device;
+use adret_core::dtype::DType;
 use adret_core::error::{Error, ErrorKind, Result};
 use adret_core::evaluate;
 use adret_core::graph::{self, Tensor};
@@ -104,6 +105,21 @@ pub(crate) fn gradients(
 /// Makes a device ready, or says why it is not there.
 pub(crate) fn open(device: Device) -> Result<()> {
     evaluate::backend(device).map(drop)
+}
+
+/// The tensor in a dtype that the user named: what its device does not take is an error now, not when the value is asked for.
+pub(crate) fn astype(x: &Tensor, dtype: DType) -> Result<Tensor> {
+    evaluate::supporting(dtype, x.device())?;
+    ops::astype(x, dtype)
+}
+
+/// The same on another device: converted on whichever of the two takes the dtype.
+pub(crate) fn moved(x: &Tensor, dtype: DType, device: Device) -> Result<Tensor> {
+    if evaluate::supporting(dtype, x.device()).is_ok() {
+        ops::to_device(&ops::astype(x, dtype)?, device)
+    } else {
+        astype(&ops::to_device(x, device)?, dtype)
+    }
 }
 
 /// Makes the GPU crate known; nothing is asked of a driver before a GPU is named.

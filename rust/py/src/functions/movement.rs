@@ -305,12 +305,9 @@ fn astype(
     device: Option<crate::device::DeviceArgument>,
 ) -> PyResult<TensorObject> {
     let _ = copy;
-    engine::tensor(py, || {
-        let x = ops::astype(&x.0, dtype.0)?;
-        match device {
-            Some(device) if device.0 != x.device() => ops::to_device(&x, device.0),
-            _ => Ok(x),
-        }
+    engine::tensor(py, || match device {
+        Some(device) if device.0 != x.0.device() => engine::moved(&x.0, dtype.0, device.0),
+        _ => engine::astype(&x.0, dtype.0),
     })
 }
 

@@ -26,7 +26,7 @@ fn in_dtype(
     keepdims: bool,
 ) -> Result<Tensor> {
     let Some(DTypeArgument(dtype)) = dtype else { return ops::reduce(kind, x, slice(axis), keepdims) };
-    ops::astype(&ops::reduce(kind, &ops::astype(x, dtype)?, slice(axis), keepdims)?, dtype)
+    ops::astype(&ops::reduce(kind, &engine::astype(x, dtype)?, slice(axis), keepdims)?, dtype)
 }
 
 macro_rules! reductions {
