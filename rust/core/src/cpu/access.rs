@@ -102,6 +102,40 @@ impl Pattern {
         &offsets[self.first..][..self.numbers]
     }
 
+    /// Number 0 at the first element and its step, where the whole tile is one run.
+    pub(super) fn line(&self, offsets: &[i64], tile: Tile) -> Option<(i64, i64)> {
+        if tile.slow != 1 {
+            return None;
+        }
+        let mut value = offsets[self.first];
+        if tile.slow_start != 0 {
+            value += self.leading(&self.slow, self.slow.sizes.len(), tile.slow_start);
+        }
+        let last = self.fast.sizes.len() - 1;
+        let step = self.fast.strides[last * self.numbers];
+        let size = self.fast.sizes[last];
+        let (line, rest) =
+            if last == 0 { (0, tile.fast_start) } else { (tile.fast_start / size, tile.fast_start % size) };
+        if rest + tile.fast > size {
+            return None;
+        }
+        value += rest as i64 * step;
+        if line != 0 {
+            value += self.leading(&self.fast, last, line);
+        }
+        Some((value, step))
+    }
+
+    /// Number 0's part of a flat position in the first axes.
+    fn leading(&self, dims: &Dims, axes: usize, mut flat: usize) -> i64 {
+        let mut value = 0;
+        for axis in (1..axes).rev() {
+            value += (flat % dims.sizes[axis]) as i64 * dims.strides[axis * self.numbers];
+            flat /= dims.sizes[axis];
+        }
+        if axes > 0 { value + flat as i64 * dims.strides[0] } else { value }
+    }
+
     /// The numbers at the first element and their steps, where the whole tile is one run.
     pub(super) fn single_run(&self, offsets: &[i64], tile: Tile) -> Option<(SmallVec<[i64; 2]>, &[i64])> {
         if tile.slow != 1 {

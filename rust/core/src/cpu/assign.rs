@@ -86,6 +86,8 @@ pub(super) struct Sites {
     /// Registers behind values, to give back.
     held: HashMap<Node, usize>,
     last_use: HashMap<Node, usize>,
+    /// Per store that is written directly: pointer and fallback.
+    directs: HashMap<usize, (usize, usize)>,
     pub(super) registers: Registers,
 }
 
@@ -112,7 +114,8 @@ impl Sites {
             position += 1;
         }
         let registers = Registers::new(walk.block * walk.piece);
-        let mut sites = Self { places: HashMap::new(), held: HashMap::new(), last_use, registers };
+        let mut sites =
+            Self { places: HashMap::new(), held: HashMap::new(), last_use, directs: HashMap::new(), registers };
         let mut position = 0;
         for pass in passes {
             position = sites.pass(builder, pass, position);
@@ -213,6 +216,7 @@ impl Sites {
         }
         let pointer = builder.program.pointers;
         builder.program.pointers += 1;
+        self.directs.insert(store, (pointer, fallback));
         builder.program.segments[pass.index].directs.push(Direct { memory, pointer, fallback, rivals });
         Some(pointer)
     }
@@ -221,7 +225,11 @@ impl Sites {
         let id = builder.group.stores[store].value;
         let memory = builder.store_memory(store, Level::Element);
         let source = builder.vector_place(id, self);
-        builder.program.segments[pass.index].stores.push(StoreStep { memory, source });
+        builder.program.segments[pass.index].stores.push(StoreStep {
+            memory,
+            source,
+            direct: self.directs.get(&store).copied(),
+        });
     }
 
     fn release(&mut self, builder: &Builder<'_>, node: Node) {

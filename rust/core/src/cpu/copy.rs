@@ -15,17 +15,21 @@ pub(super) fn direct(bound: &Bound<'_>, memory: &Memory, tile: Tile) -> Option<*
     if !lies_as_computed(memory.dtype) {
         return None;
     }
-    let (values, steps) = bound.program.patterns[memory.pattern].single_run(&bound.offsets, tile)?;
-    if steps[0] != 1 && tile.fast > 1 {
+    let pattern = &bound.program.patterns[memory.pattern];
+    let (value, step) = pattern.line(&bound.offsets, tile)?;
+    if step != 1 && tile.fast > 1 {
         return None;
     }
-    for (guard, &size) in memory.guards.iter().enumerate() {
-        if inside(values[guard + 1], steps[guard + 1], size, tile.fast) != (0, tile.fast) {
-            return None;
+    if !memory.guards.is_empty() {
+        let (values, steps) = pattern.single_run(&bound.offsets, tile)?;
+        for (guard, &size) in memory.guards.iter().enumerate() {
+            if inside(values[guard + 1], steps[guard + 1], size, tile.fast) != (0, tile.fast) {
+                return None;
+            }
         }
     }
     let start = bound.arguments[memory.argument].start.0;
-    Some(start.wrapping_offset(values[0] as isize * memory.dtype.size() as isize))
+    Some(start.wrapping_offset(value as isize * memory.dtype.size() as isize))
 }
 
 /// Reads the tile's elements into a register.
@@ -69,7 +73,7 @@ pub(super) unsafe fn gather(bound: &Bound<'_>, memory: &Memory, tile: Tile, dst:
     });
 }
 
-/// Writes a register to the tile's elements, unless it is those elements already.
+/// Writes a register, or elements of another argument, to the tile's elements.
 ///
 /// # Safety
 /// The argument's memory holds every element of the pattern; `source` holds the tile.
@@ -77,13 +81,10 @@ pub(super) unsafe fn scatter(bound: &Bound<'_>, memory: &Memory, tile: Tile, sou
     let pattern = &bound.program.patterns[memory.pattern];
     let start = bound.arguments[memory.argument].start.0;
     let (size, form) = (memory.dtype.size() as isize, width(memory.dtype.compute()));
-    if direct(bound, memory, tile).is_some_and(|place| std::ptr::eq(place, source)) {
-        return;
-    }
     pattern.walk(&bound.offsets, tile, |run| {
         let dst = start.wrapping_offset(run.values[0] as isize * size);
         // SAFETY: the run lies inside the tile and the argument.
-        unsafe { tiles::store(memory.dtype, run.elements, source.add(run.at * form), dst, run.steps[0] as isize) };
+        unsafe { store(memory.dtype, run.elements, source.add(run.at * form), dst, run.steps[0] as isize) };
     });
 }
 
@@ -115,6 +116,21 @@ unsafe fn load(dtype: DType, count: usize, source: *const u8, step: isize, dst: 
     }
 }
 
+/// Writes one run, unless it is there already.
+///
+/// # Safety
+/// As for `tiles::store`, but that the source may be the destination.
+unsafe fn store(dtype: DType, count: usize, source: *const u8, dst: *mut u8, step: isize) {
+    // SAFETY: as the caller vouches.
+    unsafe {
+        match (lies_as_computed(dtype), step) {
+            (true, 1) if std::ptr::eq(source, dst) => {}
+            (true, 1) => std::ptr::copy_nonoverlapping(source, dst, count * dtype.size()),
+            _ => tiles::store(dtype, count, source, dst, step),
+        }
+    }
+}
+
 /// Copies a rectangle straight from argument to argument, where one is contiguous along the slow axis and the other along the fast one.
 ///
 /// # Safety
@@ -135,8 +151,8 @@ pub(super) unsafe fn across(bound: &Bound<'_>, from: &Memory, to: &Memory, tile:
     true
 }
 
-/// Asks the caches for a tile that will be read soon, and that no hardware foresees.
-pub(super) fn prefetch(bound: &Bound<'_>, memory: &Memory, tile: Tile) {
+/// Asks the caches for a tile that will soon be read (or written, if `write`).
+pub(super) fn prefetch(bound: &Bound<'_>, memory: &Memory, tile: Tile, write: bool) {
     let pattern = &bound.program.patterns[memory.pattern];
     let size = memory.dtype.size();
     let corner = Tile { slow: 1, fast: 1, ..tile };
@@ -153,11 +169,12 @@ pub(super) fn prefetch(bound: &Bound<'_>, memory: &Memory, tile: Tile) {
             // SAFETY: SSE belongs to x86-64, and prefetching touches no memory.
             #[cfg(target_arch = "x86_64")]
             unsafe {
-                use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-                _mm_prefetch::<_MM_HINT_T1>(start.wrapping_add(byte).cast_const().cast());
+                use std::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch};
+                let line = start.wrapping_add(byte).cast_const().cast();
+                if write { _mm_prefetch::<_MM_HINT_ET0>(line) } else { _mm_prefetch::<_MM_HINT_T0>(line) }
             }
             #[cfg(not(target_arch = "x86_64"))]
-            let _ = (start, byte);
+            let _ = (start, byte, write);
         }
     }
 }
@@ -174,7 +191,7 @@ pub(super) unsafe fn scatter_constant(bound: &Bound<'_>, memory: &Memory, tile: 
         for element in 0..run.elements as i64 {
             let dst = start.wrapping_offset((run.values[0] + run.steps[0] * element) as isize * size);
             // SAFETY: the run lies inside the argument.
-            unsafe { tiles::store(memory.dtype, 1, source, dst, 1) };
+            unsafe { store(memory.dtype, 1, source, dst, 1) };
         }
     });
 }

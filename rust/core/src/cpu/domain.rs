@@ -36,7 +36,7 @@ pub(super) struct Domain {
 /// Shorter last axes are walked as one flat range: a tile then spans several rows. Without values that are constant in a row, rows that
 /// fit a tile more than once are walked so too: what repeats from row to row is read once.
 const SHORTEST_ROW: usize = 256;
-const LONGEST_REPEATED: usize = 512;
+const LONGEST_REPEATED: usize = 1024;
 /// A transposing walk pays from this many neighbours on.
 const SHORTEST_BLOCK: usize = 8;
 
@@ -82,7 +82,7 @@ fn elementwise(group: &Group, mut axes: Axes, row_major: bool) -> Domain {
             |index: &Affine| index.strides[last.source] == 0 && axes.iter().any(|axis| index.strides[axis.source] != 0);
         affines(group).into_iter().any(constant_in_row)
     };
-    if last.size >= LONGEST_REPEATED || (last.size >= SHORTEST_ROW && per_row()) {
+    if last.size > LONGEST_REPEATED || (last.size >= SHORTEST_ROW && per_row()) {
         axes.pop();
         return Domain { order: Order::Rows, outer: axes, inner: SmallVec::from_slice(&[last]) };
     }

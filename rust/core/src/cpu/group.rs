@@ -22,6 +22,9 @@ const CHUNK: f64 = 10_000.0;
 const MOST_CHUNKS: usize = 256;
 /// Fewer blocks of rows than this share the elements of rows among threads.
 const FEW_BLOCKS: usize = 8;
+/// Nanoseconds per element of heavy arithmetic, and elements that do not fit the L2 cache.
+const HEAVY: f64 = 0.6;
+const LARGE: usize = 1 << 18;
 /// Tiles between two questions to the monitor.
 const POLL_TILES: usize = 32;
 
@@ -29,6 +32,14 @@ impl Program {
     /// Whether anything is folded.
     fn folds(&self) -> bool {
         self.segments.iter().any(|segment| !segment.folds.is_empty())
+    }
+
+    /// Whether tiles should be asked for ahead: where they jump through memory, and where long arithmetic on much memory makes the
+    /// hardware forget the stream.
+    fn foresees(&self) -> bool {
+        let walk = self.walk;
+        let jumps = walk.order == Order::Blocks || (walk.order == Order::Columns && walk.piece == 1);
+        jumps || (self.cost > HEAVY && walk.rows * walk.length > LARGE)
     }
 
     /// How many chunks `units` pieces of work are cut into.
@@ -305,8 +316,7 @@ impl Machine<'_> {
         let bound = self.bound;
         let walk = bound.program.walk;
         let short = reduce::is_short(&walk);
-        // Tiles of these walks jump through memory.
-        let jumps = walk.order == Order::Blocks || (walk.order == Order::Columns && walk.piece == 1);
+        let foresees = bound.program.foresees();
         for first in range.clone().step_by(step) {
             self.tiles += 1;
             if self.tiles.is_multiple_of(POLL_TILES) && self.bound.monitor.stopped() {
@@ -314,13 +324,9 @@ impl Machine<'_> {
             }
             let elements = walk.piece.min(range.end - first);
             let tile = walk.tile(rows, first, elements);
-            if jumps && first + step < range.end {
+            if foresees && first + step < range.end {
                 let next = walk.tile(rows, first + step, walk.piece.min(range.end - first - step));
-                for step in &segment.element {
-                    if let Step::Load { memory, .. } = step {
-                        copy::prefetch(bound, memory, next);
-                    }
-                }
+                self.foresee(segment, next);
             }
             // SAFETY: as for this function.
             unsafe {
@@ -340,6 +346,18 @@ impl Machine<'_> {
                 }
                 self.store(&segment.stores, tile);
             }
+        }
+    }
+
+    /// Asks the caches for what the next tile touches.
+    fn foresee(&self, segment: &Segment, tile: Tile) {
+        for step in &segment.element {
+            if let Step::Load { memory, .. } = step {
+                copy::prefetch(self.bound, memory, tile, false);
+            }
+        }
+        for direct in &segment.directs {
+            copy::prefetch(self.bound, &direct.memory, tile, true);
         }
     }
 

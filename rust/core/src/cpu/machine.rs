@@ -229,6 +229,12 @@ impl<'a> Machine<'a> {
     pub(super) unsafe fn store(&self, stores: &[StoreStep], tile: Tile) {
         for store in stores {
             let source = self.address(store.source);
+            if let Some((pointer, fallback)) = store.direct
+                && source == self.pointers[pointer]
+                && source != self.address(Place::Tile(fallback))
+            {
+                continue;
+            }
             // SAFETY: patterns stay inside the arguments.
             unsafe {
                 match store.source {

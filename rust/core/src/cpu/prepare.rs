@@ -267,7 +267,7 @@ impl Builder<'_> {
             if self.levels.written[index].is_none() {
                 let memory = self.store_memory(index, Level::Row);
                 let source = self.fixed[self.group.stores[index].value];
-                self.program.row_stores.push(StoreStep { memory, source });
+                self.program.row_stores.push(StoreStep { memory, source, direct: None });
             }
         }
     }

@@ -100,6 +100,8 @@ pub(super) struct Direct {
 pub(super) struct StoreStep {
     pub(super) memory: Memory,
     pub(super) source: Place,
+    /// The pointer and the fallback of its `Direct`.
+    pub(super) direct: Option<(usize, usize)>,
 }
 
 /// A reduction at the end of a segment.
