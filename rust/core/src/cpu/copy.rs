@@ -151,34 +151,6 @@ pub(super) unsafe fn across(bound: &Bound<'_>, from: &Memory, to: &Memory, tile:
     true
 }
 
-/// Asks the caches for a tile that will soon be read (or written, if `write`).
-pub(super) fn prefetch(bound: &Bound<'_>, memory: &Memory, tile: Tile, write: bool) {
-    let pattern = &bound.program.patterns[memory.pattern];
-    let size = memory.dtype.size();
-    let corner = Tile { slow: 1, fast: 1, ..tile };
-    let Some((values, _)) = pattern.single_run(&bound.offsets, corner) else { return };
-    let source = bound.arguments[memory.argument].start.0.wrapping_offset(values[0] as isize * size as isize);
-    let (lines, step, bytes) = match pattern.steps(tile) {
-        Some((1, step)) if tile.slow > 1 => (tile.fast, step, tile.slow * size),
-        Some((_, 1)) if tile.slow == 1 => (1, 0, tile.fast * size),
-        _ => return,
-    };
-    for line in 0..lines as isize {
-        let start = source.wrapping_offset(line * step as isize * size as isize);
-        for byte in (0..bytes).step_by(64) {
-            // SAFETY: SSE belongs to x86-64, and prefetching touches no memory.
-            #[cfg(target_arch = "x86_64")]
-            unsafe {
-                use std::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch};
-                let line = start.wrapping_add(byte).cast_const().cast();
-                if write { _mm_prefetch::<_MM_HINT_ET0>(line) } else { _mm_prefetch::<_MM_HINT_T0>(line) }
-            }
-            #[cfg(not(target_arch = "x86_64"))]
-            let _ = (start, byte, write);
-        }
-    }
-}
-
 /// Writes one value to all of the tile's elements.
 ///
 /// # Safety

@@ -324,16 +324,20 @@ impl Machine<'_> {
             }
             let elements = walk.piece.min(range.end - first);
             let tile = walk.tile(rows, first, elements);
+            self.ahead.clear();
             if foresees && first + step < range.end {
                 let next = walk.tile(rows, first + step, walk.piece.min(range.end - first - step));
                 self.foresee(segment, next);
             }
             // SAFETY: as for this function.
             unsafe {
-                if let Some((from, to)) = segment.copies()
-                    && copy::across(bound, from, to, tile)
+                if walk.order == Order::Blocks
+                    && let Some((from, to)) = segment.copies()
                 {
-                    continue;
+                    self.ahead.ask(1);
+                    if copy::across(bound, from, to, tile) {
+                        continue;
+                    }
                 }
                 self.aim(&segment.directs, tile);
                 self.execute(&segment.element, Extent { level: Level::Element, tile, rows: rows.count, elements });
@@ -349,15 +353,15 @@ impl Machine<'_> {
         }
     }
 
-    /// Asks the caches for what the next tile touches.
-    fn foresee(&self, segment: &Segment, tile: Tile) {
+    /// Notes what the next tile touches.
+    fn foresee(&mut self, segment: &Segment, tile: Tile) {
         for step in &segment.element {
             if let Step::Load { memory, .. } = step {
-                copy::prefetch(self.bound, memory, tile, false);
+                self.ahead.add(self.bound, memory, tile, false);
             }
         }
         for direct in &segment.directs {
-            copy::prefetch(self.bound, &direct.memory, tile, true);
+            self.ahead.add(self.bound, &direct.memory, tile, true);
         }
     }
 

@@ -4,6 +4,7 @@
 use smallvec::SmallVec;
 
 use super::access::{Tile, inside};
+use super::ahead::Ahead;
 use super::bound::Bound;
 use super::check::check;
 use super::copy;
@@ -22,6 +23,8 @@ pub(super) struct Machine<'a> {
     pointers: SmallVec<[*mut u8; 12]>,
     /// Per pointer of a periodic load: elements that its register holds, and the phase of the first.
     held: SmallVec<[(usize, usize); 12]>,
+    /// What the next tile touches.
+    pub(super) ahead: Ahead,
     /// For the order of errors.
     chunk: usize,
     /// Tiles begun, for polling.
@@ -54,6 +57,7 @@ impl<'a> Machine<'a> {
             tile,
             pointers: SmallVec::from_elem(std::ptr::null_mut(), count),
             held: SmallVec::from_elem((0, 0), count),
+            ahead: Ahead::default(),
             chunk,
             tiles: 0,
         }
@@ -93,6 +97,7 @@ impl<'a> Machine<'a> {
     /// The bound arguments are memory that the program's patterns stay inside of, and no other thread writes the elements read here.
     pub(super) unsafe fn execute(&mut self, steps: &[Step], extent: Extent) {
         for step in steps {
+            self.ahead.ask(steps.len());
             // SAFETY: as for this function.
             unsafe { self.step(step, extent) };
         }

@@ -2,6 +2,7 @@
 //! Depends on `kit`, `plan`, `group`. Invariant: results do not depend on the number of threads.
 
 mod access;
+mod ahead;
 mod assign;
 mod backend;
 mod bound;
