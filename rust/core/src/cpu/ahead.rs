@@ -55,9 +55,14 @@ impl Ahead {
     pub(super) fn ask(&mut self, shares: usize) {
         for pieces in &mut self.pieces {
             let until = (pieces.done + pieces.total.div_ceil(shares)).min(pieces.total);
-            for line in pieces.done..until {
-                let piece = (line / pieces.lines) as isize * pieces.step;
-                prefetch(pieces.start.wrapping_offset(piece).wrapping_add(line % pieces.lines * LINE), pieces.write);
+            let (mut piece, mut line) = (pieces.done / pieces.lines, pieces.done % pieces.lines);
+            for _ in pieces.done..until {
+                let start = pieces.start.wrapping_offset(piece as isize * pieces.step);
+                prefetch(start.wrapping_add(line * LINE), pieces.write);
+                line += 1;
+                if line == pieces.lines {
+                    (piece, line) = (piece + 1, 0);
+                }
             }
             pieces.done = until;
         }

@@ -39,7 +39,7 @@ impl Program {
     fn foresees(&self) -> bool {
         let walk = self.walk;
         let jumps = walk.order == Order::Blocks || (walk.order == Order::Columns && walk.piece == 1);
-        jumps || (self.cost > HEAVY && walk.rows * walk.length > LARGE)
+        jumps || (self.arithmetic > HEAVY && walk.rows * walk.length > LARGE)
     }
 
     /// How many chunks `units` pieces of work are cut into.

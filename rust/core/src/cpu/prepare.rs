@@ -44,13 +44,14 @@ impl Program {
             pointers: 0,
             contexts: Vec::new(),
             cost: 0.0,
+            arithmetic: 0.0,
         };
         let mut builder = Builder { group, domain, levels, program, fixed: Vec::new() };
         builder.fix_places();
         builder.fixed_steps();
         builder.passes();
         builder.row_stores();
-        builder.program.cost = builder.cost();
+        (builder.program.cost, builder.program.arithmetic) = builder.cost();
         builder.program
     }
 }
@@ -272,11 +273,15 @@ impl Builder<'_> {
         }
     }
 
-    /// Rough nanoseconds per element of the domain.
-    fn cost(&self) -> f64 {
+    /// Rough nanoseconds per element of the domain: of everything, and of arithmetic alone.
+    fn cost(&self) -> (f64, f64) {
         let walk = self.program.walk;
-        let step = |step: &Step| match step {
+        let memory = |step: &Step| match step {
             Step::Load { memory, .. } | Step::LoadRow { memory, .. } => 0.04 * memory.dtype.size() as f64,
+            _ => 0.0,
+        };
+        let arithmetic = |step: &Step| match step {
+            Step::Load { .. } | Step::LoadRow { .. } => 0.0,
             Step::Pointwise { code, dtype, .. } => {
                 let width =
                     if matches!(dtype.compute(), Compute::F32 | Compute::I32 | Compute::Mask) { 1.0 } else { 2.0 };
@@ -286,15 +291,17 @@ impl Builder<'_> {
             Step::Scalar { .. } | Step::Expand { .. } => 0.0,
             _ => 0.15,
         };
-        let sum = |steps: &[Step]| steps.iter().map(step).sum::<f64>();
+        let sum = |steps: &[Step]| steps.iter().map(|step| memory(step) + arithmetic(step)).sum::<f64>();
         let mut per_element = 0.0;
+        let mut heaviness = 0.0;
         let mut per_row = sum(&self.program.finish) + 0.3 * self.program.row_stores.len() as f64;
         for segment in &self.program.segments {
             per_row += sum(&segment.row) + 3.0 * segment.folds.len() as f64;
             per_element += sum(&segment.element) + 0.08 * segment.folds.len() as f64;
             per_element += segment.stores.iter().map(|store| 0.06 * store.memory.dtype.size() as f64).sum::<f64>();
+            heaviness += segment.element.iter().map(arithmetic).sum::<f64>();
         }
-        per_element + per_row / walk.length.max(1) as f64
+        (per_element + per_row / walk.length.max(1) as f64, heaviness)
     }
 }
 

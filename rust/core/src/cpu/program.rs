@@ -251,4 +251,6 @@ pub(super) struct Program {
     pub(super) contexts: Vec<String>,
     /// Estimated nanoseconds per element on one thread; decides how finely work is cut.
     pub(super) cost: f64,
+    /// The part of it that is arithmetic on elements.
+    pub(super) arithmetic: f64,
 }

@@ -1,0 +1,151 @@
+"""Every family of functions against NumPy, over sizes where a call is more than its overhead.
+
+Depends on `yardstick`. Invariant: both libraries do the same arithmetic on the same arrays, in NumPy's own spelling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from yardstick import Cases, Work, compare
+
+Function = Callable[..., Any]
+
+# Functions that both libraries have under one name, or under the two names given.
+ONE = "abs exp log sqrt sin cos tanh floor square sign isnan negative:negative reciprocal expm1 log1p".split()
+TWO = "add multiply divide subtract maximum minimum less equal atan2:arctan2 pow:power".split()
+FOLDS = "sum mean var max min prod argmax argmin any all std".split()
+SIZES = {"10k": (10_000,), "1M": (1_000, 1_000)}
+
+
+def _named(names: list[str]) -> list[tuple[str, str]]:
+    return [tuple(name.split(":")) if ":" in name else (name, name) for name in names]  # pyright: ignore
+
+
+def _table(library: str) -> dict[str, tuple[Function, tuple[Any, ...]]]:
+    """Every case: a function of arrays, and what makes its arrays (shapes, dtypes or arrays)."""
+    if library == "adret":
+        import adret as module
+    else:
+        import numpy as module  # pyright: ignore
+    which = 0 if library == "adret" else 1
+    table: dict[str, tuple[Function, tuple[Any, ...]]] = {}
+    for size, shape in SIZES.items():
+        for dtype in ["float32", "float64", "int32"]:
+            for names in _named(ONE):
+                if dtype == "int32" and names[0] not in ("abs", "square", "negative", "sign"):
+                    continue
+                table[f"{names[0]} {dtype} {size}"] = (getattr(module, names[which]), ((shape, dtype),))
+            for names in _named(TWO):
+                if dtype == "int32" and names[0] in ("divide", "atan2", "pow"):
+                    continue
+                table[f"{names[0]} {dtype} {size}"] = (
+                    getattr(module, names[which]),
+                    ((shape, dtype), (shape, dtype)),
+                )
+            for name in FOLDS:
+                function = getattr(module, name)
+                table[f"{name} {dtype} {size}"] = (function, ((shape, dtype),))
+                if size == "1M":
+                    for axis in (0, 1):
+                        table[f"{name} axis {axis} {dtype} {size}"] = (
+                            lambda x, function=function, axis=axis: function(x, axis=axis),
+                            ((shape, dtype),),
+                        )
+        many = (shape, "float32")
+        index = (shape, "index")
+        rows: dict[str, tuple[Function, tuple[Any, ...]]] = {
+            "where": (lambda x, y: module.where(x < y, x, y), (many, many)),
+            "clip": (lambda x: module.clip(x, -0.5, 0.5), (many,)),
+            "cast to float64": (lambda x: x.astype(module.float64), (many,)),
+            "cast to int32": (lambda x: x.astype(module.int32), (many,)),
+            "slice step": (lambda x: x[..., ::2] + 1, (many,)),
+            "slice negative": (lambda x: x[..., ::-1] + 1, (many,)),
+            "flip": (lambda x: module.flip(x) + 1, (many,)),
+            "concat": (lambda x, y: module.concatenate([x, y]) if which else module.concat([x, y]), (many, many)),
+            "stack": (lambda x, y: module.stack([x, y], axis=-1), (many, many)),
+            "take": (lambda x, i: module.take(x.reshape(-1), i.reshape(-1)), (many, index)),
+            "gather along": (
+                lambda x, i: module.take_along_axis(x.reshape(-1), i.reshape(-1), axis=0),
+                (many, index),
+            ),
+            "sort": (lambda x: module.sort(x), (many,)),
+            "argsort": (lambda x: module.argsort(x), (many,)),
+            "broadcast row": (lambda x: x + x[..., :1], (many,)),
+            "copy": (lambda x: x + 0, (many,)),
+            "roll": (lambda x: module.roll(x, 7), (many,)),
+            "pad": (
+                (lambda x: module.pad(x, [(2, 2)] * x.ndim)) if which else lambda x: module.pad(x, [(2, 2)] * x.ndim),
+                (many,),
+            ),
+            "outer": (lambda x: x.reshape(-1)[:1000, None] * x.reshape(-1)[None, :1000], (many,)),
+            "cumulative product of three": (lambda x: x * x * x, (many,)),
+            "uniform": (_uniform(module, which, shape), ()),
+            "normal": (_normal(module, which, shape), ()),
+        }
+        table.update({f"{name} {size}": row for name, row in rows.items()})
+    for size in [16, 64, 200, 777]:
+        for dtype in ["float32", "float64", "int32"]:
+            square = ((size, size), dtype)
+            table[f"matmul {dtype} {size}"] = (module.matmul, (square, square))
+        table[f"matmul transposed {size}"] = (
+            lambda a, b: module.matmul(a.T, b.T),
+            (((size, size), "float32"), ((size, size), "float32")),
+        )
+    table["matmul batched 64x32x32"] = (module.matmul, (((64, 32, 32), "float32"), ((64, 32, 32), "float32")))
+    table["matvec 1000"] = (module.matmul, (((1000, 1000), "float32"), ((1000,), "float32")))
+    table["vecmat 1000"] = (module.matmul, (((1000,), "float32"), ((1000, 1000), "float32")))
+    table["dot 100k"] = (module.matmul, (((100_000,), "float32"), ((100_000,), "float32")))
+    table["transpose 2000"] = (lambda x: x.T + 1, (((2000, 2000), "float32"),))
+    table["permute 100x100x100"] = (
+        lambda x: (module.permute_dims(x, (2, 0, 1))) + 1,
+        (((100, 100, 100), "float32"),),
+    )
+    return table
+
+
+def _uniform(module: Any, which: int, shape: tuple[int, ...]) -> Function:
+    if which:
+        rng = module.random.default_rng(0)
+        return lambda: rng.random(shape, dtype="float32")
+    return lambda: module.random.uniform(shape)
+
+
+def _normal(module: Any, which: int, shape: tuple[int, ...]) -> Function:
+    if which:
+        rng = module.random.default_rng(0)
+        return lambda: rng.standard_normal(shape, dtype="float32")
+    return lambda: module.random.normal(shape)
+
+
+def _cases(library: str) -> Cases:
+    import numpy as np
+
+    def ready(function: Function, makers: tuple[Any, ...]) -> Callable[[], Work]:
+        def make() -> Work:
+            rng = np.random.default_rng(0)
+            arrays: list[Any] = []
+            for shape, dtype in makers:
+                if dtype == "index":
+                    arrays.append(rng.integers(0, int(np.prod(shape)), shape))
+                elif dtype == "int32":
+                    arrays.append(rng.integers(1, 100, shape).astype(dtype))
+                else:
+                    arrays.append((rng.random(shape) * 2 + 0.1).astype(dtype))
+            if library == "numpy":
+                return lambda: function(*arrays)
+            import adret as ad
+
+            tensors = [ad.tensor(array) for array in arrays]
+            return lambda: ad.eval(function(*tensors))
+
+        return make
+
+    return {name: ready(function, makers) for name, (function, makers) in _table(library).items()}
+
+
+LIBRARIES = {"adret": lambda: _cases("adret"), "numpy": lambda: _cases("numpy")}
+
+if __name__ == "__main__":
+    compare(list(_table("numpy")), LIBRARIES)
