@@ -5,6 +5,8 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
+use parking_lot::RwLock;
+
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::layout::Layout;
@@ -39,6 +41,23 @@ pub trait Buffer: Any + Send + Sync + fmt::Debug {
     fn recyclable(&self) -> bool;
     /// For the backend that made it.
     fn as_any(&self) -> &dyn Any;
+}
+
+/// Dtypes that opened graphics adapters compute in, as bits of their numbers.
+static TAKEN: RwLock<Vec<(u32, u32)>> = RwLock::new(Vec::new());
+
+/// Notes what an adapter computes in, when it is opened.
+pub fn announce(adapter: u32, backend: &dyn Backend) {
+    let bits =
+        DType::ALL.iter().filter(|dtype| backend.supports(**dtype)).fold(0, |bits, dtype| bits | 1 << *dtype as u32);
+    TAKEN.write().push((adapter, bits));
+}
+
+/// Whether a device can be given results of this dtype. Integers of 64 bits pass from kernel to kernel as coordinates everywhere.
+pub fn computes(device: Device, dtype: DType) -> bool {
+    let Device::Gpu(adapter) = device else { return true };
+    let taken = TAKEN.read().iter().find(|(known, _)| *known == adapter).map_or(u32::MAX, |(_, bits)| *bits);
+    dtype == DType::I64 || taken >> dtype as u32 & 1 == 1
 }
 
 /// A shared buffer.
@@ -158,6 +177,6 @@ pub struct HostArguments<'a> {
     pub arguments: &'a [HostArgument<'a>],
     /// Spreads chunks over the threads; the number of chunks depends on shapes alone.
     pub parallel: &'a Parallel<'a>,
-    /// Run-time numbers.
+    /// The op's run-time numbers, and what follows them.
     pub slots: &'a [u64],
 }

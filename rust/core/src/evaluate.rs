@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 
 use parking_lot::Mutex;
 
-use crate::backend::{Backend, Bindings, BufferRef, Device, Stats};
+use crate::backend::{Backend, Bindings, BufferRef, Device, Stats, announce};
 use crate::cpu::CpuBackend;
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
@@ -59,6 +59,7 @@ pub fn backend(device: Device) -> Result<Arc<dyn Backend>> {
         Error::device(format!("device: {device} is not available: this build has no GPU backend. Use device=\"cpu\"."))
     })?;
     let backend = opener(index)?;
+    announce(index, &*backend);
     open.push((index, backend.clone()));
     Ok(backend)
 }

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use crate::backend::HostArguments;
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::group::{Affine, Group};
+use crate::group::{Affine, Group, Linear};
 use crate::layout::Layout;
 
 /// What an argument of a kernel is bound to when the plan runs.
@@ -33,6 +33,8 @@ pub struct Argument {
     pub dtype: DType,
     /// Shape and strides counted from where the binding points; `offset` is what views add to that.
     pub layout: Layout,
+    /// Elements that run-time numbers add to that.
+    pub start: Linear,
     /// Whether the kernel writes it.
     pub write: bool,
 }
@@ -72,8 +74,9 @@ pub trait Structured: fmt::Debug + Send + Sync {
     /// When values are outside the op's domain (indices).
     fn cpu(&self, arguments: &HostArguments<'_>) -> Result<()>;
 
-    /// The ways to run on a GPU with these capabilities, best first; none where there is none.
-    fn gpu(&self, arguments: &[Argument], caps: &Caps) -> Vec<Candidate>;
+    /// The ways to run on a GPU with these capabilities, best first; none where there is none. The op's run-time numbers are the
+    /// slots from `slots` on.
+    fn gpu(&self, arguments: &[Argument], slots: usize, caps: &Caps) -> Vec<Candidate>;
 }
 
 /// What a kernel does.
@@ -84,7 +87,12 @@ pub enum Work {
     /// A matrix product with its epilogue.
     Matmul(Matmul),
     /// An op with routines of its own.
-    Structured(Arc<dyn Structured>),
+    Structured {
+        /// What runs. It may come from another graph of the same structure, so it must not hold run-time numbers.
+        routine: Arc<dyn Structured>,
+        /// First of the op's slots.
+        slots: usize,
+    },
 }
 
 /// One piece of work with its arguments.
@@ -218,7 +226,7 @@ pub enum Parameter {
     /// Known when the plan is made.
     Word(u32),
     /// A whole number from slots, as `i32`.
-    Linear(crate::group::Linear),
+    Linear(Linear),
     /// The low word of a slot.
     SlotLow(usize),
     /// The high word of a slot.
@@ -228,7 +236,7 @@ pub enum Parameter {
         /// Index into the kernel's arguments.
         argument: usize,
         /// Elements from there.
-        index: crate::group::Linear,
+        index: Linear,
     },
 }
 
@@ -250,5 +258,5 @@ pub fn row_major(sizes: &[usize], zeros: usize) -> Affine {
         strides[axis - 1] = strides[axis] * sizes[axis].max(1) as i64;
     }
     strides.extend(std::iter::repeat_n(0, zeros));
-    Affine { offset: crate::group::Linear::default(), strides }
+    Affine { offset: Linear::default(), strides }
 }

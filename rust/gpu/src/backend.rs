@@ -154,6 +154,6 @@ fn matmul_flops(work: &Work) -> u64 {
                 .map(|&size| size as u64)
                 .product::<u64>()
         }
-        Work::Group(_) | Work::Structured(_) => 0,
+        Work::Group(_) | Work::Structured { .. } => 0,
     }
 }

@@ -14,7 +14,7 @@ use crate::backend::{Backend, Bindings, BufferRef, Device, HostArgument, HostArg
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kit::{simd, threads};
-use crate::plan::{Kernel, Place, Plan, Work};
+use crate::plan::{Argument, Kernel, Place, Plan, Work};
 
 /// The processor.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ impl CpuBackend {
     fn kernel(&self, kernel: &Kernel, plan: &Plan, bindings: &Bindings<'_>, monitor: &Monitor<'_>) -> Result<()> {
         let mut spans: SmallVec<[Span; 8]> = SmallVec::new();
         for argument in &kernel.arguments {
-            spans.push(span(argument.place, argument.dtype, plan, bindings)?);
+            spans.push(span(argument, plan, bindings)?);
         }
         self.kernels.fetch_add(1, Relaxed);
         let foreign = || Error::internal("eval: a plan was prepared by another backend. Please report this.");
@@ -51,7 +51,7 @@ impl CpuBackend {
                 // SAFETY: as above.
                 unsafe { matmul::run(product, prepared, &kernel.arguments, &spans, bindings.slots, monitor) }
             }
-            Work::Structured(work) => {
+            Work::Structured { routine, slots } => {
                 let arguments: SmallVec<[HostArgument<'_>; 8]> = kernel
                     .arguments
                     .iter()
@@ -62,20 +62,22 @@ impl CpuBackend {
                         HostArgument { data, dtype: argument.dtype, layout: &argument.layout }
                     })
                     .collect();
-                work.cpu(&HostArguments { arguments: &arguments, parallel: &threads::parallel, slots: bindings.slots })
+                let slots = &bindings.slots[*slots..];
+                routine.cpu(&HostArguments { arguments: &arguments, parallel: &threads::parallel, slots })
             }
         }
     }
 }
 
-/// The memory behind a place.
-fn span(place: Place, dtype: DType, plan: &Plan, bindings: &Bindings<'_>) -> Result<Span> {
-    let (start, region) = match place {
+/// The memory behind an argument.
+fn span(argument: &Argument, plan: &Plan, bindings: &Bindings<'_>) -> Result<Span> {
+    let size = argument.dtype.size() as isize;
+    let (start, region) = match argument.place {
         Place::Input(index) | Place::Output(index) => {
-            let bound = if matches!(place, Place::Input(_)) { bindings.inputs } else { bindings.outputs };
+            let bound = if matches!(argument.place, Place::Input(_)) { bindings.inputs } else { bindings.outputs };
             let (buffer, first) = &bound[index];
             let base = host(buffer)?;
-            (base.wrapping_offset(first * dtype.size() as isize), (base as usize, buffer.bytes()))
+            (base.wrapping_offset(first * size), (base as usize, buffer.bytes()))
         }
         Place::Temporary(index) => {
             let temporary = plan.temporaries[index];
@@ -85,6 +87,7 @@ fn span(place: Place, dtype: DType, plan: &Plan, bindings: &Bindings<'_>) -> Res
             (base, (base as usize, temporary.bytes))
         }
     };
+    let start = start.wrapping_offset(argument.start.resolve(bindings.slots) as isize * size);
     Ok(Span { start: HostPointer(start), region })
 }
 

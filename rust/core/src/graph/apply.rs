@@ -8,7 +8,7 @@ use super::handle::GradSlot;
 use super::mode::{current_scope, grad_enabled, scope_name};
 use super::node::{History, Node, Storage, Tensor};
 use super::op::{Cotangent, Lowering, Meta, Op, View, Vjp};
-use crate::backend::Device;
+use crate::backend::{Device, computes};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
@@ -51,6 +51,9 @@ fn node(op: Box<dyn Op>, inputs: &[&Tensor], device: Device) -> Result<Arc<Node>
     }
     let metas: SmallVec<[&Meta; 4]> = inputs.iter().map(|input| input.meta()).collect();
     let metas = op.infer(&metas).map_err(in_scope)?;
+    if let Some(meta) = metas.iter().find(|meta| !computes(device, meta.dtype)) {
+        return Err(in_scope(unsupported(op.name(), meta.dtype, inputs, device)));
+    }
     let lowering = op.lower();
     let device = if let Lowering::Transfer(target) = lowering { target } else { device };
     let recorded = grad_enabled()
@@ -75,6 +78,17 @@ fn node(op: Box<dyn Op>, inputs: &[&Tensor], device: Device) -> Result<Arc<Node>
         node.set_value(0, storage);
     }
     Ok(Arc::new(node))
+}
+
+/// The device cannot hold what the op would make.
+fn unsupported(op: &str, dtype: DType, inputs: &[&Tensor], device: Device) -> Error {
+    let operands: Vec<String> = inputs.iter().map(|input| input.dtype().to_string()).collect();
+    let from = if operands.is_empty() { String::new() } else { format!(" of {}", operands.join(" and ")) };
+    let instead = if dtype.is_float() { "float32" } else { "int32" };
+    Error::dtype(format!(
+        "{op}: the result{from} is {dtype}, which {device} does not compute in. \
+         Convert an operand first, as in x.astype(\"{instead}\"), or stay on the CPU."
+    ))
 }
 
 fn ready(metas: SmallVec<[Meta; 1]>, device: Device, storage: Storage, slot: Option<Arc<GradSlot>>) -> Node {

@@ -2,6 +2,7 @@
 //! Depends on nothing. Invariant: a guard restores what it found.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use parking_lot::Mutex;
@@ -38,19 +39,32 @@ impl Drop for GradMode {
     }
 }
 
-/// Module paths seen so far; a path's number is its index plus one.
-static PATHS: LazyLock<Mutex<Vec<String>>> = LazyLock::new(|| Mutex::new(Vec::new()));
+/// Module paths seen so far.
+#[derive(Default)]
+struct Paths {
+    /// A path's number is its index plus one.
+    names: Vec<String>,
+    /// Numbers of the paths one name longer, per path; the first is for 0.
+    inner: Vec<HashMap<String, u32>>,
+}
+
+static PATHS: LazyLock<Mutex<Paths>> =
+    LazyLock::new(|| Mutex::new(Paths { names: Vec::new(), inner: vec![HashMap::new()] }));
 
 /// Enters a module of that name, inside the one in force: nodes born from now on carry `outer.name`.
 pub fn push_scope(name: &str) {
-    let outer = scope_name(current_scope());
-    let path = if outer.is_empty() { name.to_owned() } else { format!("{outer}.{name}") };
+    let outer = current_scope() as usize;
     let mut paths = PATHS.lock();
-    let number = paths.iter().position(|p| *p == path).unwrap_or_else(|| {
-        paths.push(path);
-        paths.len() - 1
+    let number = paths.inner[outer].get(name).copied().unwrap_or_else(|| {
+        let path = if outer == 0 { name.to_owned() } else { format!("{}.{name}", paths.names[outer - 1]) };
+        paths.names.push(path);
+        paths.inner.push(HashMap::new());
+        let number = paths.names.len() as u32;
+        paths.inner[outer].insert(name.to_owned(), number);
+        number
     });
-    SCOPES.with_borrow_mut(|scopes| scopes.push(number as u32 + 1));
+    drop(paths);
+    SCOPES.with_borrow_mut(|scopes| scopes.push(number));
 }
 
 /// Leaves the innermost module.
@@ -70,5 +84,5 @@ pub fn current_scope() -> u32 {
 
 /// The path of that number; empty for 0.
 pub fn scope_name(number: u32) -> String {
-    number.checked_sub(1).map_or_else(String::new, |index| PATHS.lock()[index as usize].clone())
+    number.checked_sub(1).map_or_else(String::new, |index| PATHS.lock().names[index as usize].clone())
 }

@@ -15,6 +15,7 @@ use crate::backend::{Device, HostArguments};
 use crate::dtype::{DType, Scalar};
 use crate::error::Result;
 use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
+use crate::group::Linear;
 use crate::plan::{Argument, Candidate, Caps, Structured};
 use crate::shape::Shape;
 
@@ -92,8 +93,14 @@ fn gathered(shape: &Shape, dtype: DType, dense: Option<Tensor>, partial: Vec<Cot
 #[derive(Clone, Debug)]
 enum Piece {
     Dense,
-    Slice { starts: SmallVec<[isize; 4]>, steps: SmallVec<[isize; 4]> },
-    Take { axis: usize },
+    /// The starts are slots of the op.
+    Slice {
+        starts: SmallVec<[isize; 4]>,
+        steps: SmallVec<[isize; 4]>,
+    },
+    Take {
+        axis: usize,
+    },
 }
 
 impl Piece {
@@ -118,6 +125,15 @@ impl Accumulate {
             Some((piece, at))
         })
     }
+
+    /// The first slot of every piece, counted from the op's.
+    fn first_slots(&self) -> impl Iterator<Item = usize> {
+        self.pieces.iter().scan(0, |next, piece| {
+            let at = *next;
+            *next += if let Piece::Slice { starts, .. } = piece { starts.len() } else { 0 };
+            Some(at)
+        })
+    }
 }
 
 impl Op for Accumulate {
@@ -129,15 +145,21 @@ impl Op for Accumulate {
         for piece in &self.pieces {
             match piece {
                 Piece::Dense => key.number(0),
-                Piece::Slice { starts, steps } => {
+                Piece::Slice { steps, .. } => {
                     key.number(1);
-                    key.list(starts, |start| start as u64);
                     key.list(steps, |step| step as u64);
                 }
                 Piece::Take { axis } => {
                     key.number(2);
                     key.number(*axis as u64);
                 }
+            }
+        }
+    }
+    fn slots(&self, slots: &mut Vec<u64>) {
+        for piece in &self.pieces {
+            if let Piece::Slice { starts, .. } = piece {
+                slots.extend(starts.iter().map(|&start| start as u64));
             }
         }
     }
@@ -198,14 +220,18 @@ impl Structured for Accumulate {
                 } else {
                     walk::zero(size, &Walk::new(&sizes, [&result.layout.strides, &result.layout.strides]), to);
                 }
-                for (piece, at) in self.placed().skip(usize::from(dense)) {
+                for ((piece, at), slot) in self.placed().zip(self.first_slots()).skip(usize::from(dense)) {
                     match piece {
                         Piece::Dense => {
                             let walk = Walk::new(&sizes, [&result.layout.strides, &inputs[at].layout.strides]);
                             let from = chunks.at(chunk, inputs[at].data, &inputs[at].layout.strides, size);
                             walk::add(self.dtype, &walk, to, from);
                         }
-                        Piece::Slice { starts, steps } => add_slice(part, result, &inputs[at], starts, steps),
+                        Piece::Slice { steps, .. } => {
+                            let starts: SmallVec<[isize; 4]> =
+                                host.slots[slot..slot + steps.len()].iter().map(|&start| start as isize).collect();
+                            add_slice(part, result, &inputs[at], &starts, steps);
+                        }
                         Piece::Take { axis } => {
                             let (grad, indices) = (&inputs[at], &inputs[at + 1]);
                             scatter(part, result, grad, indices, *axis, &bad, |walk, to, from| {
@@ -219,22 +245,23 @@ impl Structured for Accumulate {
         bad.result("take")
     }
 
-    fn gpu(&self, arguments: &[Argument], caps: &Caps) -> Vec<Candidate> {
+    fn gpu(&self, arguments: &[Argument], slots: usize, caps: &Caps) -> Vec<Candidate> {
         let result = arguments.len() - 1;
         let strides = &arguments[result].layout.strides;
-        let whole = Place { argument: result, first: 0, strides };
+        let whole = Place::whole(result, strides);
         let mut launches = Vec::new();
         if !matches!(self.pieces.first(), Some(Piece::Dense)) {
-            launches.push(boxes(arguments, caps, &self.shape, Put::Copy, whole, None));
+            launches.push(boxes(arguments, caps, &self.shape, Put::Copy, whole.clone(), None));
         }
-        for (number, (piece, argument)) in self.placed().enumerate() {
+        for (number, ((piece, argument), slot)) in self.placed().zip(self.first_slots()).enumerate() {
             let grad = &arguments[argument].layout;
-            let from = Place { argument, first: 0, strides: &grad.strides };
+            let from = Place::whole(argument, &grad.strides);
             let put = if number == 0 && matches!(piece, Piece::Dense) { Put::Copy } else { Put::Add };
             launches.push(match piece {
-                Piece::Dense => boxes(arguments, caps, &self.shape, put, whole, Some(from)),
-                Piece::Slice { starts, steps } => {
-                    let first = starts.iter().zip(strides).map(|(&start, &stride)| start * stride).sum();
+                Piece::Dense => boxes(arguments, caps, &self.shape, put, whole.clone(), Some(from)),
+                Piece::Slice { steps, .. } => {
+                    let starts = (slots + slot..).zip(strides).map(|(slot, &stride)| (slot, stride as i64));
+                    let first = Linear { constant: 0, terms: starts.filter(|(_, stride)| *stride != 0).collect() };
                     let steps: SmallVec<[isize; 4]> = steps.iter().zip(strides).map(|(&a, &b)| a * b).collect();
                     let to = Place { argument: result, first, strides: &steps };
                     boxes(arguments, caps, &grad.shape, put, to, Some(from))

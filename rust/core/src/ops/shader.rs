@@ -46,21 +46,16 @@ impl<'a> Shader<'a> {
         coordinates(&mut self.source, number, prefix, sizes)
     }
 
-    /// The element of an argument at these coordinates, `first` elements on: an lvalue where `write`.
-    pub(crate) fn element(
-        &mut self,
-        argument: usize,
-        write: bool,
-        first: isize,
-        strides: &[isize],
-        at: &[String],
-    ) -> Option<String> {
+    /// The element of a box at these coordinates: an lvalue where `write`.
+    pub(crate) fn element(&mut self, place: &Place<'_>, write: bool, at: &[String]) -> Option<String> {
+        let argument = place.argument;
         let layout = &self.arguments[argument].layout;
         let memory = Memory { argument, element: Type::of(self.arguments[argument].dtype)?, write };
         let memory = self.source.memory(memory);
-        let start = Linear::constant((layout.offset + first) as i64);
+        let mut start = Linear::constant(layout.offset as i64);
+        start.add_scaled(&place.first, 1);
         let mut terms: Vec<String> = self.source.start(Some(argument), &start).into_iter().collect();
-        for (coordinate, &stride) in at.iter().zip(strides).filter(|(_, stride)| **stride != 0) {
+        for (coordinate, &stride) in at.iter().zip(place.strides).filter(|(_, stride)| **stride != 0) {
             terms.push(format!("{coordinate} * {}", self.source.number(stride as i64)));
         }
         let index = if terms.is_empty() { "0".to_owned() } else { terms.join(" + ") };
@@ -94,14 +89,21 @@ fn coordinates(source: &mut Source<'_>, number: &str, prefix: &str, sizes: &[usi
 }
 
 /// A box of one argument, written or read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Place<'a> {
     /// Index into the kernel's arguments.
     pub(crate) argument: usize,
     /// Elements from the argument's start to the box's corner.
-    pub(crate) first: isize,
+    pub(crate) first: Linear,
     /// Strides of the box.
     pub(crate) strides: &'a [isize],
+}
+
+impl<'a> Place<'a> {
+    /// All of an argument, seen with these strides.
+    pub(crate) fn whole(argument: usize, strides: &'a [isize]) -> Self {
+        Self { argument, first: Linear::default(), strides }
+    }
 }
 
 /// What a thread does with the element that it writes.
@@ -136,9 +138,9 @@ pub(crate) fn boxes(
     let dtype = arguments[to.argument].dtype;
     let mut shader = Shader::new(arguments, sizes);
     let here = shader.here.clone();
-    let target = shader.element(to.argument, true, to.first, to.strides, &here)?;
+    let target = shader.element(&to, true, &here)?;
     let value = match from {
-        Some(from) => shader.element(from.argument, false, from.first, from.strides, &here)?,
+        Some(from) => shader.element(&from, false, &here)?,
         None => if dtype.is_float() { "0.0" } else { stored_zero(dtype)? }.to_owned(),
     };
     shader.line(put.statement(dtype, &target, &value));
@@ -189,15 +191,15 @@ pub(crate) fn entries(
     shader.line(format!("let high = min(low + {span}, {size});"));
     shader.line(format!("for (var number = 0u; number < u32({count}); number = number + 1u) {{"));
     let along = shader.coordinates("number", "i", &index.shape);
-    let place = shader.element(indices, false, 0, &index.strides, &along)?;
+    let place = shader.element(&Place::whole(indices, &index.strides), false, &along)?;
     shader.line(format!("let at = i32({place});"));
     shader.line("if (at >= low && at < high) {");
     let mut target: Vec<String> = here[1..].to_vec();
     let mut value = target.clone();
     target.insert(axis, "at".to_owned());
     value.splice(axis..axis, along);
-    let target = shader.element(result, true, 0, &to.strides, &target)?;
-    let value = shader.element(source, false, 0, &from.strides, &value)?;
+    let target = shader.element(&Place::whole(result, &to.strides), true, &target)?;
+    let value = shader.element(&Place::whole(source, &from.strides), false, &value)?;
     debug_assert_eq!(from.strides.len(), here.len() - 1 + rank);
     shader.line(put.statement(arguments[result].dtype, &target, &value));
     shader.line("}");

@@ -58,7 +58,7 @@ impl Emitter<'_> {
                     let argument = self.contiguous(*entry, output, true);
                     arguments.push(argument);
                 }
-                Work::Structured(routine)
+                Work::Structured { routine, slots: self.snapshot.entries[*entry].slots }
             }
             Piece::Matmul { entry, epilogue } => {
                 let inputs = &self.snapshot.entries[*entry].inputs;
@@ -95,7 +95,7 @@ impl Emitter<'_> {
     fn contiguous(&mut self, entry: usize, output: usize, write: bool) -> Argument {
         let meta = self.snapshot.entries[entry].node.outputs[output].meta.clone();
         let place = self.place(entry, output);
-        Argument { place, dtype: meta.dtype, layout: Layout::contiguous(meta.shape), write }
+        Argument { place, dtype: meta.dtype, layout: Layout::contiguous(meta.shape), start: Linear::default(), write }
     }
 
     /// Whether the Group of `piece` finds the entry in memory: another kernel's result, or the product that it completes.
@@ -141,18 +141,14 @@ impl Emitter<'_> {
             Source::Leaf(leaf) => Place::Input(leaf),
             Source::Entry(entry, output) => self.place(entry, output),
         };
-        Argument { place, dtype, layout, write: false }
+        Argument { place, dtype, layout, start: Linear::default(), write: false }
     }
 
     /// An operand of a product or a routine: a window with any strides.
     fn operand(&mut self, source: Source) -> Argument {
         let strided = self.memory(source, usize::MAX).expect("operands of products and routines are in memory");
-        let layout = Layout {
-            shape: strided.shape.clone(),
-            strides: strided.strides.clone(),
-            offset: strided.offset.constant as isize,
-        };
-        self.argument(&strided, layout)
+        let layout = Layout { shape: strided.shape.clone(), strides: strided.strides.clone(), offset: 0 };
+        Argument { start: strided.offset.clone(), ..self.argument(&strided, layout) }
     }
 
     fn group(&mut self, piece: usize, cluster: &Cluster, arguments: &mut Vec<Argument>) -> Group {
@@ -355,7 +351,7 @@ enum How {
 
 /// The argument's number, shared with an equal one.
 fn push_argument(arguments: &mut Vec<Argument>, argument: Argument) -> usize {
-    if let Some(known) = arguments.iter().position(|a| a.place == argument.place && a.layout == argument.layout) {
+    if let Some(known) = arguments.iter().position(|a| Argument { write: argument.write, ..a.clone() } == argument) {
         arguments[known].write |= argument.write;
         return known;
     }

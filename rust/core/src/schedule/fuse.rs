@@ -5,13 +5,12 @@
 //! entry is either *inlined* into the clusters that use it, computed where it is needed, or has a *home*: the kernel that
 //! stores it. Inlined and stored in the same cluster at once is the common case of an output inside a fused expression.
 
-use std::collections::HashSet;
-
 use smallvec::SmallVec;
 
 use super::Options;
 use super::cluster::{Cluster, ClusterStore, Fused, Piece, find};
 use super::map::IndexMap;
+use super::partial::Order;
 use super::snapshot::{Snapshot, Source};
 use super::strided::Strided;
 use crate::dtype::DType;
@@ -39,8 +38,7 @@ struct Fuser<'a> {
     options: Options,
     pieces: Vec<Piece>,
     merged_into: Vec<usize>,
-    /// Pieces that read what a piece stores.
-    feeds: Vec<Vec<usize>>,
+    order: Order,
     home: Vec<Option<usize>>,
     uses: Vec<Vec<Use>>,
     /// Pieces that need the entry in memory whatever happens.
@@ -60,7 +58,7 @@ pub(super) fn fuse(snapshot: &Snapshot, options: Options) -> Fused {
         options,
         pieces: Vec::new(),
         merged_into: Vec::new(),
-        feeds: Vec::new(),
+        order: Order::default(),
         home: vec![None; count],
         uses: vec![Vec::new(); count],
         readers: vec![Vec::new(); count],
@@ -118,7 +116,7 @@ impl Fuser<'_> {
     fn open(&mut self, piece: Piece) -> usize {
         self.pieces.push(piece);
         self.merged_into.push(self.pieces.len() - 1);
-        self.feeds.push(Vec::new());
+        self.order.open();
         self.pieces.len() - 1
     }
 
@@ -141,8 +139,8 @@ impl Fuser<'_> {
     fn settle(&mut self, entry: usize, piece: usize) {
         self.home[entry] = Some(piece);
         for reader in self.readers_of(entry) {
-            if reader != piece && !self.feeds[piece].contains(&reader) {
-                self.feeds[piece].push(reader);
+            if reader != piece {
+                self.order.connect(piece, reader);
             }
         }
     }
@@ -155,21 +153,6 @@ impl Fuser<'_> {
         readers
     }
 
-    /// Whether `to` reads, directly or through others, what `from` stores.
-    fn feeds_into(&self, from: &[usize], to: usize) -> bool {
-        let mut stack: Vec<usize> = from.iter().map(|&piece| self.find(piece)).collect();
-        let mut seen: HashSet<usize> = HashSet::new();
-        while let Some(piece) = stack.pop() {
-            if piece == to {
-                return true;
-            }
-            if seen.insert(piece) {
-                stack.extend(self.feeds[piece].iter().map(|&next| self.find(next)));
-            }
-        }
-        false
-    }
-
     /// `piece` needs `source` in memory, with any strides.
     fn require(&mut self, source: Source, piece: usize) {
         if let Source::Entry(entry, _) = source {
@@ -180,11 +163,6 @@ impl Fuser<'_> {
 
     fn require_operands(&mut self, entry: usize, piece: usize) {
         for input in self.snapshot.entries[entry].inputs.clone() {
-            // Starts known only at run time are for Groups: other kernels get a copy.
-            let moving = Strided::of(self.snapshot, input).is_some_and(|strided| !strided.offset.terms.is_empty());
-            if let (true, Source::Entry(input, _)) = (moving, input) {
-                self.contiguous[input] = true;
-            }
             self.require(input, piece);
         }
     }
@@ -336,13 +314,12 @@ impl Fuser<'_> {
             if x.domain != y.domain || x.split != y.split || !room {
                 continue;
             }
-            if self.feeds_into(&self.feeds[a], b) || self.feeds_into(&self.feeds[b], a) {
+            if self.order.reaches(&[a], b) || self.order.reaches(&[b], a) {
                 continue;
             }
             let Piece::Cluster(cluster) = std::mem::replace(&mut self.pieces[b], Piece::Merged) else { unreachable!() };
             self.merged_into[b] = a;
-            let feeds = std::mem::take(&mut self.feeds[b]);
-            self.feeds[a].extend(feeds);
+            self.order.merge(a, b);
             let into = self.cluster(a).expect("a is a cluster");
             into.stores.extend(cluster.stores);
             into.leaves.extend(cluster.leaves);
@@ -370,7 +347,7 @@ impl Fuser<'_> {
             return false;
         }
         let others: Vec<usize> = self.readers_of(entry).into_iter().filter(|&reader| reader != u.piece).collect();
-        !self.feeds_into(&others, u.piece)
+        !self.order.reaches(&others, u.piece)
     }
 
     /// Whether a piece reads the entry from memory besides, as the operand of a product or in another order.
@@ -404,7 +381,7 @@ impl Fuser<'_> {
                 && one_place
                 && self.has_room(u.piece)
                 && !self.must_be_there_before(entry, u.piece)
-                && !self.feeds_into(&others, u.piece)
+                && !self.order.reaches(&others, u.piece)
             {
                 let cluster = self.cluster(u.piece).expect("a row form has a cluster");
                 if split == cluster.domain.len() && cluster.inner().is_empty() {
@@ -472,8 +449,8 @@ impl Fuser<'_> {
                 continue;
             }
             let others: Vec<usize> =
-                self.feeds[piece].iter().map(|&p| self.find(p)).filter(|&p| p != u.piece).collect();
-            if self.feeds_into(&others, u.piece) {
+                self.order.readers(piece).map(|reader| self.find(reader)).filter(|&p| p != u.piece).collect();
+            if self.order.reaches(&others, u.piece) {
                 continue;
             }
             let Piece::Cluster(mut cluster) = std::mem::replace(&mut self.pieces[u.piece], Piece::Merged) else {
@@ -482,9 +459,7 @@ impl Fuser<'_> {
             cluster.is_epilogue = true;
             self.pieces[piece] = Piece::Matmul { entry, epilogue: Some(cluster) };
             self.merged_into[u.piece] = piece;
-            let feeds = std::mem::take(&mut self.feeds[u.piece]);
-            self.feeds[piece] = others;
-            self.feeds[piece].extend(feeds);
+            self.order.merge(piece, u.piece);
             return;
         }
     }

@@ -7,6 +7,7 @@ mod emit;
 mod fuse;
 mod map;
 mod order;
+mod partial;
 mod snapshot;
 mod strided;
 #[cfg(test)]

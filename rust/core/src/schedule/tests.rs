@@ -30,7 +30,7 @@ fn kernels(targets: &[Tensor]) -> Vec<String> {
                 Some(group) => format!("matmul+{}", group.stores.len()),
                 None => "matmul".to_owned(),
             },
-            Work::Structured(routine) => routine.name().to_owned(),
+            Work::Structured { routine, .. } => routine.name().to_owned(),
         })
         .collect()
 }

@@ -49,12 +49,12 @@ pub fn lower(kernel: &Kernel, caps: &Caps) -> Result<Vec<Candidate>> {
             }
             Ok(vec![way])
         }
-        Work::Structured(op) => {
-            let ways = op.gpu(&kernel.arguments, caps);
+        Work::Structured { routine, slots } => {
+            let ways = routine.gpu(&kernel.arguments, *slots, caps);
             if ways.is_empty() {
                 return Err(Error::device(format!(
                     "{}: this op has no GPU kernel yet. Move its inputs to the CPU with to('cpu').",
-                    op.name()
+                    routine.name()
                 )));
             }
             Ok(ways)

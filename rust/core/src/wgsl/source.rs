@@ -104,15 +104,17 @@ impl<'a> Source<'a> {
 
     /// Where an argument starts, `index` added, as an `i32`; `None` where that is 0 in every run.
     pub(crate) fn start(&mut self, argument: Option<usize>, index: &Linear) -> Option<String> {
+        let mut index = index.clone();
+        if let Some(argument) = argument.and_then(|a| self.arguments.get(a)) {
+            index.add_scaled(&argument.start, 1);
+        }
         let bound = argument
             .filter(|&a| !matches!(self.arguments.get(a), None | Some(Argument { place: Place::Temporary(_), .. })));
         match bound {
-            Some(argument) => {
-                Some(self.shared_parameter(Parameter::Element { argument, index: index.clone() }, Type::I32))
-            }
-            None if *index == Linear::default() => None,
+            Some(argument) => Some(self.shared_parameter(Parameter::Element { argument, index }, Type::I32)),
+            None if index == Linear::default() => None,
             None if index.terms.is_empty() => Some(self.number(index.constant)),
-            None => Some(self.shared_parameter(Parameter::Linear(index.clone()), Type::I32)),
+            None => Some(self.shared_parameter(Parameter::Linear(index), Type::I32)),
         }
     }
 

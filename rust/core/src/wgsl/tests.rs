@@ -25,7 +25,7 @@ fn caps() -> Caps {
 
 fn argument(place: Place, dtype: DType, sizes: &[usize]) -> Argument {
     let write = !matches!(place, Place::Input(_));
-    Argument { place, dtype, layout: Layout::contiguous(Shape::new(sizes).unwrap()), write }
+    Argument { place, dtype, layout: Layout::contiguous(Shape::new(sizes).unwrap()), start: Linear::default(), write }
 }
 
 fn validate(kernel: &Kernel) -> Vec<Candidate> {

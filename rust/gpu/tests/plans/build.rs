@@ -51,7 +51,7 @@ impl Builder {
     pub(crate) fn argument(&mut self, place: Place, dtype: DType, elements: usize) -> usize {
         let write = !matches!(place, Place::Input(_));
         let layout = Layout::contiguous(Shape::new(&[elements]).unwrap());
-        self.arguments.push(Argument { place, dtype, layout, write });
+        self.arguments.push(Argument { place, dtype, layout, start: Linear::default(), write });
         self.arguments.len() - 1
     }
 

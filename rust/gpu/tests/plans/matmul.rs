@@ -2,6 +2,7 @@
 
 use adret_core::code::Code;
 use adret_core::dtype::DType;
+use adret_core::group::Linear;
 use adret_core::layout::Layout;
 use adret_core::plan::{Argument, Kernel, Matmul, Place, Work};
 use adret_core::shape::Shape;
@@ -27,7 +28,7 @@ fn operand(place: Place, dtype: DType, sizes: &[usize], turned: bool, repeats: b
         layout = layout.permute(&order);
     }
     layout = layout.expand(&Shape::new(sizes).unwrap());
-    Argument { place, dtype, layout, write: !matches!(place, Place::Input(_)) }
+    Argument { place, dtype, layout, start: Linear::default(), write: !matches!(place, Place::Input(_)) }
 }
 
 fn at(argument: &Argument, data: &[Number], index: &[usize]) -> f64 {

@@ -9,7 +9,7 @@ use crate::backend::{Backend, Bindings, BufferRef};
 use crate::code::Code;
 use crate::cpu::CpuBackend;
 use crate::dtype::{DType, Scalar};
-use crate::group::{Group, Instr, Scope, Store};
+use crate::group::{Group, Instr, Linear, Scope, Store};
 use crate::kit::threads::set_num_threads;
 use crate::kit::tiles;
 use crate::layout::{Layout, Strides};
@@ -91,7 +91,13 @@ fn check(dtype: DType, batch: &[usize], [m, n, k]: [usize; 3], [left, right]: [F
         values,
         stores: vec![Store { value: 4, argument: 4, index: row_major(&sizes, 0) }],
     };
-    let argument = |place, layout: &Layout, write| Argument { place, dtype, layout: layout.clone(), write };
+    let argument = |place, layout: &Layout, write| Argument {
+        place,
+        dtype,
+        layout: layout.clone(),
+        start: Linear::default(),
+        write,
+    };
     let arguments = vec![
         argument(Place::Input(0), &operands[0].0, false),
         argument(Place::Input(1), &operands[1].0, false),

@@ -44,7 +44,7 @@ fn plan(case: &Case) -> Plan {
                 }
             };
             let layout = Layout::contiguous(Shape::scalar());
-            Argument { place, dtype, layout, write: case.outputs[argument].is_some() }
+            Argument { place, dtype, layout, start: Linear::default(), write: case.outputs[argument].is_some() }
         })
         .collect();
     let kernels = vec![Kernel::new(Work::Group(case.group.clone()), arguments)];

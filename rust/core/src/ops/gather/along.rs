@@ -142,17 +142,17 @@ impl Structured for TakeAlong {
         bad.result("take_along_axis")
     }
 
-    fn gpu(&self, arguments: &[Argument], caps: &Caps) -> Vec<Candidate> {
+    fn gpu(&self, arguments: &[Argument], _slots: usize, caps: &Caps) -> Vec<Candidate> {
         let [x, indices, result] = [0, 1, 2].map(|argument| &arguments[argument].layout);
         let launch = || {
             let mut shader = Shader::new(arguments, &result.shape);
             let mut here = shader.here.clone();
-            let to = shader.element(2, true, 0, &result.strides, &here)?;
-            let place = shader.element(1, false, 0, &indices.strides, &here)?;
+            let to = shader.element(&Place::whole(2, &result.strides), true, &here)?;
+            let place = shader.element(&Place::whole(1, &indices.strides), false, &here)?;
             let last = shader.number(x.shape[self.axis].saturating_sub(1));
             shader.line(format!("let at = clamp(i32({place}), 0, {last});"));
             here[self.axis] = "at".to_owned();
-            let from = shader.element(0, false, 0, &x.strides, &here)?;
+            let from = shader.element(&Place::whole(0, &x.strides), false, &here)?;
             shader.line(Put::Copy.statement(arguments[2].dtype, &to, &from));
             Some(shader.finish("take_along_axis: a thread per element", caps))
         };
@@ -226,10 +226,10 @@ impl Structured for ScatterAdd {
         bad.result("scatter_add")
     }
 
-    fn gpu(&self, arguments: &[Argument], caps: &Caps) -> Vec<Candidate> {
+    fn gpu(&self, arguments: &[Argument], _slots: usize, caps: &Caps) -> Vec<Candidate> {
         let [x, indices, updates, result] = [0, 1, 2, 3].map(|argument| &arguments[argument].layout);
-        let to = Place { argument: 3, first: 0, strides: &result.strides };
-        let from = Place { argument: 0, first: 0, strides: &x.strides };
+        let to = Place::whole(3, &result.strides);
+        let from = Place::whole(0, &x.strides);
         let copied = boxes(arguments, caps, &x.shape, Put::Copy, to, Some(from));
         let added = || {
             // A thread per line along the axis adds its updates in order.
@@ -240,12 +240,12 @@ impl Structured for ScatterAdd {
             let (size, count) = (shader.number(x.shape[self.axis]), shader.number(indices.shape[self.axis]));
             shader.line(format!("for (var number = 0; number < {count}; number = number + 1) {{"));
             here[self.axis] = "number".to_owned();
-            let place = shader.element(1, false, 0, &indices.strides, &here)?;
-            let update = shader.element(2, false, 0, &updates.strides, &here)?;
+            let place = shader.element(&Place::whole(1, &indices.strides), false, &here)?;
+            let update = shader.element(&Place::whole(2, &updates.strides), false, &here)?;
             shader.line(format!("let at = i32({place});"));
             shader.line(format!("if (at >= 0 && at < {size}) {{"));
             here[self.axis] = "at".to_owned();
-            let to = shader.element(3, true, 0, &result.strides, &here)?;
+            let to = shader.element(&Place::whole(3, &result.strides), true, &here)?;
             shader.line(Put::Add.statement(arguments[3].dtype, &to, &update));
             shader.line("}");
             shader.line("}");

@@ -81,7 +81,7 @@ impl Structured for Positions {
         Err(Error::internal(format!("nonzero: {found} true elements where {} were counted.", self.count)))
     }
 
-    fn gpu(&self, _arguments: &[Argument], _caps: &Caps) -> Vec<Candidate> {
+    fn gpu(&self, _arguments: &[Argument], _slots: usize, _caps: &Caps) -> Vec<Candidate> {
         Vec::new()
     }
 }

@@ -154,10 +154,10 @@ impl Structured for PutTake {
         bad.result("put_take")
     }
 
-    fn gpu(&self, arguments: &[Argument], caps: &Caps) -> Vec<Candidate> {
+    fn gpu(&self, arguments: &[Argument], _slots: usize, caps: &Caps) -> Vec<Candidate> {
         let (x, result) = (&arguments[0].layout, &arguments[3].layout);
-        let to = Place { argument: 3, first: 0, strides: &result.strides };
-        let from = Place { argument: 0, first: 0, strides: &x.strides };
+        let to = Place::whole(3, &result.strides);
+        let from = Place::whole(0, &x.strides);
         let copied = boxes(arguments, caps, &x.shape, Put::Copy, to, Some(from));
         way("segments", [copied, entries(arguments, caps, self.axis, Put::Copy, [3, 2, 1])])
     }

@@ -10,7 +10,7 @@ use super::super::axes::normalize_axis;
 use super::super::movement::moveaxis;
 use super::super::operand::default_integer;
 use super::super::pointwise::astype;
-use super::super::shader::{Shader, way};
+use super::super::shader::{Place, Shader, way};
 use super::super::walk::{Chunks, Walk};
 use super::along::take_along_axis;
 use crate::backend::HostArguments;
@@ -189,7 +189,7 @@ impl Structured for ArgSort {
         Ok(())
     }
 
-    fn gpu(&self, arguments: &[Argument], caps: &Caps) -> Vec<Candidate> {
+    fn gpu(&self, arguments: &[Argument], _slots: usize, caps: &Caps) -> Vec<Candidate> {
         let [x, result] = [0, 1].map(|argument| &arguments[argument].layout);
         let rank = x.shape.rank();
         let dtype = arguments[0].dtype;
@@ -198,10 +198,10 @@ impl Structured for ArgSort {
             let mut shader = Shader::new(arguments, &x.shape);
             let here = shader.here.clone();
             let length = shader.number(x.shape[rank - 1]);
-            let own = shader.element(0, false, 0, &x.strides, &here)?;
+            let own = shader.element(&Place::whole(0, &x.strides), false, &here)?;
             let mut there = here.clone();
             there[rank - 1] = "other".to_owned();
-            let other = shader.element(0, false, 0, &x.strides, &there)?;
+            let other = shader.element(&Place::whole(0, &x.strides), false, &there)?;
             shader.line(format!("let own = {};", self.shader_key(dtype, &own)?));
             shader.line("var before = 0;");
             shader.line(format!("for (var other = 0; other < {length}; other = other + 1) {{"));
@@ -210,7 +210,7 @@ impl Structured for ArgSort {
             shader.line("before = before + select(0, 1, first);");
             shader.line("}");
             there[rank - 1] = "before".to_owned();
-            let to = shader.element(1, true, 0, &result.strides, &there)?;
+            let to = shader.element(&Place::whole(1, &result.strides), true, &there)?;
             shader.line(format!("{to} = {};", here[rank - 1]));
             Some(shader.finish("argsort: a thread per element", caps))
         };

@@ -9,7 +9,7 @@ use super::super::axes::normalize_axis;
 use super::super::create::ramp;
 use super::super::movement::expand_dims;
 use super::super::pointwise::{astype, equal};
-use super::super::shader::{Put, Shader, way};
+use super::super::shader::{Place, Put, Shader, way};
 use super::super::walk::{self, Chunks, Walk, read_index};
 use super::check::{checked, label_dtype};
 use super::scatter::{IndexError, TakeAxes};
@@ -114,20 +114,20 @@ impl Structured for Take {
         bad.result("take")
     }
 
-    fn gpu(&self, arguments: &[Argument], caps: &Caps) -> Vec<Candidate> {
+    fn gpu(&self, arguments: &[Argument], _slots: usize, caps: &Caps) -> Vec<Candidate> {
         let [x, indices, result] = [0, 1, 2].map(|argument| &arguments[argument].layout);
         let parts = TakeAxes { axis: self.axis, rank: indices.shape.rank() };
         let launch = || {
             let mut shader = Shader::new(arguments, &result.shape);
             let here = shader.here.clone();
-            let to = shader.element(2, true, 0, &result.strides, &here)?;
-            let place = shader.element(1, false, 0, &indices.strides, parts.inner(&here))?;
+            let to = shader.element(&Place::whole(2, &result.strides), true, &here)?;
+            let place = shader.element(&Place::whole(1, &indices.strides), false, parts.inner(&here))?;
             let last = shader.number(x.shape[self.axis].saturating_sub(1));
             // Bad indices were reported where they were checked; here they must only do no harm.
             shader.line(format!("let at = clamp(i32({place}), 0, {last});"));
             let mut from = here;
             from.splice(self.axis..self.axis + parts.rank, ["at".to_owned()]);
-            let from = shader.element(0, false, 0, &x.strides, &from)?;
+            let from = shader.element(&Place::whole(0, &x.strides), false, &from)?;
             shader.line(Put::Copy.statement(arguments[2].dtype, &to, &from));
             Some(shader.finish("take: a thread per element", caps))
         };

@@ -12,6 +12,7 @@ use crate::backend::{HostArguments, HostPointer};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
+use crate::group::Linear;
 use crate::plan::{Argument, Candidate, Caps, Structured};
 use crate::shape::{Shape, Tuple};
 
@@ -228,22 +229,15 @@ impl Structured for Concat {
         Ok(())
     }
 
-    fn gpu(&self, arguments: &[Argument], caps: &Caps) -> Vec<Candidate> {
+    fn gpu(&self, arguments: &[Argument], _slots: usize, caps: &Caps) -> Vec<Candidate> {
         let result = arguments.len() - 1;
         let strides = &arguments[result].layout.strides;
         let mut first = 0;
         let copies = (0..result).map(|argument| {
             let layout = &arguments[argument].layout;
-            let to = Place { argument: result, first, strides };
-            first += layout.shape[self.axis] as isize * strides[self.axis];
-            boxes(
-                arguments,
-                caps,
-                &layout.shape,
-                Put::Copy,
-                to,
-                Some(Place { argument, first: 0, strides: &layout.strides }),
-            )
+            let to = Place { argument: result, first: Linear::constant(first), strides };
+            first += (layout.shape[self.axis] as isize * strides[self.axis]) as i64;
+            boxes(arguments, caps, &layout.shape, Put::Copy, to, Some(Place::whole(argument, &layout.strides)))
         });
         way("copies", copies)
     }
