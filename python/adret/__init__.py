@@ -27,8 +27,10 @@ from ._array_api import (
     pi,
     result_type,
 )
+from ._compile import compile
 from ._core import (
     AdretError,
+    CompileError,
     DeviceError,
     DomainError,
     DType,
@@ -230,6 +232,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AdretError",
+    "CompileError",
     "DTypeError",
     "DeviceError",
     "DomainError",
@@ -412,6 +415,7 @@ __all__ = [
     "set_grad_enabled",
     "is_grad_enabled",
     "manual_seed",
+    "compile",
     "eval",
     "stats",
     "reset_peak_memory",

@@ -30,6 +30,10 @@ def _locate(error: AdretError, name: str) -> None:
     error.args = (text if text.startswith(f"{path}: ") else f"{path}: {text}",)
 
 
+# Stands for an attribute that is not there yet: different from every value.
+_ABSENT = object()
+
+
 def _is_plain(value: object) -> bool:
     return isinstance(value, Tensor) and not isinstance(value, Parameter)
 
@@ -77,7 +81,7 @@ class Module:
 
     def __setattr__(self, name: str, value: object) -> None:
         """Sets an attribute; a parameter may only be replaced by a parameter or None."""
-        _changes.count += 1
+        _changes.note(getattr(self, name, _ABSENT), value)
         if isinstance(value, Module):
             value._set_scope(name)
         elif _is_plain(value) and isinstance(self.__dict__.get(name), Parameter):

@@ -42,6 +42,8 @@ class Adam(Optimizer):
         0.5
     """
 
+    live_settings = frozenset({"lr"})
+
     def __init__(
         self,
         params: Iterable[Tensor] | Iterable[dict[str, Any]],
@@ -69,16 +71,27 @@ class Adam(Optimizer):
         if not all(0 <= beta < 1 for beta in group["betas"]):
             raise DomainError(f"Adam: betas are {group['betas']}. Use two numbers from 0 up to, not including, 1.")
 
-    def update(self, parameter: Tensor, grad: Tensor, state: dict[str, Any], group: Mapping[str, Any]) -> None:
-        """One step for one parameter."""
+    def advance(self, state: dict[str, Any], group: Mapping[str, Any]) -> tuple[float | Tensor, ...]:
+        """Counts the step; the corrected rate, and the correction of the root."""
+        step = state["step"] = state.get("step", 0) + 1
         beta1, beta2 = group["betas"]
-        if not state:
-            state["step"] = 0
+        return group["lr"] / (1 - beta1**step), (1 - beta2**step) ** 0.5
+
+    def retreat(self, state: dict[str, Any]) -> None:
+        """Takes the step back."""
+        state["step"] -= 1
+
+    def update(
+        self, parameter: Tensor, grad: Tensor, state: dict[str, Any], group: Mapping[str, Any], *numbers: Any
+    ) -> None:
+        """One step for one parameter."""
+        rate, correction = numbers
+        beta1, beta2 = group["betas"]
+        if "exp_avg" not in state:
             state["exp_avg"] = zeros_like(parameter)
             state["exp_avg_sq"] = zeros_like(parameter)
             if group["amsgrad"]:
                 state["max_exp_avg_sq"] = zeros_like(parameter)
-        state["step"] += 1
         if group["maximize"]:
             grad = -grad
         if group["weight_decay"] != 0:
@@ -91,7 +104,5 @@ class Adam(Optimizer):
             largest = state.setdefault("max_exp_avg_sq", zeros_like(parameter))
             largest.assign(maximum(largest, square_mean))
             square_mean = largest
-        correction1 = 1 - beta1 ** state["step"]
-        correction2 = 1 - beta2 ** state["step"]
-        root = sqrt(square_mean) / correction2**0.5 + group["eps"]
-        parameter.assign(parameter - group["lr"] / correction1 * (mean / root))
+        root = sqrt(square_mean) / correction + group["eps"]
+        parameter.assign(parameter - rate * (mean / root))

@@ -1,8 +1,8 @@
 """The base class of optimisers: parameter groups, state, and the step.
 
 Depends on the core only. Invariant: a step rebinds parameters and state without recording history and evaluates all of
-them in one call, so gradients, updates and a live loss are one plan and memory is reused in place. Rates are Python
-scalars in the graph, so changing them never makes a new plan.
+them in one call, so gradients, updates and a live loss are one plan and memory is reused in place. A step that fails
+leaves parameters, state and counts as they were. Rates are run-time numbers, so changing them never makes a new plan.
 """
 
 from __future__ import annotations
@@ -12,17 +12,39 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 from .. import _changes
-from .._core import DomainError, DTypeError, GradError, Tensor, enable_grad, no_grad, zeros_like
+from .._core import (
+    DomainError,
+    DTypeError,
+    GradError,
+    Rollback,
+    Tensor,
+    Variable,
+    enable_grad,
+    is_recording,
+    no_grad,
+    record_action,
+    zeros_like,
+)
 from .._core import eval as evaluate
 
 
 class ParameterGroup(dict[str, Any]):
-    """Parameters that share settings. A dictionary that counts its changes."""
+    """Parameters that share settings. A dictionary that counts its changes, but for settings that every step reads."""
+
+    def __init__(self, settings: Mapping[str, Any], live: frozenset[str] = frozenset()) -> None:
+        """Takes settings, and which of them are read anew in every step, recorded or not."""
+        super().__init__(settings)
+        self._live = live
 
     def __setitem__(self, key: str, value: Any) -> None:
         """Changes a setting, such as `group["lr"]`."""
-        _changes.count += 1
+        if key not in self._live:
+            _changes.note(self.get(key), value)
         super().__setitem__(key, value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles and copies as settings with their live names."""
+        return ParameterGroup, (dict(self), self._live)
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Changes several settings."""
@@ -37,6 +59,9 @@ class Optimizer(ABC):
         params: Parameters, or dictionaries with "params" and settings of their own.
         defaults: Settings of groups that do not set them.
     """
+
+    live_settings: frozenset[str] = frozenset()
+    """Settings that `advance` reads in every step, so that changing them does not make compiled functions record again."""
 
     def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], defaults: dict[str, Any]) -> None:
         """Takes parameters and default settings."""
@@ -60,7 +85,7 @@ class Optimizer(ABC):
 
     def __setattr__(self, name: str, value: object) -> None:
         """Sets an attribute and counts the change."""
-        _changes.count += 1
+        _changes.note(vars(self).get(name), value)
         object.__setattr__(self, name, value)
 
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
@@ -86,7 +111,7 @@ class Optimizer(ABC):
             if id(parameter) in known:
                 raise DomainError(f"{self._name()}: parameter {number} was given before. Pass every parameter once.")
             known.add(id(parameter))
-        group = ParameterGroup({**self.defaults, **param_group, "params": params})
+        group = ParameterGroup({**self.defaults, **param_group, "params": params}, self.live_settings)
         self._check(group)
         self.param_groups.append(group)
         _changes.count += 1
@@ -98,8 +123,24 @@ class Optimizer(ABC):
             if not isinstance(value, Tensor) and not value >= 0:
                 raise DomainError(f"{self._name()}: {name} is {value}. Use 0 or more.")
 
+    def advance(self, state: dict[str, Any], group: Mapping[str, Any]) -> tuple[float | Tensor, ...]:
+        """Counts a step in the state of one parameter, and gives the numbers that differ from step to step.
+
+        It is called in every step, also where the step is replayed by `ad.compile`; the numbers reach `update`.
+
+        Args:
+            state: Kept from step to step.
+            group: The settings in force.
+        """
+        return ()
+
+    def retreat(self, state: dict[str, Any]) -> None:
+        """Undoes `advance`, after a step that failed."""
+
     @abstractmethod
-    def update(self, parameter: Tensor, grad: Tensor, state: dict[str, Any], group: Mapping[str, Any]) -> None:
+    def update(
+        self, parameter: Tensor, grad: Tensor, state: dict[str, Any], group: Mapping[str, Any], *numbers: Any
+    ) -> None:
         """Rebinds one parameter and its state. Called without recording history; need not evaluate anything.
 
         Args:
@@ -107,6 +148,7 @@ class Optimizer(ABC):
             grad: Its gradient.
             state: Kept from step to step; tensors in it are to be changed through `assign`.
             group: The settings in force.
+            numbers: From `advance`, to be used in tensor arithmetic only.
         """
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -119,23 +161,56 @@ class Optimizer(ABC):
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        written: list[Tensor] = []
         with no_grad():
-            for group in self.param_groups:
-                for parameter in group["params"]:
-                    grad = parameter.grad
-                    if grad is None:
-                        continue
-                    state = self.state.get(parameter)
-                    if state is None:
-                        state = self.state[parameter] = {}
-                    else:
-                        _follow(parameter, state)
-                    self.update(parameter, grad, state, group)
-                    written.append(parameter)
-                    written.extend(value for value in state.values() if isinstance(value, Tensor))
-            evaluate(*written)
+            self._step()
         return loss
+
+    def _step(self) -> None:
+        due: list[tuple[Tensor, Tensor, dict[str, Any], ParameterGroup]] = []
+        fresh: list[Tensor] = []
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                grad = parameter.grad
+                if grad is None:
+                    continue
+                state = self.state.get(parameter)
+                if state is None:
+                    state = self.state[parameter] = {}
+                    fresh.append(parameter)
+                else:
+                    _follow(parameter, state)
+                due.append((parameter, grad, state, group))
+        rollback = Rollback(_tensors(due))
+        advanced: list[tuple[dict[str, Any], ParameterGroup, tuple[Any, ...]]] = []
+        recording = is_recording()
+        try:
+            for parameter, grad, state, group in due:
+                numbers: tuple[Any, ...] = self.advance(state, group)
+                if recording:
+                    numbers = tuple(n if isinstance(n, Tensor) else Variable(n) for n in numbers)
+                advanced.append((state, group, numbers))
+                self.update(parameter, grad, state, group, *numbers)
+            evaluate(*_tensors(due))
+        except BaseException:
+            rollback.restore()
+            for state, _, _ in advanced:
+                self.retreat(state)
+            for parameter in fresh:
+                del self.state[parameter]
+            raise
+        if recording:
+            record_action(lambda: self._replay(advanced), lambda: self._unplay(advanced))
+
+    def _replay(self, advanced: list[tuple[dict[str, Any], ParameterGroup, tuple[Any, ...]]]) -> None:
+        """The part of a recorded step that is not tensors."""
+        for state, group, variables in advanced:
+            for variable, number in zip(variables, self.advance(state, group), strict=True):
+                if not isinstance(variable, Tensor):
+                    variable.value = number
+
+    def _unplay(self, advanced: list[tuple[dict[str, Any], ParameterGroup, tuple[Any, ...]]]) -> None:
+        for state, _, _ in advanced:
+            self.retreat(state)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets the parameters' gradients, or fills them with zeros."""
@@ -201,6 +276,15 @@ class Optimizer(ABC):
             lines.append(f"Parameter Group {number}")
             lines.extend(f"    {key}: {group[key]}" for key in sorted(group) if key != "params")
         return "\n".join([*lines, ")"])
+
+
+def _tensors(due: list[tuple[Tensor, Tensor, dict[str, Any], ParameterGroup]]) -> list[Tensor]:
+    """Everything that a step may rebind."""
+    found: list[Tensor] = []
+    for parameter, _, state, _ in due:
+        found.append(parameter)
+        found.extend(value for value in state.values() if isinstance(value, Tensor))
+    return found
 
 
 def _follow(parameter: Tensor, state: dict[str, Any]) -> None:

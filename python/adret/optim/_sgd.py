@@ -42,6 +42,8 @@ class SGD(Optimizer):
         [0.0]
     """
 
+    live_settings = frozenset({"lr"})
+
     def __init__(
         self,
         params: Iterable[Tensor] | Iterable[dict[str, Any]],
@@ -72,8 +74,15 @@ class SGD(Optimizer):
                 "It needs a momentum above 0 and a dampening of 0."
             )
 
-    def update(self, parameter: Tensor, grad: Tensor, state: dict[str, Any], group: Mapping[str, Any]) -> None:
+    def advance(self, state: dict[str, Any], group: Mapping[str, Any]) -> tuple[float | Tensor, ...]:
+        """The rate."""
+        return (group["lr"],)
+
+    def update(
+        self, parameter: Tensor, grad: Tensor, state: dict[str, Any], group: Mapping[str, Any], *numbers: Any
+    ) -> None:
         """One step for one parameter."""
+        (rate,) = numbers
         direction = -grad if group["maximize"] else grad
         if group["weight_decay"] != 0:
             direction = direction + group["weight_decay"] * parameter
@@ -85,4 +94,4 @@ class SGD(Optimizer):
             else:
                 buffer.assign(momentum * buffer + (1 - group["dampening"]) * direction)
             direction = direction + momentum * buffer if group["nesterov"] else buffer
-        parameter.assign(parameter - group["lr"] * direction)
+        parameter.assign(parameter - rate * direction)

@@ -18,6 +18,8 @@ pub enum ErrorKind {
     Value,
     /// A backward pass that the graph does not allow.
     Grad,
+    /// Something that a recording cannot hold.
+    Compile,
     /// Memory exhausted.
     OutOfMemory,
     /// The user interrupted the evaluation.

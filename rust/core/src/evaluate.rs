@@ -89,6 +89,28 @@ pub fn flush_if_large(cancelled: &Cancelled<'_>) {
     NEXT_FLUSH.store(pending_nodes() + FLUSH_AT, Ordering::Relaxed);
 }
 
+/// Evaluates tensors of one device together; `see` meets their graph and its plan first. `None` where a transfer would have to come before.
+pub(crate) fn evaluate_seen<T>(
+    asked: &[Tensor],
+    device: Device,
+    cancelled: &Cancelled<'_>,
+    see: impl FnOnce(&Snapshot, &Arc<Plan>) -> T,
+) -> Result<Option<T>> {
+    let mut engine = ENGINE.lock();
+    let options = engine.options;
+    let Walk::Graph(snapshot) = Snapshot::walk(asked, &[], device, options) else { return Ok(None) };
+    let plan = engine.caches.entry(device).or_default().get(&snapshot.key, || schedule::plan(&snapshot, options));
+    let seen = see(&snapshot, &plan);
+    run(&snapshot, &plan, &*backend(device)?, cancelled)?;
+    Ok(Some(seen))
+}
+
+/// Waits for the running evaluation, and keeps others from starting while `body` runs.
+pub(crate) fn alone<T>(body: impl FnOnce() -> T) -> T {
+    let _engine = ENGINE.lock();
+    body()
+}
+
 impl Engine {
     fn evaluate(&mut self, targets: &[Tensor], cancelled: &Cancelled<'_>) -> Result<()> {
         loop {
@@ -138,6 +160,19 @@ impl Engine {
 fn run(snapshot: &Snapshot, plan: &Plan, backend: &dyn Backend, cancelled: &Cancelled<'_>) -> Result<()> {
     let inputs: Vec<(BufferRef, isize)> =
         snapshot.leaves().map(|storage| (storage.buffer.clone(), storage.layout.offset)).collect();
+    let slots: Vec<u64> = snapshot.slots.iter().chain(&plan.constants).copied().collect();
+    snapshot.publish(execute(plan, inputs, &slots, backend, cancelled)?);
+    Ok(())
+}
+
+/// Runs a plan on its leaves and run-time numbers; the results. All memory is taken before the first kernel.
+pub(crate) fn execute(
+    plan: &Plan,
+    inputs: Vec<(BufferRef, isize)>,
+    slots: &[u64],
+    backend: &dyn Backend,
+    cancelled: &Cancelled<'_>,
+) -> Result<Vec<BufferRef>> {
     let outputs = plan
         .outputs
         .iter()
@@ -148,14 +183,11 @@ fn run(snapshot: &Snapshot, plan: &Plan, backend: &dyn Backend, cancelled: &Canc
         .collect::<Result<Vec<(BufferRef, isize)>>>()?;
     let arena =
         (backend.wants_arena() && !plan.temporaries.is_empty()).then(|| backend.allocate(plan.arena)).transpose()?;
-    let slots: Vec<u64> = snapshot.slots.iter().chain(&plan.constants).copied().collect();
     if !plan.kernels.is_empty() {
-        let bindings = Bindings { inputs: &inputs, outputs: &outputs, arena: arena.as_ref(), slots: &slots, cancelled };
+        let bindings = Bindings { inputs: &inputs, outputs: &outputs, arena: arena.as_ref(), slots, cancelled };
         backend.run(plan, &bindings)?;
     }
-    drop(inputs);
-    snapshot.publish(outputs.into_iter().map(|(buffer, _)| buffer).collect());
-    Ok(())
+    Ok(outputs.into_iter().map(|(buffer, _)| buffer).collect())
 }
 
 /// Elements of a tensor, row-major, as the processor stores them; evaluates it first.

@@ -5,6 +5,7 @@
 pub mod autograd;
 pub mod backend;
 pub mod code;
+pub mod compile;
 pub mod cpu;
 pub mod dtype;
 pub mod error;

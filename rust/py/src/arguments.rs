@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyTuple, PyType};
 use smallvec::SmallVec;
 
+use crate::compiled::VariableObject;
 use crate::data;
 use crate::errors::{call, exception};
 use crate::tensor::TensorObject;
@@ -74,6 +75,9 @@ pub(crate) fn operand(object: &Bound<'_, PyAny>) -> PyResult<Option<Operand>> {
     }
     if let Some(scalar) = scalar(object)? {
         return Ok(Some(Operand::Scalar(scalar)));
+    }
+    if let Ok(variable) = object.cast::<VariableObject>() {
+        return Ok(Some(Operand::Variable(variable.get().0.clone())));
     }
     Ok(data::foreign(object)?.map(Operand::Tensor))
 }

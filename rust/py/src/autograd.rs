@@ -77,6 +77,9 @@ impl TensorObject {
             }
             ops::Operand::Tensor(value) => Ok(value),
             ops::Operand::Scalar(value) => call(py, || ops::full_like(old, value)),
+            ops::Operand::Variable(value) => {
+                call(py, || ops::full_variable(old.shape(), &value, old.dtype(), old.device()))
+            }
         })?;
         Ok(slf.clone())
     }

@@ -4,6 +4,7 @@
 use adret_core::backend::Device;
 use adret_core::dtype::{DType, Scalar};
 use adret_core::error::Error;
+use adret_core::compile;
 use adret_core::graph::{self, GradMode, Tensor};
 use adret_core::shape::Shape;
 use adret_core::{evaluate, ops};
@@ -94,7 +95,19 @@ fn of_scalar(
 }
 
 /// A CPU tensor of these elements.
+/// Data from outside the graph would be the same in every replay of a recording.
+pub(crate) fn refuse_recording() -> adret_core::error::Result<()> {
+    if graph::recording() {
+        return Err(compile::refuse(
+            "compile: the function makes a tensor of Python or NumPy data, which a recording would freeze. Make it outside \
+             the function, pass it as an argument, or use ad.full, ad.zeros, ad.arange, …",
+        ));
+    }
+    Ok(())
+}
+
 pub(crate) fn from_bytes(dtype: DType, shape: &[usize], bytes: &[u8]) -> adret_core::error::Result<Tensor> {
+    refuse_recording()?;
     evaluate::from_bytes(dtype, &Shape::new(shape)?, bytes, Device::Cpu)
 }
 

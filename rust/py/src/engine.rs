@@ -4,6 +4,7 @@
 
 use adret_core::autograd::{self, Root};
 use adret_core::backend::Device;
+use adret_core::compile;
 use adret_core::dtype::DType;
 use adret_core::error::{Error, ErrorKind, Result};
 use adret_core::evaluate;
@@ -20,7 +21,10 @@ use crate::{foreign, interrupt};
 const FEW_PENDING: usize = 4096;
 
 /// Runs `body` without Python's lock until it ends, or until Ctrl-C has raised.
-fn run<T: Send>(py: Python<'_>, body: impl Fn(&(dyn Fn() -> bool + Sync)) -> Result<T> + Send + Sync) -> PyResult<T> {
+pub(crate) fn run<T: Send>(
+    py: Python<'_>,
+    body: impl Fn(&(dyn Fn() -> bool + Sync)) -> Result<T> + Send + Sync,
+) -> PyResult<T> {
     loop {
         py.check_signals()?;
         interrupt::clear();
@@ -35,8 +39,23 @@ fn run<T: Send>(py: Python<'_>, body: impl Fn(&(dyn Fn() -> bool + Sync)) -> Res
     }
 }
 
+/// A value that Python asks for would be the same in every replay of a recording.
+fn refuse_recording(py: Python<'_>) -> PyResult<()> {
+    if graph::recording() {
+        return Err(exception(
+            py,
+            compile::refuse(
+                "compile: the function asks for a tensor's value (item, numpy, bool, print, …), which a recording would freeze. \
+                 Return the tensor and look at it outside, or use where() instead of if.",
+            ),
+        ));
+    }
+    Ok(())
+}
+
 /// Gives these tensors their values.
 pub(crate) fn evaluate(py: Python<'_>, tensors: &[Tensor]) -> PyResult<()> {
+    refuse_recording(py)?;
     if tensors.iter().all(|tensor| tensor.storage().is_some()) {
         return Ok(());
     }
@@ -45,6 +64,7 @@ pub(crate) fn evaluate(py: Python<'_>, tensors: &[Tensor]) -> PyResult<()> {
 
 /// The elements of a tensor, row-major, evaluated first.
 pub(crate) fn read(py: Python<'_>, tensor: &Tensor) -> PyResult<Vec<u8>> {
+    refuse_recording(py)?;
     run(py, |cancelled| evaluate::read(tensor, cancelled))
 }
 
@@ -76,7 +96,7 @@ pub(crate) fn derived(tensor: &Tensor) -> Result<Tensor> {
 
 /// Evaluates the live tensors once too many nodes wait, so that graphs and memory stay bounded.
 pub(crate) fn relieve(py: Python<'_>) -> PyResult<()> {
-    if graph::pending_nodes() < FEW_PENDING {
+    if graph::pending_nodes() < FEW_PENDING || graph::recording() {
         return Ok(());
     }
     run(py, |cancelled| {

@@ -13,13 +13,14 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
 /// One row per class: kind, name, builtin that it also is, description.
-const KINDS: [(ErrorKind, &str, &str); 8] = [
+const KINDS: [(ErrorKind, &str, &str); 9] = [
     (ErrorKind::Shape, "ShapeError", "Sizes or ranks that do not fit together."),
     (ErrorKind::DType, "DTypeError", "A dtype that an operation does not take."),
     (ErrorKind::Device, "DeviceError", "Tensors of different devices, or a device that is not there."),
     (ErrorKind::Index, "OutOfRangeError", "An index, an axis or a label outside its range."),
     (ErrorKind::Value, "DomainError", "A value outside an operation's domain."),
     (ErrorKind::Grad, "GradError", "A backward pass, or an in-place write, that the graph does not allow."),
+    (ErrorKind::Compile, "CompileError", "Something in a compiled function that cannot be recorded."),
     (ErrorKind::OutOfMemory, "OutOfMemoryError", "Memory exhausted; every tensor keeps its old value."),
     (ErrorKind::Internal, "InternalError", "A bug of the library itself."),
 ];
@@ -38,7 +39,9 @@ fn builtin(py: Python<'_>, kind: ErrorKind) -> Bound<'_, PyType> {
         ErrorKind::Index => py.get_type::<PyIndexError>(),
         ErrorKind::OutOfMemory => py.get_type::<PyMemoryError>(),
         ErrorKind::Interrupted => py.get_type::<PyKeyboardInterrupt>(),
-        ErrorKind::Device | ErrorKind::Grad | ErrorKind::Internal => py.get_type::<PyRuntimeError>(),
+        ErrorKind::Device | ErrorKind::Grad | ErrorKind::Compile | ErrorKind::Internal => {
+            py.get_type::<PyRuntimeError>()
+        }
     }
 }
 

@@ -131,7 +131,7 @@ impl TensorObject {
                 None => data::tensor_of(value, None, Some(DeviceArgument(old.device())))?.into(),
             };
             let single = match &value {
-                Operand::Scalar(_) => true,
+                Operand::Scalar(_) | Operand::Variable(_) => true,
                 Operand::Tensor(value) => value.shape().elements() == 1,
             };
             match &mut indices[..] {

@@ -4,6 +4,7 @@
 mod arguments;
 mod autograd;
 mod buffers;
+mod compiled;
 mod convert;
 mod creation;
 mod data;
@@ -21,6 +22,7 @@ mod operators;
 mod print;
 mod random;
 mod settings;
+mod signature;
 mod tensor;
 mod values;
 
@@ -39,5 +41,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     functions::register(module)?;
     random::register(module)?;
     autograd::register(module)?;
+    compiled::register(module)?;
     settings::register(module)
 }

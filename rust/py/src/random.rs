@@ -1,6 +1,11 @@
 //! Random numbers: generators, and the functions that draw from them.
 //! Depends on the core's `ops::random`. Invariant: a call takes its counters at once, so that evaluation order does not matter.
 
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use adret_core::compile::{self, Stream};
+use adret_core::graph;
 use adret_core::ops::{default_integer, random};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
@@ -9,6 +14,7 @@ use crate::arguments::{Count, Sizes};
 use crate::device::{DeviceArgument, or_default};
 use crate::dtype::{DTypeArgument, default_float};
 use crate::engine;
+use crate::errors::exception;
 use crate::functions::add_functions;
 use crate::tensor::TensorObject;
 
@@ -42,7 +48,7 @@ static DEFAULT: Mutex<State> = Mutex::new(State { key: 0, counter: 0 });
 ///     True
 #[pyclass(frozen, name = "Generator", module = "adret.random")]
 #[derive(Debug)]
-pub(crate) struct Generator(Mutex<State>);
+pub(crate) struct Generator(Arc<Mutex<State>>);
 
 #[pymethods]
 impl Generator {
@@ -50,12 +56,14 @@ impl Generator {
     #[pyo3(signature = (seed = 0))]
     fn create(seed: i128) -> Self {
         // Negative seeds are as good as others.
-        Self(Mutex::new(State { key: seed as u64, counter: 0 }))
+        Self(Arc::new(Mutex::new(State { key: seed as u64, counter: 0 })))
     }
 
     /// Begins another stream.
-    fn manual_seed(&self, seed: i128) {
+    fn manual_seed(&self, py: Python<'_>, seed: i128) -> PyResult<()> {
+        refuse_recording(py)?;
         *self.0.lock() = State { key: seed as u64, counter: 0 };
+        Ok(())
     }
 
     /// Seed and position: what a generator of the same state continues with.
@@ -66,8 +74,10 @@ impl Generator {
     }
 
     #[setter]
-    fn set_state(&self, state: (u64, u64)) {
+    fn set_state(&self, py: Python<'_>, state: (u64, u64)) -> PyResult<()> {
+        refuse_recording(py)?;
         *self.0.lock() = State { key: state.0, counter: state.1 };
+        Ok(())
     }
 
     fn __repr__(&self) -> String {
@@ -78,7 +88,64 @@ impl Generator {
 
 /// Key and counter for so many elements, from a generator or the default one.
 pub(crate) fn take(generator: Option<&Generator>, elements: usize) -> (u64, u64) {
-    generator.map_or(&DEFAULT, |generator| &generator.0).lock().take(elements)
+    let taken = generator.map_or(&DEFAULT, |generator| &generator.0).lock().take(elements);
+    if graph::recording() {
+        DRAWN.with_borrow_mut(|drawn| note(drawn, generator, taken, elements));
+    }
+    taken
+}
+
+/// A stream of random numbers that a recorded function drew from: `None` for the default one.
+#[derive(Clone, Debug)]
+pub(crate) struct Drawn {
+    source: Option<Arc<Mutex<State>>>,
+    /// From where to where.
+    pub(crate) stream: Stream,
+}
+
+thread_local! {
+    static DRAWN: RefCell<Vec<Drawn>> = const { RefCell::new(Vec::new()) };
+}
+
+fn note(drawn: &mut Vec<Drawn>, generator: Option<&Generator>, (key, counter): (u64, u64), elements: usize) {
+    let source = generator.map(|generator| generator.0.clone());
+    let same = |known: &&mut Drawn| match (&known.source, &source) {
+        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+        (a, b) => a.is_none() && b.is_none(),
+    };
+    let to = counter.wrapping_add(random::blocks(elements));
+    match drawn.iter_mut().find(same) {
+        Some(known) => known.stream.to = to,
+        None => drawn.push(Drawn { source, stream: Stream { key, from: counter, to } }),
+    }
+}
+
+/// The streams that the recording on this thread drew from.
+pub(crate) fn drawn() -> Vec<Drawn> {
+    DRAWN.take()
+}
+
+impl Drawn {
+    /// Takes as many numbers as were recorded: key and first block.
+    pub(crate) fn take(&self) -> (u64, u64) {
+        let mut state = self.source.as_deref().unwrap_or(&DEFAULT).lock();
+        let counter = state.counter;
+        state.counter = counter.wrapping_add(self.stream.to.wrapping_sub(self.stream.from));
+        (state.key, counter)
+    }
+
+    /// Gives back what `take` took.
+    pub(crate) fn put_back(&self, (key, counter): (u64, u64)) {
+        *self.source.as_deref().unwrap_or(&DEFAULT).lock() = State { key, counter };
+    }
+}
+
+/// A seed set in a recorded function would be set once, not in every replay.
+fn refuse_recording(py: Python<'_>) -> PyResult<()> {
+    if graph::recording() {
+        return Err(exception(py, compile::refuse("compile: the function sets a seed. Set it outside the function.")));
+    }
+    Ok(())
 }
 
 /// Begins another stream of random numbers.
@@ -86,8 +153,10 @@ pub(crate) fn take(generator: Option<&Generator>, elements: usize) -> (u64, u64)
 /// Example:
 ///     >>> ad.manual_seed(7)
 #[pyfunction]
-fn manual_seed(seed: i128) {
+fn manual_seed(py: Python<'_>, seed: i128) -> PyResult<()> {
+    refuse_recording(py)?;
     *DEFAULT.lock() = State { key: seed as u64, counter: 0 };
+    Ok(())
 }
 
 /// Seed and position of the default stream.
@@ -99,8 +168,10 @@ fn random_state() -> (u64, u64) {
 
 /// Continues the default stream from a state.
 #[pyfunction]
-fn set_random_state(state: (u64, u64)) {
+fn set_random_state(py: Python<'_>, state: (u64, u64)) -> PyResult<()> {
+    refuse_recording(py)?;
     *DEFAULT.lock() = State { key: state.0, counter: state.1 };
+    Ok(())
 }
 
 fn elements(shape: &Sizes) -> usize {

@@ -39,7 +39,10 @@ fn gather(object: &Bound<'_, PyAny>, found: &mut Vec<Tensor>) -> PyResult<()> {
 fn eval(py: Python<'_>, tensors: &Bound<'_, PyTuple>) -> PyResult<()> {
     let mut found = Vec::with_capacity(tensors.len());
     tensors.iter().try_for_each(|item| gather(&item, &mut found))?;
-    engine::evaluate(py, &found)?;
+    // A recording evaluates at its end.
+    if !graph::recording() {
+        engine::evaluate(py, &found)?;
+    }
     foreign::drain(py);
     Ok(())
 }

@@ -8,10 +8,12 @@ use super::handle::GradSlot;
 use super::mode::{current_scope, grad_enabled, scope_name};
 use super::node::{History, Node, Storage, Tensor};
 use super::op::{Cotangent, Lowering, Meta, Op, View, Vjp};
-use crate::backend::{Device, computes};
+use super::recorder::recording;
+use crate::backend::{Device, HostArguments, computes};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
+use crate::plan::{Argument, Candidate, Caps, Structured};
 use crate::shape::Shape;
 
 /// Applies an op to inputs of one device; the only output.
@@ -61,9 +63,9 @@ fn node(op: Box<dyn Op>, inputs: &[&Tensor], device: Device) -> Result<Arc<Node>
         && inputs.iter().any(|input| input.requires_grad());
     let history = if recorded { History::Recorded } else { History::None };
 
-    // A view of a value that is there is there at once.
+    // A view of a value that is there is there at once; a recording must see where it came from.
     let view = match &lowering {
-        Lowering::View(view) => inputs[0].storage().and_then(|storage| {
+        Lowering::View(view) if !recording() => inputs[0].storage().and_then(|storage| {
             let layout = view.layout(&storage.layout, &metas[0].shape)?;
             Some(Storage { buffer: storage.buffer.clone(), layout })
         }),
@@ -112,6 +114,43 @@ pub fn from_storage(dtype: DType, storage: Storage, device: Device) -> Tensor {
     Tensor { node: Arc::new(ready(smallvec![meta], device, storage, None)), output: 0 }
 }
 
+/// A tensor whose value will be set by whoever made it; a leaf where it has a slot.
+pub fn promise(meta: Meta, device: Device, slot: Option<Arc<GradSlot>>) -> Tensor {
+    let node = Node::new(Some(Box::new(Promised)), SmallVec::new(), smallvec![meta], device, History::None, slot);
+    Tensor { node: Arc::new(node), output: 0 }
+}
+
+/// A value that another evaluation is computing. Evaluations wait for each other, so only that one's failure lets anyone see this op.
+#[derive(Debug)]
+struct Promised;
+
+impl Op for Promised {
+    fn name(&self) -> &'static str {
+        "compiled"
+    }
+    fn infer(&self, _inputs: &[&Meta]) -> Result<SmallVec<[Meta; 1]>> {
+        Err(Error::internal("compiled: a promised value is not inferred"))
+    }
+    fn vjp(&self, _cx: &Vjp<'_>) -> Result<SmallVec<[Option<Cotangent>; 2]>> {
+        Ok(SmallVec::new())
+    }
+    fn lower(&self) -> Lowering {
+        Lowering::Structured(Arc::new(Self))
+    }
+}
+
+impl Structured for Promised {
+    fn name(&self) -> &'static str {
+        "compiled"
+    }
+    fn cpu(&self, _arguments: &HostArguments<'_>) -> Result<()> {
+        Err(Error::internal("compiled: the call that was to compute this tensor failed. Read the tensor again."))
+    }
+    fn gpu(&self, _arguments: &[Argument], _slots: usize, _caps: &Caps) -> Vec<Candidate> {
+        Vec::new()
+    }
+}
+
 /// The same value without its history.
 pub fn identity(tensor: &Tensor) -> Tensor {
     alias(tensor, None)
@@ -124,7 +163,7 @@ pub fn leaf(tensor: &Tensor, slot: Arc<GradSlot>) -> Tensor {
 
 fn alias(tensor: &Tensor, slot: Option<Arc<GradSlot>>) -> Tensor {
     let metas: SmallVec<[Meta; 1]> = smallvec![tensor.meta().clone()];
-    let node = match tensor.storage() {
+    let node = match tensor.storage().filter(|_| !recording()) {
         Some(storage) => ready(metas, tensor.device(), storage.clone(), slot),
         None => {
             let inputs = smallvec![tensor.clone()];

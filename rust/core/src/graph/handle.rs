@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use parking_lot::Mutex;
 
 use super::node::{Node, PENDING, Tensor};
+use super::recorder;
 
 /// Where a leaf's gradient is gathered; shared by the handle and the leaves that it is bound to in turn.
 #[derive(Debug, Default)]
@@ -17,12 +18,19 @@ pub struct GradSlot {
 
 impl GradSlot {
     /// The gradient gathered so far.
-    pub fn get(&self) -> Option<Handle> {
-        self.grad.lock().clone()
+    pub fn get(self: &Arc<Self>) -> Option<Handle> {
+        let grad = self.grad.lock().clone();
+        if recorder::recording() {
+            recorder::note_slot_read(self, grad.as_ref());
+        }
+        grad
     }
 
     /// Replaces the gradient.
-    pub fn set(&self, grad: Option<Handle>) {
+    pub fn set(self: &Arc<Self>, grad: Option<Handle>) {
+        if recorder::recording() {
+            recorder::note_slot_written(self);
+        }
         let old = std::mem::replace(&mut *self.grad.lock(), grad);
         drop(old);
     }
@@ -34,6 +42,17 @@ pub struct Handle(Arc<Binding>);
 
 #[derive(Debug)]
 struct Binding(Mutex<Tensor>);
+
+/// A handle that does not keep its name alive.
+#[derive(Clone, Debug)]
+pub struct WeakHandle(Weak<Binding>);
+
+impl WeakHandle {
+    /// The handle, as long as somebody holds it.
+    pub fn upgrade(&self) -> Option<Handle> {
+        self.0.upgrade().map(Handle)
+    }
+}
 
 /// Pending nodes that handles point at; dead entries are swept when read.
 static REGISTRY: Mutex<Vec<Weak<Node>>> = Mutex::new(Vec::new());
@@ -54,18 +73,34 @@ impl Handle {
     /// A new name for a tensor.
     pub fn new(tensor: Tensor) -> Self {
         enter(&tensor);
-        Self(Arc::new(Binding(Mutex::new(tensor))))
+        let handle = Self(Arc::new(Binding(Mutex::new(tensor))));
+        if recorder::recording() {
+            recorder::note_born(&handle);
+        }
+        handle
     }
 
     /// The tensor that it names now.
     pub fn tensor(&self) -> Tensor {
-        self.0.0.lock().clone()
+        let tensor = self.0.0.lock().clone();
+        if recorder::recording() {
+            recorder::note_read(self, &tensor);
+        }
+        tensor
+    }
+
+    /// The name without keeping it alive.
+    pub fn downgrade(&self) -> WeakHandle {
+        WeakHandle(Arc::downgrade(&self.0))
     }
 
     /// Names another tensor from now on. Concurrent rebinds: the last wins.
     pub fn rebind(&self, tensor: Tensor) {
         enter(&tensor);
         let old = std::mem::replace(&mut *self.0.0.lock(), tensor);
+        if recorder::recording() {
+            recorder::note_rebound(self, &old);
+        }
         leave(&old);
     }
 

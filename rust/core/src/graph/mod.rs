@@ -6,11 +6,15 @@ mod handle;
 mod mode;
 mod node;
 mod op;
+mod recorder;
 
-pub use apply::{apply, apply_multi, from_storage, identity, leaf, source};
-pub use handle::{GradSlot, Handle, live_pending, pending_nodes};
+pub use apply::{apply, apply_multi, from_storage, identity, leaf, promise, source};
+pub use handle::{GradSlot, Handle, WeakHandle, live_pending, pending_nodes};
 pub use mode::{
     GradMode, current_scope, grad_enabled, is_recording_scopes, pop_scope, push_scope, scope_name, set_grad_enabled,
 };
-pub use node::{History, Node, Output, Storage, Tensor};
+pub use node::{History, Node, Output, Storage, Tensor, WeakTensor};
 pub use op::{Cotangent, Key, Lowering, Meta, Op, Pointwise, View, Vjp};
+pub use recorder::{
+    Found, Origin, Recorder, SlotUse, Variable, note_variable, recording, start_recording, stop_recording,
+};

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -73,6 +73,12 @@ pub struct Node {
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// Nodes born from now on have at least this number.
+pub(super) fn next_id() -> u64 {
+    NEXT_ID.load(Ordering::Relaxed)
+}
+
 pub(super) static PENDING: AtomicUsize = AtomicUsize::new(0);
 
 impl Node {
@@ -234,9 +240,34 @@ impl Tensor {
         self.node.slot.is_some() || !self.requires_grad()
     }
 
+    /// The tensor without keeping it alive.
+    pub fn downgrade(&self) -> WeakTensor {
+        WeakTensor { node: Arc::downgrade(&self.node), output: self.output }
+    }
+
     /// Identifies the value: node and output.
     pub fn key(&self) -> (u64, usize) {
         (self.node.id, self.output)
+    }
+}
+
+/// A tensor that is not kept alive.
+#[derive(Clone)]
+pub struct WeakTensor {
+    node: Weak<Node>,
+    output: usize,
+}
+
+impl WeakTensor {
+    /// The tensor, as long as somebody holds it.
+    pub fn upgrade(&self) -> Option<Tensor> {
+        Some(Tensor { node: self.node.upgrade()?, output: self.output })
+    }
+}
+
+impl fmt::Debug for WeakTensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakTensor")
     }
 }
 

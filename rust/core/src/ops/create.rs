@@ -1,6 +1,8 @@
 //! Tensors from nothing: constants, ranges, grids. Depends on `graph` and `pointwise`.
 //! Invariant: values are run-time slots; only shapes and dtypes shape the graph.
 
+use std::sync::Arc;
+
 use smallvec::{SmallVec, smallvec};
 
 use super::movement::{broadcast_to, reshape_to};
@@ -10,7 +12,9 @@ use crate::backend::Device;
 use crate::code::Code;
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
-use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Pointwise, Tensor, Vjp, source};
+use crate::graph::{
+    Cotangent, Key, Lowering, Meta, Op, Pointwise, Tensor, Variable, Vjp, note_variable, recording, source,
+};
 use crate::shape::Shape;
 
 /// One number everywhere.
@@ -72,6 +76,18 @@ impl Op for Index {
 pub fn full(shape: &[usize], value: Scalar, dtype: DType, device: Device) -> Result<Tensor> {
     check_scalar("full", value, dtype)?;
     source(Full { shape: Shape::new(shape)?, dtype, value }, device)
+}
+
+/// A variable's value everywhere; where it is recorded, the value of each run.
+///
+/// # Errors
+/// When the shape is too large.
+pub fn full_variable(shape: &[usize], variable: &Arc<Variable>, dtype: DType, device: Device) -> Result<Tensor> {
+    let tensor = full(shape, Scalar::Float(variable.get()), dtype, device)?;
+    if recording() {
+        note_variable(tensor.node.id, variable);
+    }
+    Ok(tensor)
 }
 
 /// `value` everywhere, of the shape, dtype and device of `x`.

@@ -1,13 +1,15 @@
 //! Operands of binary functions: promotion with weak Python scalars, and broadcasting by explicit views.
 //! Depends on `create` and `movement`. Invariant: what leaves `agree` has one shape and one dtype.
 
-use super::create::full;
+use std::sync::Arc;
+
+use super::create::{full, full_variable};
 use super::movement::broadcast_to;
 use super::pointwise::astype;
 use crate::backend::Device;
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
-use crate::graph::Tensor;
+use crate::graph::{Tensor, Variable};
 use crate::shape::Shape;
 
 /// A tensor, or a Python scalar, whose dtype yields to that of the tensors beside it.
@@ -17,6 +19,8 @@ pub enum Operand {
     Tensor(Tensor),
     /// A Python scalar.
     Scalar(Scalar),
+    /// A number that may change between the runs of a recording; otherwise a Python float.
+    Variable(Arc<Variable>),
 }
 
 impl From<Tensor> for Operand {
@@ -84,11 +88,12 @@ fn beside(dtype: DType, scalar: Scalar, device: Device) -> DType {
 pub fn result_type(operands: &[&Operand], device: Device) -> DType {
     let tensors = operands.iter().filter_map(|operand| match operand {
         Operand::Tensor(tensor) => Some(tensor.dtype()),
-        Operand::Scalar(_) => None,
+        _ => None,
     });
     let scalars = operands.iter().filter_map(|operand| match operand {
         Operand::Tensor(_) => None,
         Operand::Scalar(scalar) => Some(*scalar),
+        Operand::Variable(variable) => Some(Scalar::Float(variable.get())),
     });
     match tensors.reduce(DType::promote) {
         Some(dtype) => scalars.fold(dtype, |dtype, scalar| beside(dtype, scalar, device)),
@@ -129,6 +134,7 @@ pub(crate) fn place(name: &str, operand: &Operand, dtype: DType, shape: &Shape, 
             check_scalar(name, *scalar, dtype)?;
             full(shape, *scalar, dtype, device)
         }
+        Operand::Variable(variable) => full_variable(shape, variable, dtype, device),
     }
 }
 

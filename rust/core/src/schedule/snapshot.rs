@@ -10,7 +10,8 @@ use smallvec::SmallVec;
 use super::Options;
 use crate::backend::{BufferRef, Device};
 use crate::graph::{History, Key, Lowering, Node, Storage, Tensor, View};
-use crate::layout::Layout;
+use crate::group::Linear;
+use crate::layout::{Layout, Strides};
 
 /// Where an operand comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -130,6 +131,35 @@ impl Snapshot {
     /// The leaves' memory, in the order of the plan's inputs.
     pub fn leaves(&self) -> impl Iterator<Item = &Storage> {
         self.leaves.iter().map(Leaf::storage)
+    }
+
+    /// The tensors that are there already, in the order of the plan's inputs; and whether a result may take over their memory.
+    pub fn inputs(&self) -> impl Iterator<Item = (&Tensor, bool)> {
+        self.leaves.iter().map(|leaf| (&leaf.tensor, leaf.donatable))
+    }
+
+    /// The pending nodes with the first of their slots.
+    pub fn nodes(&self) -> impl Iterator<Item = (&Node, usize)> {
+        self.entries.iter().map(|entry| (&*entry.node, entry.slots))
+    }
+
+    /// Where a tensor asked for will lie: in a leaf or a result, at which strides, and where its first element is.
+    pub fn window(&self, tensor: &Tensor) -> Option<(Result<usize, usize>, Strides, Linear)> {
+        let entry = self.entries.iter().position(|entry| entry.node.id == tensor.node.id)?;
+        let own = Source::Entry(entry, tensor.output);
+        let result = |source: Source| match source {
+            Source::Entry(entry, output) => self.outputs.iter().position(|&known| known == (entry, output)),
+            Source::Leaf(_) => None,
+        };
+        if let Some(result) = result(own) {
+            return Some((Ok(result), tensor.shape().strides(), Linear::default()));
+        }
+        let window = super::strided::Strided::of(self, own)?;
+        let place = match window.base {
+            Source::Leaf(leaf) => Err(leaf),
+            base => Ok(result(base)?),
+        };
+        Some((place, window.strides, window.offset))
     }
 
     /// Gives the results of a run to their nodes, and views of them to theirs; forgets what is spent.

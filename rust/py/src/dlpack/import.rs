@@ -114,6 +114,7 @@ fn adopt<M: 'static>(
     taken: Taken<M>,
 ) -> PyResult<Tensor> {
     let py = capsule.py();
+    call(py, crate::data::refuse_recording)?;
     check_device(py, array.device.kind)?;
     let (dtype, start, layout) = call(py, || describe(array))?;
     // SAFETY: the capsule is live and `used` lives for the program; from here on the structure is ours to release.

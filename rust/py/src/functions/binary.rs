@@ -54,6 +54,7 @@ fn logical(code: Code) -> impl Fn(&Operand, &Operand) -> Result<Tensor> {
     let truth = |operand: &Operand| match operand {
         Operand::Tensor(tensor) => ops::astype(tensor, DType::Bool).map(Operand::Tensor),
         Operand::Scalar(number) => Ok(Operand::from(number.to_f64() != 0.0)),
+        Operand::Variable(number) => Ok(Operand::from(number.get() != 0.0)),
     };
     move |lhs, rhs| ops::binary(code, &truth(lhs)?, &truth(rhs)?)
 }

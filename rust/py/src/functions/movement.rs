@@ -152,7 +152,7 @@ fn pad(
     let value = match value.map(|value| value.0) {
         None => adret_core::dtype::Scalar::Int(0),
         Some(ops::Operand::Scalar(value)) => value,
-        Some(ops::Operand::Tensor(_)) => return Err(PyTypeError::new_err("pad: value must be a number.")),
+        Some(_) => return Err(PyTypeError::new_err("pad: value must be a number.")),
     };
     let (before, after): (Vec<_>, Vec<_>) = pad_width.into_iter().map(|(before, after)| (before.0, after.0)).unzip();
     engine::tensor(py, || ops::pad(&x.0, &before, &after, value))

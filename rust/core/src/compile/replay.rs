@@ -1,0 +1,173 @@
+//! Running a program. Depends on `program` and `evaluate`.
+//! Invariant: names are bound to the run's results before it starts, so that nobody reads memory that is being overwritten, and get their
+//! old tensors back when it fails.
+
+use std::sync::Arc;
+
+use super::program::{Input, Patch, Program, Returned};
+use crate::backend::{Buffer, BufferRef};
+use crate::dtype::Scalar;
+use crate::error::Result;
+use crate::evaluate::{self, Cancelled};
+use crate::graph::{self, Handle, Origin, Storage, Tensor, from_storage};
+use crate::layout::Layout;
+
+/// What came of a replay.
+#[derive(Debug)]
+pub enum Replay {
+    /// It ran: the returned tensors.
+    Done(Vec<Tensor>),
+    /// The program no longer describes the function; nothing was done.
+    Stale,
+}
+
+/// A name with what it names now.
+struct Bound {
+    handle: Handle,
+    tensor: Tensor,
+}
+
+impl Program {
+    /// Does once more what was recorded.
+    ///
+    /// `streams` are where the streams of random numbers stand now, as key and block.
+    ///
+    /// # Errors
+    /// As `evaluate`; every name has its old tensor then.
+    pub fn replay(&self, arguments: &[Handle], streams: &[(u64, u64)], cancelled: &Cancelled<'_>) -> Result<Replay> {
+        let Some(bound) = self.bind(arguments, cancelled)? else { return Ok(Replay::Stale) };
+        if self.expected.iter().any(|(slot, held)| slot.get().is_some() != *held) {
+            return Ok(Replay::Stale);
+        }
+        let Some(plan) = &self.plan else {
+            self.slots.iter().for_each(|(slot, _)| slot.set(None));
+            return Ok(Replay::Done(self.returned.iter().map(|place| self.unchanged(*place, &bound)).collect()));
+        };
+        let Some(inputs) = self.inputs(&bound) else { return Ok(Replay::Stale) };
+        let numbers = self.numbers(streams);
+        let backend = evaluate::backend(self.device)?;
+
+        let mut results: Vec<Option<Tensor>> = vec![None; self.results.len()];
+        for &(name, result) in &self.writes {
+            if let Some(tensor) = &results[result] {
+                bound[name].handle.rebind(tensor.clone());
+                continue;
+            }
+            let slot = bound[name].tensor.node.slot.clone();
+            let tensor = graph::promise(self.results[result].meta.clone(), self.device, slot);
+            bound[name].handle.rebind(tensor.clone());
+            results[result] = Some(tensor);
+        }
+        let leaves = inputs.clone();
+        let ran = evaluate::alone(|| evaluate::execute(plan, inputs, &numbers, &*backend, cancelled));
+        let outputs = match ran {
+            Ok(outputs) => outputs,
+            Err(error) => {
+                for &(name, result) in &self.writes {
+                    if let Some(tensor) = &results[result] {
+                        bound[name].handle.rebind_if(tensor, bound[name].tensor.clone());
+                    }
+                }
+                return Err(error);
+            }
+        };
+        for (place, result) in self.results.iter().zip(&mut results) {
+            let (buffer, first) = match place.base {
+                Ok(output) => (outputs[output].clone(), 0),
+                Err(leaf) => leaves[leaf].clone(),
+            };
+            let offset = first + place.offset.resolve(&numbers) as isize;
+            let layout = Layout { shape: place.meta.shape.clone(), strides: place.strides.clone(), offset };
+            let storage = Storage { buffer, layout };
+            match result {
+                Some(tensor) => tensor.node.set_value(0, storage),
+                None => *result = Some(from_storage(place.meta.dtype, storage, self.device)),
+            }
+        }
+        let result = |number: usize| results[number].clone().expect("every result was made");
+        for (slot, number) in &self.slots {
+            slot.set(number.map(|number| Handle::new(result(number))));
+        }
+        let returned = self.returned.iter().map(|place| match *place {
+            Returned::Result(number) => result(number),
+            Returned::Name(number) => bound[number].tensor.clone(),
+        });
+        Ok(Replay::Done(returned.collect()))
+    }
+
+    /// What the names name now; `None` where that is not what was recorded.
+    fn bind(&self, arguments: &[Handle], cancelled: &Cancelled<'_>) -> Result<Option<Vec<Bound>>> {
+        let mut bound: Vec<Bound> = Vec::with_capacity(self.names.len());
+        for name in &self.names {
+            let handle = match &name.origin {
+                Origin::Argument(number) => arguments.get(*number).cloned(),
+                Origin::Handle(handle) => Some(handle.clone()),
+                Origin::Gradient(slot, _) => slot.get(),
+            };
+            let Some(handle) = handle else { return Ok(None) };
+            let tensor = handle.tensor();
+            let same = *tensor.meta() == name.meta
+                && tensor.requires_grad() == name.requires_grad
+                && tensor.device() == self.device
+                && name.same_as.is_none_or(|other| bound[other].tensor.key() == tensor.key());
+            if !same {
+                return Ok(None);
+            }
+            if tensor.storage().is_none() {
+                evaluate::evaluate(std::slice::from_ref(&tensor), cancelled)?;
+            }
+            bound.push(Bound { handle, tensor });
+        }
+        Ok(Some(bound))
+    }
+
+    /// The leaves' memory; `None` where strides differ, or memory that a result is to take over is held by others too.
+    fn inputs(&self, bound: &[Bound]) -> Option<Vec<(BufferRef, isize)>> {
+        // Counted before anything here holds a buffer: the handle and `bound` hold the node, the node holds the buffer.
+        let free = |tensor: &Tensor, storage: &Storage| {
+            Arc::strong_count(&tensor.node) == 2
+                && Arc::strong_count(&storage.buffer) == 1
+                && Buffer::recyclable(&*storage.buffer)
+                && storage.layout.offset == 0
+                && storage.layout.is_contiguous()
+        };
+        for input in &self.inputs {
+            if let Input::Name { number, strides, donated } = input {
+                let tensor = &bound[*number].tensor;
+                let storage = tensor.storage()?;
+                if storage.layout.strides != *strides || (*donated && !free(tensor, storage)) {
+                    return None;
+                }
+            }
+        }
+        let memory = |input: &Input| {
+            let storage = match input {
+                Input::Name { number, .. } => bound[*number].tensor.storage()?,
+                Input::Constant(storage) => storage,
+            };
+            Some((storage.buffer.clone(), storage.layout.offset))
+        };
+        self.inputs.iter().map(memory).collect()
+    }
+
+    fn numbers(&self, streams: &[(u64, u64)]) -> Vec<u64> {
+        let mut numbers = self.numbers.clone();
+        for patch in &self.patches {
+            match patch {
+                Patch::Variable { slot, dtype, variable } => {
+                    numbers[*slot] = Scalar::Float(variable.get()).to_slot(*dtype);
+                }
+                Patch::Key { slot, stream } => numbers[*slot] = streams[*stream].0,
+                Patch::Counter { slot, stream, offset } => numbers[*slot] = streams[*stream].1.wrapping_add(*offset),
+            }
+        }
+        numbers
+    }
+
+    fn unchanged(&self, place: Returned, bound: &[Bound]) -> Tensor {
+        match place {
+            Returned::Name(number) => bound[number].tensor.clone(),
+            Returned::Result(_) => unreachable!("a program without a plan has no results"),
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! `ad.compile`: a function that is recorded once per signature and replayed.
+//! Depends on the core's `compile` and on `signature`. Invariant: a replay happens only where signature, modes and the counter of changed
+//! attributes are those of the recording; whatever else differs, the function itself is called.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use adret_core::compile::{self, Program, Replay};
+use adret_core::graph::{self, Handle, Variable, WeakHandle};
+use parking_lot::Mutex;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::engine;
+use crate::errors::exception;
+use crate::functions::add_functions;
+use crate::random::{self, Drawn};
+use crate::signature::{Arguments, Modes, Signature, Tree};
+use crate::tensor::TensorObject;
+
+/// Signatures that one function keeps; the oldest go.
+const MOST_SIGNATURES: usize = 64;
+/// Calls that may fail to be recorded because they still make state, before that is an error.
+const PATIENCE: u32 = 3;
+
+/// A number in tensor arithmetic that may be changed later: recordings take its value at every replay.
+///
+/// Example:
+///     >>> from adret._core import Variable
+///     >>> rate = Variable(0.5)
+///     >>> (ad.ones(2) * rate).tolist()
+///     [0.5, 0.5]
+#[pyclass(frozen, name = "Variable", module = "adret._core")]
+#[derive(Debug)]
+pub(crate) struct VariableObject(pub(crate) Arc<Variable>);
+
+#[pymethods]
+impl VariableObject {
+    #[new]
+    fn create(value: f64) -> Self {
+        Self(Arc::new(Variable::new(value)))
+    }
+
+    /// The number now.
+    #[getter]
+    fn value(&self) -> f64 {
+        self.0.get()
+    }
+
+    #[setter]
+    fn set_value(&self, value: f64) {
+        self.0.set(value);
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Variable({})", self.0.get())
+    }
+}
+
+/// Python code that belongs to a recording: done before every replay, undone when the replay fails.
+type Action = (Py<PyAny>, Py<PyAny>);
+
+thread_local! {
+    static ACTIONS: RefCell<Vec<Action>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Notes, while a function is recorded, what Python has to do in every call: `redo()` before each replay, `undo()` after one that failed.
+#[pyfunction]
+fn record_action(redo: Py<PyAny>, undo: Py<PyAny>) {
+    if graph::recording() {
+        ACTIONS.with_borrow_mut(|actions| actions.push((redo, undo)));
+    }
+}
+
+/// Whether a function is being recorded on this thread.
+#[pyfunction]
+fn is_recording() -> bool {
+    graph::recording()
+}
+
+/// A recording with what Python adds to it.
+struct Recorded {
+    program: Program,
+    /// The counter of changed attributes after the recording.
+    changes: u64,
+    streams: Vec<Drawn>,
+    actions: Vec<Action>,
+    result: Tree,
+}
+
+#[derive(Default)]
+struct State {
+    recorded: Option<Arc<Recorded>>,
+    /// Calls that could not be recorded.
+    failures: u32,
+}
+
+struct Entry {
+    signature: Signature,
+    state: Mutex<State>,
+}
+
+/// A function that is replayed without being called, see `compile`.
+#[pyclass(frozen, dict, weakref, name = "CompiledFunction", module = "adret")]
+pub(crate) struct CompiledFunction {
+    function: Py<PyAny>,
+    /// The module whose `count` tells of changed attributes.
+    changes: Py<PyAny>,
+    entries: Mutex<Vec<Arc<Entry>>>,
+}
+
+impl CompiledFunction {
+    fn count(&self, py: Python<'_>) -> PyResult<u64> {
+        self.changes.bind(py).getattr(pyo3::intern!(py, "count"))?.extract()
+    }
+
+    fn run_plainly<'py>(&self, call: &Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.function.bind(call.args.py()).call(call.args, call.kwargs)
+    }
+
+    /// The entry of this signature, and the tensors among the arguments; a new entry where there is none.
+    fn find(&self, call: &Arguments<'_, '_>) -> PyResult<(Arc<Entry>, Vec<Handle>, bool)> {
+        let modes = Modes::now();
+        let mut handles = Vec::new();
+        let known: Vec<Arc<Entry>> = self.entries.lock().clone();
+        for entry in known.iter().rev() {
+            handles.clear();
+            if entry.signature.matches(call, modes, &mut handles)? {
+                return Ok((entry.clone(), handles, false));
+            }
+        }
+        handles.clear();
+        let signature = Signature::new(call, modes, &mut handles)?;
+        let entry = Arc::new(Entry { signature, state: Mutex::default() });
+        let mut entries = self.entries.lock();
+        if entries.len() >= MOST_SIGNATURES {
+            entries.remove(0);
+        }
+        entries.push(entry.clone());
+        Ok((entry, handles, true))
+    }
+
+    /// Calls the function while its tensors are watched.
+    fn record<'py>(&self, entry: &Entry, call: &Arguments<'_, 'py>, handles: &[Handle]) -> PyResult<Bound<'py, PyAny>> {
+        let py = call.args.py();
+        let before = self.count(py)?;
+        engine::run(py, |cancelled| compile::start(handles, cancelled))?;
+        ACTIONS.take();
+        random::drawn();
+        let result = self.run_plainly(call);
+        let recorder = graph::stop_recording();
+        let (actions, streams) = (ACTIONS.take(), random::drawn());
+        let result = result?;
+        let Some(recorder) = recorder else { return Ok(result) };
+        let is_new =
+            |handle: &Handle| recorder.born.iter().filter_map(WeakHandle::upgrade).any(|born| born.id() == handle.id());
+        let (mut returned, mut tree) = (Vec::new(), None);
+        tree.replace(Tree::of(&result, &entry.signature.objects(call)?, &is_new, &mut returned)?);
+        let spans: Vec<_> = streams.iter().map(|drawn| drawn.stream).collect();
+        let outcome = engine::run(py, |cancelled| compile::finish(&recorder, handles, &returned, &spans, cancelled));
+        let outcome = outcome.inspect_err(|_| {
+            compile::restore(&recorder, handles);
+            undo(py, &actions);
+        })?;
+        let mut state = entry.state.lock();
+        let changes = self.count(py)?;
+        match (outcome, tree) {
+            (Ok(program), Some(result)) => {
+                let recorded = Recorded { program, changes, streams, actions, result };
+                *state = State { recorded: Some(Arc::new(recorded)), failures: 0 };
+            }
+            (Err(reason), _) => {
+                state.recorded = None;
+                state.failures += 1;
+                // A call that still makes state, an optimiser's for example, is tried again.
+                if changes == before || state.failures >= PATIENCE {
+                    return Err(exception(py, reason));
+                }
+            }
+            (Ok(_), None) => {}
+        }
+        Ok(result)
+    }
+
+    /// Replays a recording; `None` where it no longer describes the function.
+    fn replay<'py>(
+        recorded: &Recorded,
+        call: &Arguments<'_, 'py>,
+        entry: &Entry,
+        handles: &[Handle],
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = call.args.py();
+        for (number, (redo, _)) in recorded.actions.iter().enumerate() {
+            redo.bind(py).call0().inspect_err(|_| undo(py, &recorded.actions[..number]))?;
+        }
+        let taken: Vec<(u64, u64)> = recorded.streams.iter().map(Drawn::take).collect();
+        let replayed = engine::run(py, |cancelled| recorded.program.replay(handles, &taken, cancelled));
+        let put_back = || {
+            undo(py, &recorded.actions);
+            recorded.streams.iter().zip(&taken).for_each(|(stream, &taken)| stream.put_back(taken));
+        };
+        match replayed {
+            Ok(Replay::Done(tensors)) => recorded.result.build(py, tensors, &entry.signature.objects(call)?).map(Some),
+            Ok(Replay::Stale) => {
+                put_back();
+                Ok(None)
+            }
+            Err(error) => {
+                put_back();
+                Err(error)
+            }
+        }
+    }
+}
+
+fn undo(py: Python<'_>, actions: &[Action]) {
+    for (_, undo) in actions.iter().rev() {
+        if let Err(error) = undo.bind(py).call0() {
+            error.write_unraisable(py, Some(undo.bind(py)));
+        }
+    }
+}
+
+#[pymethods]
+impl CompiledFunction {
+    #[new]
+    fn create(py: Python<'_>, function: Py<PyAny>) -> PyResult<Self> {
+        if !function.bind(py).is_callable() {
+            return Err(PyTypeError::new_err("compile: expected a function."));
+        }
+        let changes = py.import("adret._changes")?.into_any().unbind();
+        Ok(Self { function, changes, entries: Mutex::default() })
+    }
+
+    #[pyo3(signature = (*args, **kwargs))]
+    fn __call__<'py>(
+        &self,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let call = Arguments { args, kwargs };
+        if graph::recording() {
+            // Part of an outer recording.
+            return self.run_plainly(&call);
+        }
+        let (entry, handles, new) = self.find(&call)?;
+        if new {
+            return self.run_plainly(&call);
+        }
+        let recorded = entry.state.lock().recorded.clone();
+        if let Some(recorded) = recorded
+            && recorded.changes == self.count(args.py())?
+            && let Some(result) = Self::replay(&recorded, &call, &entry, &handles)?
+        {
+            return Ok(result);
+        }
+        self.record(&entry, &call, &handles)
+    }
+
+    fn __get__<'py>(
+        slf: &Bound<'py, Self>,
+        instance: &Bound<'py, PyAny>,
+        _owner: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if instance.is_none() {
+            return Ok(slf.clone().into_any());
+        }
+        slf.py().import("types")?.getattr("MethodType")?.call1((slf, instance))
+    }
+
+    /// How many signatures are recorded.
+    fn recordings(&self) -> usize {
+        self.entries.lock().iter().filter(|entry| entry.state.lock().recorded.is_some()).count()
+    }
+}
+
+/// Remembers what tensors name, to undo rebinding when an evaluation fails.
+#[pyclass(frozen, name = "Rollback", module = "adret._core")]
+#[derive(Debug)]
+struct Rollback(compile::Rollback);
+
+#[pymethods]
+impl Rollback {
+    #[new]
+    fn create(tensors: Vec<PyRef<'_, TensorObject>>) -> Self {
+        Self(compile::Rollback::new(tensors.iter().map(|tensor| tensor.handle().clone())))
+    }
+
+    /// Lets the tensors name what they named.
+    fn restore(&self) {
+        self.0.restore();
+    }
+}
+
+/// Puts classes and functions into the module.
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<VariableObject>()?;
+    module.add_class::<CompiledFunction>()?;
+    module.add_class::<Rollback>()?;
+    add_functions!(module, record_action, is_recording);
+    Ok(())
+}
