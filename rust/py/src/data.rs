@@ -2,9 +2,9 @@
 //! Depends on `nested`, `buffers`, `dlpack`. Invariant: what is made here is a copy, unless the function's name says `share`.
 
 use adret_core::backend::Device;
+use adret_core::compile;
 use adret_core::dtype::{DType, Scalar};
 use adret_core::error::Error;
-use adret_core::compile;
 use adret_core::graph::{self, GradMode, Tensor};
 use adret_core::shape::Shape;
 use adret_core::{evaluate, ops};

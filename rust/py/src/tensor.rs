@@ -102,6 +102,8 @@ impl TensorObject {
         let new = match &old.node.slot {
             Some(slot) => graph::leaf(&new, slot.clone()),
             None if !graph::grad_enabled() && new.requires_grad() => graph::identity(&new),
+            // A recording must see the writing, also of a tensor that is there.
+            None if graph::recording() => graph::identity(&new),
             None if new.node.slot.is_some() => call(py, || engine::derived(&new))?,
             None => new,
         };

@@ -12,7 +12,7 @@ use crate::code::Code;
 use crate::dtype::{Compute, DType};
 use crate::error::{Error, Result};
 use crate::graph::{
-    Cotangent, Key, Lowering, Meta, Op, Pointwise, Storage, Tensor, Vjp, apply, current_scope, scope_name,
+    Cotangent, Key, Lowering, Meta, Op, Pointwise, Storage, Tensor, Vjp, apply, current_scope, recording, scope_name,
 };
 
 #[derive(Debug)]
@@ -76,7 +76,9 @@ pub(crate) fn checked(
             indices.dtype()
         )));
     }
-    let Some((low, high)) = indices.storage().and_then(|storage| range(storage, indices.dtype(), except)) else {
+    // Another replay of a recording has other values.
+    let there = indices.storage().filter(|_| !recording());
+    let Some((low, high)) = there.and_then(|storage| range(storage, indices.dtype(), except)) else {
         return checked_later(name, indices, limit, wrap, except);
     };
     let floor = if wrap { -(limit as i64) } else { 0 };
