@@ -1,17 +1,16 @@
 //! Evaluation: from tensors asked for to values, on whichever device they live.
 //! Depends on `schedule`, `cpu`, `backend`. Invariant: a failed run leaves every node as it was, to be evaluated again.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, OnceLock};
-
-use parking_lot::Mutex;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::backend::{Backend, Bindings, BufferRef, Device, Stats, announce};
-use crate::cpu::CpuBackend;
+use crate::cpu::{CpuBackend, memory};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
-use crate::graph::{Storage, Tensor, from_storage, live_pending, pending_nodes};
+use crate::graph::{RegistryGuard, Storage, Tensor, from_storage, live_pending, pending_nodes, registry};
 use crate::layout::Layout;
 use crate::plan::Plan;
 use crate::schedule::{self, Options, PlanCache, Snapshot, Walk};
@@ -25,7 +24,7 @@ const FLUSH_AT: usize = 4096;
 
 static CPU: LazyLock<Arc<dyn Backend>> = LazyLock::new(|| Arc::new(CpuBackend::new()));
 static GPU_OPENER: OnceLock<GpuOpener> = OnceLock::new();
-static GPUS: Mutex<Vec<(u32, Arc<dyn Backend>)>> = Mutex::new(Vec::new());
+static GPUS: parking_lot::Mutex<Vec<(u32, Arc<dyn Backend>)>> = parking_lot::Mutex::new(Vec::new());
 static NEXT_FLUSH: AtomicUsize = AtomicUsize::new(FLUSH_AT);
 
 /// What one evaluation at a time may touch.
@@ -34,8 +33,39 @@ struct Engine {
     options: Options,
 }
 
-static ENGINE: LazyLock<Mutex<Engine>> =
-    LazyLock::new(|| Mutex::new(Engine { caches: HashMap::new(), options: Options { fuse: true } }));
+/// A lock of the standard library: `parking_lot` keeps tables that a fork can catch locked.
+static ENGINE: LazyLock<Mutex<Engine>> = LazyLock::new(|| {
+    guard_fork();
+    Mutex::new(Engine { caches: HashMap::new(), options: Options { fuse: true } })
+});
+
+/// The engine, as soon as no other evaluation runs. A panic of another one poisons nothing: it changed no node.
+fn engine() -> MutexGuard<'static, Engine> {
+    ENGINE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Lets a fork wait for the running evaluation and hold the engine's locks while the process splits, in the order in which they are taken:
+/// engine, registry, memory.
+#[cfg(unix)]
+fn guard_fork() {
+    thread_local! {
+        /// The locks of a thread that forks, from before to after; the child's only thread is a copy of that thread.
+        static HELD: Cell<Option<(MutexGuard<'static, Engine>, RegistryGuard)>> = const { Cell::new(None) };
+    }
+    extern "C" fn hold() {
+        HELD.set(Some((engine(), registry())));
+    }
+    extern "C" fn release() {
+        HELD.set(None);
+    }
+    // Handlers that come before a fork run in the reverse of this order.
+    memory::guard_fork();
+    // SAFETY: the handlers are functions of the process's whole life that touch nothing but the locks.
+    unsafe { libc::pthread_atfork(Some(hold), Some(release), Some(release)) };
+}
+
+#[cfg(not(unix))]
+fn guard_fork() {}
 
 /// Asked now and then during a run; true ends it.
 pub type Cancelled<'a> = dyn Fn() -> bool + Sync + 'a;
@@ -66,7 +96,7 @@ pub fn backend(device: Device) -> Result<Arc<dyn Backend>> {
 
 /// Whether pointwise work and reductions share kernels; returns what was in force. Values do not depend on it.
 pub fn set_fusion(fuse: bool) -> bool {
-    std::mem::replace(&mut ENGINE.lock().options.fuse, fuse)
+    std::mem::replace(&mut engine().options.fuse, fuse)
 }
 
 /// Gives the tensors their values, together with every live tensor that shares pending work with them.
@@ -77,7 +107,7 @@ pub fn evaluate(targets: &[Tensor], cancelled: &Cancelled<'_>) -> Result<()> {
     if targets.iter().all(|target| target.storage().is_some()) {
         return Ok(());
     }
-    ENGINE.lock().evaluate(targets, cancelled)
+    engine().evaluate(targets, cancelled)
 }
 
 /// Evaluates all live tensors once the pending graph has grown large. A failure shows when a value is asked for.
@@ -96,7 +126,7 @@ pub(crate) fn evaluate_seen<T>(
     cancelled: &Cancelled<'_>,
     see: impl FnOnce(&Snapshot, &Arc<Plan>) -> T,
 ) -> Result<Option<T>> {
-    let mut engine = ENGINE.lock();
+    let mut engine = engine();
     let options = engine.options;
     let Walk::Graph(snapshot) = Snapshot::walk(asked, &[], device, options) else { return Ok(None) };
     let plan = engine.caches.entry(device).or_default().get(&snapshot.key, || schedule::plan(&snapshot, options));
@@ -107,7 +137,7 @@ pub(crate) fn evaluate_seen<T>(
 
 /// Waits for the running evaluation, and keeps others from starting while `body` runs.
 pub(crate) fn alone<T>(body: impl FnOnce() -> T) -> T {
-    let _engine = ENGINE.lock();
+    let _engine = engine();
     body()
 }
 
@@ -271,7 +301,7 @@ pub struct EngineStats {
 
 /// Counters since the start of the process.
 pub fn stats() -> EngineStats {
-    let plan_misses = ENGINE.lock().caches.values().map(|cache| cache.misses).sum();
+    let plan_misses = engine().caches.values().map(|cache| cache.misses).sum();
     let mut sum = CPU.stats();
     for (_, backend) in GPUS.lock().iter() {
         let stats = backend.stats();

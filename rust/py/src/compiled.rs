@@ -157,6 +157,10 @@ impl CompiledFunction {
             |handle: &Handle| recorder.born.iter().filter_map(WeakHandle::upgrade).any(|born| born.id() == handle.id());
         let (mut returned, mut tree) = (Vec::new(), None);
         tree.replace(Tree::of(&result, &entry.signature.objects(call)?, &is_new, &mut returned)?);
+        if compile::has_stray(&recorder, handles, &returned) {
+            // Cycles of Python objects hold their tensors until they are collected.
+            py.import("gc")?.call_method0("collect")?;
+        }
         let spans: Vec<_> = streams.iter().map(|drawn| drawn.stream).collect();
         let outcome = engine::run(py, |cancelled| compile::finish(&recorder, handles, &returned, &spans, cancelled));
         let outcome = outcome.inspect_err(|_| {

@@ -103,7 +103,8 @@ impl TensorObject {
             Some(slot) => graph::leaf(&new, slot.clone()),
             None if !graph::grad_enabled() && new.requires_grad() => graph::identity(&new),
             // A recording must see the writing, also of a tensor that is there.
-            None if graph::recording() => graph::identity(&new),
+            None if graph::recording() && !new.requires_grad() => graph::identity(&new),
+            None if graph::recording() => call(py, || engine::derived(&new))?,
             None if new.node.slot.is_some() => call(py, || engine::derived(&new))?,
             None => new,
         };

@@ -5,7 +5,7 @@
 mod program;
 mod replay;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 pub use program::{Program, Stream};
 pub use replay::Replay;
@@ -181,18 +181,25 @@ fn check(recorder: &Recorder, effects: &Effects) -> Result<()> {
             return Err(moves());
         }
     }
-    let known: HashSet<(u64, usize)> = effects.number.keys().copied().collect();
-    for handle in recorder.born.iter().filter_map(graph::WeakHandle::upgrade) {
-        let tensor = handle.tensor();
-        if tensor.node.id >= recorder.first && !known.contains(&tensor.key()) {
-            return Err(refuse(format!(
-                "compile: a tensor of shape {} made in the function outlives it, but is not returned. Return it, or write it into a \
-                 tensor made outside with .assign().",
-                tensor.shape()
-            )));
-        }
+    match stray(recorder, effects) {
+        Some(tensor) => Err(refuse(format!(
+            "compile: a tensor of shape {} made in the function outlives it, but is not returned. Return it, or write it into a \
+             tensor made outside with .assign().",
+            tensor.shape()
+        ))),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// A tensor made in the call that somebody still holds, though it is no effect of the call.
+fn stray(recorder: &Recorder, effects: &Effects) -> Option<Tensor> {
+    let held = recorder.born.iter().filter_map(|born| Some(born.upgrade()?.tensor()));
+    held.into_iter().find(|tensor| tensor.node.id >= recorder.first && !effects.number.contains_key(&tensor.key()))
+}
+
+/// Whether a tensor made in the call is still held by somebody who neither returns nor writes it: perhaps by garbage.
+pub fn has_stray(recorder: &Recorder, arguments: &[Handle], returned: &[Handle]) -> bool {
+    effects(recorder, arguments, returned).is_ok_and(|effects| stray(recorder, &effects).is_some())
 }
 
 /// Undoes what an evaluation that failed was to write: the tensors of these handles, noted before they were rebound.

@@ -54,14 +54,22 @@ impl WeakHandle {
     }
 }
 
-/// Pending nodes that handles point at; dead entries are swept when read.
-static REGISTRY: Mutex<Vec<Weak<Node>>> = Mutex::new(Vec::new());
+/// Pending nodes that handles point at; dead entries are swept when read. Its lock is the standard library's, which a fork can hold.
+static REGISTRY: std::sync::Mutex<Vec<Weak<Node>>> = std::sync::Mutex::new(Vec::new());
+
+/// The registry's lock.
+pub(crate) type RegistryGuard = std::sync::MutexGuard<'static, Vec<Weak<Node>>>;
+
+/// The registry, for a moment; to hold while the process forks.
+pub(crate) fn registry() -> RegistryGuard {
+    REGISTRY.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
 
 fn enter(tensor: &Tensor) {
     let output = &tensor.node.outputs[tensor.output];
     output.live.fetch_add(1, Ordering::AcqRel);
     if output.storage.get().is_none() && !tensor.node.registered.swap(true, Ordering::AcqRel) {
-        REGISTRY.lock().push(Arc::downgrade(&tensor.node));
+        registry().push(Arc::downgrade(&tensor.node));
     }
 }
 
@@ -133,7 +141,7 @@ impl Drop for Binding {
 
 /// Pending tensors with a live handle, oldest first. Sweeps entries that are computed, unnamed or gone.
 pub fn live_pending() -> Vec<Tensor> {
-    let mut registry = REGISTRY.lock();
+    let mut registry = registry();
     let mut live = Vec::new();
     let mut gone = Vec::new();
     registry.retain(|entry| {

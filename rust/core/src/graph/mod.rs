@@ -10,6 +10,7 @@ mod recorder;
 
 pub use apply::{apply, apply_multi, from_storage, identity, leaf, promise, source};
 pub use handle::{GradSlot, Handle, WeakHandle, live_pending, pending_nodes};
+pub(crate) use handle::{RegistryGuard, registry};
 pub use mode::{
     GradMode, current_scope, grad_enabled, is_recording_scopes, pop_scope, push_scope, scope_name, set_grad_enabled,
 };
