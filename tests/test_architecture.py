@@ -36,6 +36,7 @@ ARROWS: dict[str, set[str]] = {
 NOT_OPERATIONS = {
     *("__array_namespace_info__", "broadcast_shapes", "can_cast", "devices", "dtype", "eval", "finfo", "from_dlpack"),
     *("from_numpy", "get_default_device", "get_default_dtype", "get_num_threads", "grad", "gradcheck", "iinfo"),
+    *("inspect", "load", "save"),
     *("is_grad_enabled", "isdtype", "jvp", "manual_seed", "promote_types", "reset_peak_memory", "result_type"),
     *("set_default_device", "set_default_dtype", "set_num_threads", "stats", "value_and_grad", "vjp"),
 }

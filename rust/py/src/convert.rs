@@ -207,6 +207,7 @@ impl TensorObject {
         Ok(copy)
     }
 
+    /// Pickles hold values, not places: they arrive on the CPU, since the reader's machine may have no such device.
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
         let py = slf.py();
         let tensor = slf.get().tensor();
@@ -216,7 +217,6 @@ impl TensorObject {
             bytes,
             dtype::object(py, tensor.dtype())?,
             crate::tensor::shape_tuple(py, &tensor)?,
-            tensor.device().to_string(),
             tensor.requires_grad() && tensor.is_leaf(),
         );
         let rebuild = py.import("adret._core")?.getattr("_rebuild")?;
@@ -332,10 +332,8 @@ pub(crate) fn _rebuild(
     data: &[u8],
     dtype: DTypeArgument,
     shape: Vec<usize>,
-    device: DeviceArgument,
     requires_grad: bool,
 ) -> PyResult<Py<PyAny>> {
     let tensor = call(py, || crate::data::from_bytes(dtype.0, &shape, data))?;
-    let plain = TensorObject::new(crate::data::place(py, tensor, None, device.0)?);
-    rebuilt(owner, plain, requires_grad)
+    rebuilt(owner, TensorObject::new(tensor), requires_grad)
 }
