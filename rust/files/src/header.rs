@@ -11,6 +11,7 @@ use adret_core::error::{Error, Result};
 use adret_core::shape::Shape;
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::dtype;
 use crate::error::{Fault, shortened};
@@ -115,11 +116,12 @@ impl Header {
         let data = PREFIX + header.len() as u64;
         let mut metadata = BTreeMap::new();
         let mut entries = Vec::with_capacity(members.len());
+        let place = |value: &RawValue| PREFIX + json::place(text, value.get());
+        if let Some((name, value)) = members.iter().find(|(name, _)| !seen.insert(name.as_str())) {
+            return Err(Fault::of(name, place(value), "the name stands in the header twice"));
+        }
         for (name, value) in &members {
-            let at = PREFIX + json::place(text, value.get());
-            if !seen.insert(name.as_str()) {
-                return Err(Fault::of(name, at, "the name stands in the header twice"));
-            }
+            let at = place(value);
             if name == METADATA {
                 metadata = texts(value.get(), at)?;
             } else {

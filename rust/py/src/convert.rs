@@ -6,6 +6,7 @@ use adret_core::dtype::{DType, Scalar};
 use adret_core::error::Error;
 use adret_core::graph::{self, Tensor};
 use adret_core::ops;
+use adret_core::shape::Shape;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyType};
@@ -334,6 +335,16 @@ pub(crate) fn _rebuild(
     shape: Vec<usize>,
     requires_grad: bool,
 ) -> PyResult<Py<PyAny>> {
-    let tensor = call(py, || crate::data::from_bytes(dtype.0, &shape, data))?;
+    let tensor = call(py, || {
+        let wanted = Shape::new(&shape)?.elements() * dtype.0.size();
+        if data.len() != wanted || (dtype.0 == DType::Bool && data.iter().any(|&byte| byte > 1)) {
+            return Err(Error::value(format!(
+                "_rebuild: {} bytes are no {shape:?} of {}, which takes {wanted}. The pickle is damaged; make it again.",
+                data.len(),
+                dtype.0
+            )));
+        }
+        crate::data::from_bytes(dtype.0, &shape, data)
+    })?;
     rebuilt(owner, TensorObject::new(tensor), requires_grad)
 }
