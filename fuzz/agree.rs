@@ -36,7 +36,7 @@ pub(crate) fn agree(file: &[u8]) -> bool {
     assert_eq!(ours.entries.len(), theirs.len());
     for entry in &ours.entries {
         let tensor = theirs.tensor(&entry.name).expect("the second reader misses a tensor");
-        assert_eq!(&tensor.shape()[..], &entry.shape[..]);
+        assert_eq!(tensor.shape(), &entry.shape[..]);
         assert_eq!(tensor.dtype().bitsize(), 8 * entry.dtype.size());
         let elements = &file[entry.begin as usize..(entry.begin + entry.bytes) as usize];
         assert_eq!(tensor.data(), elements);

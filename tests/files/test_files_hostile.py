@@ -17,6 +17,8 @@ from typing import Any
 import adret as ad
 import pytest
 
+POSIX = pytest.mark.skipif(os.name != "posix", reason="pipes and owners are POSIX's")
+
 
 def _file(header: str | bytes | dict[str, Any], data: int | bytes = 0, length: int | None = None) -> bytes:
     """A file of this header, with so many bytes of data, that claims `length` bytes of header."""
@@ -199,6 +201,7 @@ def test_a_million_tensors(tmp_path: Path) -> None:
     assert len(ad.inspect(path).tensors) == count
 
 
+@POSIX
 def test_what_is_no_file(tmp_path: Path) -> None:
     for call in (ad.load, ad.inspect, lambda path: ad.save(path, {})):
         with pytest.raises(IsADirectoryError) as raised:
@@ -236,6 +239,7 @@ def test_a_file_that_claims_more_than_there_is_memory(tmp_path: Path) -> None:
         ad.load(path)
 
 
+@POSIX
 def test_permissions(tmp_path: Path) -> None:
     # As another user than root, for whom every file is open.
     program = """
