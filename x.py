@@ -5,7 +5,7 @@
     python3 x.py test      every test: Rust, Python, CPU and software Vulkan, documentation, examples
     python3 x.py check     formatters, linters and the type checker
     python3 x.py bench     the library against NumPy, PyTorch and JAX
-    python3 x.py wheel     the package, in dist/
+    python3 x.py wheel     the package, in dist/: a wheel and the source archive
 
 Depends on the standard library only. Invariant: every command does its own set-up and repeats none of it: a machine
 with Python 3.11, Rust and a C compiler is enough, and a second run starts at once.
@@ -17,20 +17,34 @@ import argparse
 import ctypes.util
 import hashlib
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PEERS = ROOT / ".venv-peers"
-TOOLS = ["maturin>=1.8,<2", "numpy>=2", "tqdm", "pytest", "hypothesis", "scikit-learn", "ruff", "pyright"]
+TOOLS = [
+    "maturin>=1.8,<2",
+    "numpy>=2",
+    "tqdm",
+    "pytest",
+    "hypothesis",
+    "scikit-learn",
+    "safetensors",
+    "ruff",
+    "pyright",
+]
 RIVALS = ["torch", "jax", "numpy>=2", "tqdm", "scikit-learn", "pytest", "hypothesis"]
 # Sources of the extension module; Python files are used in place.
 SOURCES = ["Cargo.toml", "Cargo.lock", "pyproject.toml", "rust"]
+# The C library that wheels for Linux may ask for at most: that of Debian 10, RHEL 8 and Ubuntu 18.10.
+OLDEST_GLIBC = (2, 28)
 VULKAN = ["libvulkan1", "mesa-vulkan-drivers"]
 
 
@@ -46,7 +60,7 @@ def main() -> int:
     bench = commands.add_parser("bench", help="measure against other libraries")
     bench.add_argument("--no-peers", action="store_true", help="NumPy only: install neither PyTorch nor JAX")
     bench.add_argument("cases", nargs="*", help="only cases whose names contain one of these")
-    commands.add_parser("wheel", help="build the package")
+    commands.add_parser("wheel", help="build the package: wheel and source archive")
     arguments = parser.parse_args()
     if sys.version_info < (3, 11):  # noqa: UP036 (this file is started by whatever Python there is)
         print("x.py: Python 3.11 or newer is needed, this is " + sys.version.split()[0], file=sys.stderr)
@@ -124,12 +138,39 @@ def run_bench(arguments: argparse.Namespace) -> int:
 
 
 def run_wheel(_: argparse.Namespace) -> int:
-    """Builds the wheel into dist/."""
+    """Builds the wheel and the source archive into dist/."""
     python = environment(VENV, TOOLS)
-    step("wheel", [python, "-m", "maturin", "build", "--release", "--out", "dist"], {"VIRTUAL_ENV": str(VENV)})
+    maturin = [python, "-m", "maturin"]
+    # Maturin looks for zig beside the first Python on the path.
+    inside = {"VIRTUAL_ENV": str(VENV), "PATH": os.pathsep.join([str(Path(python).parent), os.environ.get("PATH", "")])}
+    step("source archive", [*maturin, "sdist", "--out", "dist"], inside)
+    wheel = [*maturin, "build", "--release", "--locked", "--out", "dist"]
+    zig = sys.platform == "linux" and call("zig", [python, "-m", "pip", "install", "--quiet", "ziglang"]) == 0
+    if zig:
+        # Zig links against the C library of older systems than this one.
+        wheel += ["--zig", "--compatibility", "manylinux_{}_{}".format(*OLDEST_GLIBC)]
+    step("wheel", wheel, inside)
     newest = max(ROOT.glob("dist/*.whl"), key=lambda path: path.stat().st_mtime)
     print(f"\n{newest.relative_to(ROOT)}: {newest.stat().st_size / 1e6:.1f} MB")
+    if sys.platform == "linux":
+        check_glibc(newest, strict=zig)
     return 0
+
+
+def check_glibc(wheel: Path, strict: bool) -> None:
+    """Says which C library a wheel needs; raises where `strict` and it is newer than promised."""
+    with zipfile.ZipFile(wheel) as archive:
+        modules = b"".join(archive.read(name) for name in archive.namelist() if name.endswith(".so"))
+    # The names of symbols' versions stand in the module as text.
+    needed = max((int(a), int(b)) for a, b in re.findall(rb"GLIBC_(\d+)\.(\d+)", modules))
+    print(f"needs glibc {needed[0]}.{needed[1]} or newer")
+    if needed <= OLDEST_GLIBC:
+        return
+    promised = f"{OLDEST_GLIBC[0]}.{OLDEST_GLIBC[1]}"
+    if strict:
+        raise StepError(f"the wheel needs glibc {needed[0]}.{needed[1]}, newer than {promised}")
+    print(f"This wheel is for systems as new as this one: zig, which links for glibc {promised}, cannot be had here.")
+    print("Build where PyPI can be reached, or on an older system, for a wheel that others can use.")
 
 
 # Steps

@@ -36,6 +36,7 @@ ARROWS: dict[str, set[str]] = {
 NOT_OPERATIONS = {
     *("__array_namespace_info__", "broadcast_shapes", "can_cast", "devices", "dtype", "eval", "finfo", "from_dlpack"),
     *("from_numpy", "get_default_device", "get_default_dtype", "get_num_threads", "grad", "gradcheck", "iinfo"),
+    *("inspect", "load", "save"),
     *("is_grad_enabled", "isdtype", "jvp", "manual_seed", "promote_types", "reset_peak_memory", "result_type"),
     *("set_default_device", "set_default_dtype", "set_num_threads", "stats", "value_and_grad", "vjp"),
 }
@@ -44,7 +45,7 @@ NOT_OPERATIONS = {
 def sources(*suffixes: str) -> list[Path]:
     """The project's own files with these suffixes."""
     files = [ROOT / "x.py"] if ".py" in suffixes else []
-    for room in ("rust", "python", "tests", "examples", "benches"):
+    for room in ("rust", "python", "tests", "examples", "benches", "fuzz"):
         files += (path for path in (ROOT / room).rglob("*") if path.suffix in suffixes and "target" not in path.parts)
     return sorted(path for path in files if not any(part.startswith(".") for part in path.relative_to(ROOT).parts))
 
@@ -107,6 +108,12 @@ def test_the_core_knows_neither_python_nor_wgpu() -> None:
     assert dependencies("core").isdisjoint({"adret-gpu", "adret-py", "pyo3", "wgpu"})
     wrong = [name_of(path) for path in CORE.rglob("*.rs") if re.search(r"\b(wgpu|pyo3)::", in_use(path))]
     assert not wrong
+
+
+def test_the_files_crate_knows_neither_python_nor_wgpu() -> None:
+    assert dependencies("core").isdisjoint({"adret-files", "safetensors", "serde_json"})
+    assert dependencies("files").isdisjoint({"adret-gpu", "adret-py", "pyo3", "wgpu"})
+    assert "adret-files" not in dependencies("gpu")
 
 
 def test_the_gpu_crate_knows_kernels_not_operations() -> None:

@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-ROOMS = ("rust", "python", "tests", "docs", "examples", "benches", ".ci")
+ROOMS = ("rust", "python", "tests", "docs", "examples", "benches", "fuzz", ".ci")
 SUFFIXES = {".py", ".pyi", ".rs", ".md", ".toml", ".wgsl", ".typed"}
 
 

@@ -35,6 +35,7 @@ from ._core import (
     DomainError,
     DType,
     DTypeError,
+    FileFormatError,
     GradError,
     InternalError,
     OutOfMemoryError,
@@ -225,6 +226,7 @@ from ._core import (
     zeros,
     zeros_like,
 )
+from ._files import inspect, load, save
 from ._gradcheck import gradcheck
 from .autograd import grad, jvp, value_and_grad, vjp
 
@@ -236,6 +238,7 @@ __all__ = [
     "DTypeError",
     "DeviceError",
     "DomainError",
+    "FileFormatError",
     "GradError",
     "InternalError",
     "OutOfMemoryError",
@@ -432,6 +435,9 @@ __all__ = [
     "value_and_grad",
     "vjp",
     "gradcheck",
+    "save",
+    "load",
+    "inspect",
     "__array_api_version__",
     "__array_namespace_info__",
     "broadcast_arrays",

@@ -20,6 +20,7 @@ BUILTIN = {
     "OutOfRangeError": IndexError,
     "DomainError": ValueError,
     "GradError": RuntimeError,
+    "FileFormatError": ValueError,
     "OutOfMemoryError": MemoryError,
 }
 

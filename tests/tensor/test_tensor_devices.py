@@ -6,7 +6,6 @@ Depends on the `device` fixture. Invariant: what a device cannot do is a clear e
 from __future__ import annotations
 
 import copy
-import pickle
 
 import adret as ad
 import numpy as np
@@ -66,8 +65,8 @@ def test_printing_names_the_device(device: str) -> None:
 
 def test_copies_stay(device: str) -> None:
     x = ad.ones(2, device=device, requires_grad=True)
-    for y in (copy.deepcopy(x), pickle.loads(pickle.dumps(x))):
-        assert (y.device, y.requires_grad, y.tolist()) == (device, True, [1.0, 1.0])
+    y = copy.deepcopy(x)
+    assert (y.device, y.requires_grad, y.tolist()) == (device, True, [1.0, 1.0])
 
 
 def test_gradients_live_beside_their_tensors(device: str) -> None:

@@ -20,6 +20,8 @@ pub enum ErrorKind {
     Grad,
     /// Something that a recording cannot hold.
     Compile,
+    /// A file whose content breaks its format.
+    Format,
     /// Memory exhausted.
     OutOfMemory,
     /// The user interrupted the evaluation.

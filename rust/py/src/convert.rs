@@ -6,6 +6,7 @@ use adret_core::dtype::{DType, Scalar};
 use adret_core::error::Error;
 use adret_core::graph::{self, Tensor};
 use adret_core::ops;
+use adret_core::shape::Shape;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyType};
@@ -207,6 +208,7 @@ impl TensorObject {
         Ok(copy)
     }
 
+    /// Pickles hold values, not places: they arrive on the CPU, since the reader's machine may have no such device.
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
         let py = slf.py();
         let tensor = slf.get().tensor();
@@ -216,7 +218,6 @@ impl TensorObject {
             bytes,
             dtype::object(py, tensor.dtype())?,
             crate::tensor::shape_tuple(py, &tensor)?,
-            tensor.device().to_string(),
             tensor.requires_grad() && tensor.is_leaf(),
         );
         let rebuild = py.import("adret._core")?.getattr("_rebuild")?;
@@ -332,10 +333,18 @@ pub(crate) fn _rebuild(
     data: &[u8],
     dtype: DTypeArgument,
     shape: Vec<usize>,
-    device: DeviceArgument,
     requires_grad: bool,
 ) -> PyResult<Py<PyAny>> {
-    let tensor = call(py, || crate::data::from_bytes(dtype.0, &shape, data))?;
-    let plain = TensorObject::new(crate::data::place(py, tensor, None, device.0)?);
-    rebuilt(owner, plain, requires_grad)
+    let tensor = call(py, || {
+        let wanted = Shape::new(&shape)?.elements() * dtype.0.size();
+        if data.len() != wanted || (dtype.0 == DType::Bool && data.iter().any(|&byte| byte > 1)) {
+            return Err(Error::value(format!(
+                "_rebuild: {} bytes are no {shape:?} of {}, which takes {wanted}. The pickle is damaged; make it again.",
+                data.len(),
+                dtype.0
+            )));
+        }
+        crate::data::from_bytes(dtype.0, &shape, data)
+    })?;
+    rebuilt(owner, TensorObject::new(tensor), requires_grad)
 }

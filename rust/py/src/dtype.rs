@@ -102,12 +102,14 @@ impl<'py> FromPyObject<'_, 'py> for DTypeArgument {
                 }
             }
         }
-        // NumPy's dtypes carry `name`, its scalar classes `__name__`; the class of bool is `bool_` before NumPy 2.
+        // NumPy's dtypes carry `name`, its scalar classes `__name__`; the class of bool is `bool_` before NumPy 2. PyTorch's are
+        // written `torch.float32`.
         let name = if let Ok(text) = object.cast::<PyString>() {
             text.to_string()
         } else {
             let attribute = if object.is_instance_of::<PyType>() { "__name__" } else { "name" };
-            object.getattr(attribute).and_then(|name| name.extract::<String>()).unwrap_or_default()
+            let name = object.getattr(attribute).and_then(|name| name.extract::<String>());
+            name.or_else(|_| object.str().map(|text| text.to_string().trim_start_matches("torch.").to_owned()))?
         };
         let name = name.trim_end_matches('_');
         DType::from_name(name).map(Self).ok_or_else(|| {

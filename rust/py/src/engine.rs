@@ -160,6 +160,26 @@ fn adapters() -> Vec<(String, bool)> {
     Vec::new()
 }
 
+/// Every adapter, those too that are not opened: what it is, and why it is not, if it is not.
+pub(crate) fn adapters_and_refusals() -> Vec<(String, Option<&'static str>)> {
+    #[cfg(feature = "gpu")]
+    return adret_gpu::adapters()
+        .into_iter()
+        .map(|adapter| {
+            let refusal = match (adapter.admitted, adapter.software) {
+                (true, _) => None,
+                (false, true) => {
+                    Some("a software adapter, slower than the CPU: ADRET_ALLOW_SOFTWARE_GPU=1 admits it for tests")
+                }
+                (false, false) => Some("it has no compute shaders"),
+            };
+            (format!("{} ({}, {})", adapter.name, adapter.backend, adapter.driver), refusal)
+        })
+        .collect();
+    #[cfg(not(feature = "gpu"))]
+    Vec::new()
+}
+
 /// The first hardware GPU.
 pub(crate) fn hardware_gpu() -> Option<Device> {
     adapters().iter().position(|(_, hardware)| *hardware).map(|number| Device::Gpu(number as u32))

@@ -13,7 +13,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
 /// One row per class: kind, name, builtin that it also is, description.
-const KINDS: [(ErrorKind, &str, &str); 9] = [
+const KINDS: [(ErrorKind, &str, &str); 10] = [
     (ErrorKind::Shape, "ShapeError", "Sizes or ranks that do not fit together."),
     (ErrorKind::DType, "DTypeError", "A dtype that an operation does not take."),
     (ErrorKind::Device, "DeviceError", "Tensors of different devices, or a device that is not there."),
@@ -21,6 +21,7 @@ const KINDS: [(ErrorKind, &str, &str); 9] = [
     (ErrorKind::Value, "DomainError", "A value outside an operation's domain."),
     (ErrorKind::Grad, "GradError", "A backward pass, or an in-place write, that the graph does not allow."),
     (ErrorKind::Compile, "CompileError", "Something in a compiled function that cannot be recorded."),
+    (ErrorKind::Format, "FileFormatError", "A file whose content breaks its format."),
     (ErrorKind::OutOfMemory, "OutOfMemoryError", "Memory exhausted; every tensor keeps its old value."),
     (ErrorKind::Internal, "InternalError", "A bug of the library itself."),
 ];
@@ -34,7 +35,7 @@ static CLASSES: PyOnceLock<Classes> = PyOnceLock::new();
 
 fn builtin(py: Python<'_>, kind: ErrorKind) -> Bound<'_, PyType> {
     match kind {
-        ErrorKind::Shape | ErrorKind::Value => py.get_type::<PyValueError>(),
+        ErrorKind::Shape | ErrorKind::Value | ErrorKind::Format => py.get_type::<PyValueError>(),
         ErrorKind::DType => py.get_type::<PyTypeError>(),
         ErrorKind::Index => py.get_type::<PyIndexError>(),
         ErrorKind::OutOfMemory => py.get_type::<PyMemoryError>(),

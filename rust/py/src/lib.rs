@@ -13,9 +13,11 @@ mod dlpack;
 mod dtype;
 mod engine;
 mod errors;
+mod files;
 mod foreign;
 mod functions;
 mod indexing;
+mod info;
 mod interrupt;
 mod nested;
 mod operators;
@@ -42,5 +44,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     random::register(module)?;
     autograd::register(module)?;
     compiled::register(module)?;
-    settings::register(module)
+    settings::register(module)?;
+    files::register(module)?;
+    info::register(module)
 }

@@ -9,6 +9,7 @@ use adret_core::graph;
 use adret_core::ops::{default_integer, random};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 use crate::arguments::{Count, Sizes};
 use crate::device::{DeviceArgument, or_default};
@@ -78,6 +79,14 @@ impl Generator {
         refuse_recording(py)?;
         *self.0.lock() = State { key: state.0, counter: state.1 };
         Ok(())
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> (Bound<'py, PyType>, (i128,), (u64, u64)) {
+        (slf.get_type(), (0,), slf.get().state())
+    }
+
+    fn __setstate__(&self, py: Python<'_>, state: (u64, u64)) -> PyResult<()> {
+        self.set_state(py, state)
     }
 
     fn __repr__(&self) -> String {

@@ -176,7 +176,7 @@ impl Backend for CpuBackend {
 }
 
 /// The processor's name as the system knows it, else its architecture.
-fn processor_name() -> &'static str {
+pub fn processor_name() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();
     NAME.get_or_init(|| {
         let known = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {

@@ -24,4 +24,4 @@ mod scratch;
 mod tests;
 mod walk;
 
-pub use backend::CpuBackend;
+pub use backend::{CpuBackend, processor_name};

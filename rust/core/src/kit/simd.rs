@@ -153,6 +153,25 @@ impl Path {
     }
 }
 
+/// The features of this processor that vector code asks for, of those that the compiler knows.
+pub fn features() -> Vec<&'static str> {
+    macro_rules! found {
+        ($detected:ident: $($name:tt)*) => {
+            [$(($name, $detected!($name))),*].into_iter().filter(|feature| feature.1).map(|feature| feature.0).collect()
+        };
+    }
+    #[cfg(target_arch = "x86_64")]
+    return found!(is_x86_feature_detected: "sse4.2" "avx" "f16c" "fma" "avx2" "avxvnni" "avx512f" "avx512vl" "avx512bw"
+        "avx512dq" "avx512cd" "avx512vbmi2" "avx512vnni" "avx512bf16" "avx512fp16");
+    #[cfg(target_arch = "aarch64")]
+    return {
+        use std::arch::is_aarch64_feature_detected;
+        found!(is_aarch64_feature_detected: "neon" "fp16" "dotprod" "bf16" "i8mm" "sve" "sve2")
+    };
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    Vec::new()
+}
+
 static CHOSEN: OnceLock<(Path, Option<String>)> = OnceLock::new();
 
 /// The path in use: what `ADRET_CPU` names, else the best that the processor has. Chosen once.
