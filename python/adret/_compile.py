@@ -11,7 +11,6 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 from ._core import CompiledFunction
 
-
 P = ParamSpec("P")
 R = TypeVar("R")
 

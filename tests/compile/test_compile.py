@@ -9,7 +9,6 @@ import gc
 from collections import namedtuple
 
 import adret as ad
-import numpy as np
 import pytest
 from adret import nn, optim
 
@@ -414,7 +413,9 @@ def test_an_allocation_that_fails_leaves_everything_as_it_was(compiled):
         step(x, y)
 
     def state():
-        moments = [[value.tolist() for value in s.values() if isinstance(value, ad.Tensor)] for s in optimizer.state.values()]
+        moments = [
+            [value.tolist() for value in s.values() if isinstance(value, ad.Tensor)] for s in optimizer.state.values()
+        ]
         return [p.tolist() for p in model.parameters()], moments, [s["step"] for s in optimizer.state.values()]
 
     before = state()

@@ -61,7 +61,7 @@ class Optimizer(ABC):
     """
 
     live_settings: frozenset[str] = frozenset()
-    """Settings that `advance` reads in every step, so that changing them does not make compiled functions record again."""
+    """Settings that `advance` reads in every step: changing them does not make compiled functions record again."""
 
     def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], defaults: dict[str, Any]) -> None:
         """Takes parameters and default settings."""
@@ -134,7 +134,7 @@ class Optimizer(ABC):
         """
         return ()
 
-    def retreat(self, state: dict[str, Any]) -> None:
+    def retreat(self, state: dict[str, Any]) -> None:  # noqa: B027 (there is nothing to undo where nothing is counted)
         """Undoes `advance`, after a step that failed."""
 
     @abstractmethod
