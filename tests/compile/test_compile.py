@@ -492,3 +492,19 @@ def test_an_exception_of_the_function_passes_and_the_next_call_records():
 def test_only_functions_are_compiled():
     with pytest.raises(TypeError):
         ad.compile(3)
+
+
+def test_a_tensor_that_cannot_be_computed_elsewhere_is_no_concern_of_a_recording():
+    bad = ad.take(ad.arange(3), ad.tensor([0, 4]) + 1, axis=0)
+    compiled = ad.compile(lambda x: x + 1)
+    assert [compiled(ad.ones(1)).item() for _ in range(4)] == [2, 2, 2, 2]
+    with pytest.raises(ad.OutOfRangeError):
+        bad.tolist()
+
+
+def test_another_name_of_an_argument_made_inside_is_the_argument():
+    calls = Calls(lambda x: ad.astype(x, x.dtype) + ad.reshape(x, x.shape))
+    compiled = ad.compile(calls)
+    for number in range(5):
+        assert compiled(ad.tensor([float(number)])).item() == 2 * number
+    assert calls.count == 2

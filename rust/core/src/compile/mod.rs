@@ -23,7 +23,19 @@ pub type Outcome = std::result::Result<Program, Error>;
 /// # Errors
 /// As `evaluate`.
 pub fn start(arguments: &[Handle], cancelled: &Cancelled<'_>) -> Result<()> {
-    evaluate::evaluate(&live_pending(), cancelled)?;
+    let pending = live_pending();
+    match evaluate::evaluate(&pending, cancelled) {
+        // A bad index concerns whoever asks for that tensor.
+        Err(error) if error.kind == ErrorKind::Index => {
+            for tensor in &pending {
+                match evaluate::evaluate(std::slice::from_ref(tensor), cancelled) {
+                    Err(error) if error.kind != ErrorKind::Index => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+        result => result?,
+    }
     start_recording(arguments);
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! Depends on `handle` and `node`. Invariant: watching holds names, never values, so that recorded memory can still be reused in place.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -86,6 +86,8 @@ pub struct Recorder {
     pub variables: Vec<(u64, Arc<Variable>)>,
     /// Handles made meanwhile.
     pub born: Vec<WeakHandle>,
+    /// Their numbers: a name made meanwhile for a tensor from outside is no name from outside.
+    inside: HashSet<usize>,
     known: HashMap<usize, usize>,
     gradients: HashMap<usize, Arc<GradSlot>>,
 }
@@ -143,7 +145,7 @@ impl Recorder {
         if let Some(&number) = self.known.get(&handle.id()) {
             return Some(number);
         }
-        if tensor.node.id >= self.first {
+        if tensor.node.id >= self.first || self.inside.contains(&handle.id()) {
             return None;
         }
         let origin = match self.gradients.get(&handle.id()) {
@@ -160,7 +162,10 @@ impl Recorder {
 
 /// A handle was made.
 pub(super) fn note_born(handle: &Handle) {
-    note(|recorder| recorder.born.push(handle.downgrade()));
+    note(|recorder| {
+        recorder.born.push(handle.downgrade());
+        recorder.inside.insert(handle.id());
+    });
 }
 
 /// A handle was read.
