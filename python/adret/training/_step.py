@@ -1,0 +1,85 @@
+"""One step: forward, loss, backward, update; and the step of an evaluation.
+
+Depends on `_losses` and `_metrics`. Invariant: a step reads no values and keeps no tensors but those it returns and the
+sums of `Means`, so that it can be compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .. import nn
+from .._core import Tensor, no_grad
+from .._core import eval as evaluate
+from ..autograd import leaves_of
+from ..nn.utils import clip_grad_norm_
+from ..optim import Optimizer
+from ._losses import Loss, check_value
+from ._metrics import Means, Metric
+
+Step = Callable[[Any, Any], Tensor]
+
+
+def samples_in(x: Any) -> int:
+    """The number of samples of a batch."""
+    leaf = x if isinstance(x, Tensor) else leaves_of(x)[0]
+    return leaf.shape[0] if leaf.ndim else 1
+
+
+def training_step(
+    model: nn.Module,
+    loss: Loss,
+    metrics: Mapping[str, Metric],
+    means: Means,
+    optimizer: Optimizer,
+    clip_norm: float | None,
+) -> Step:
+    """A function of a batch that makes one step and returns the loss."""
+    function, measures = loss.function, list(metrics.values())
+    clipped = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+    def forward(x: Any, y: Any) -> Tensor:
+        # The output is let go on returning: what nobody holds need not be stored.
+        output = model(x)
+        value = check_value("fit", function(output, y))
+        with no_grad():
+            means.add([value.detach(), *(measure(output, y) for measure in measures)], samples_in(x))
+        return value
+
+    def step(x: Any, y: Any) -> Tensor:
+        value = forward(x, y)
+        value.backward()
+        if clip_norm is not None:
+            clip_grad_norm_(clipped, clip_norm)
+        value = value.detach()
+        optimizer.step()
+        optimizer.zero_grad()
+        return value
+
+    return step
+
+
+def evaluation_step(model: nn.Module, loss: Loss | None, metrics: Mapping[str, Metric], means: Means) -> Step:
+    """A function of a batch that adds its loss and metrics to the means; returns the first of them."""
+    measures = list(metrics.values())
+
+    def step(x: Any, y: Any) -> Tensor:
+        with no_grad():
+            output = model(x)
+            values = [] if loss is None else [check_value("evaluate", loss.function(output, y))]
+            values += [measure(output, y) for measure in measures]
+            means.add(values, samples_in(x))
+            # Now, so that no more than one batch's intermediate values are there.
+            evaluate(values[0], *means.sums)
+            return values[0]
+
+    return step
+
+
+def compiled(step: Step, wanted: bool) -> Step:
+    """The step, recorded and replayed where the package can do that."""
+    import adret
+
+    compile: Callable[[Step], Step] | None = getattr(adret, "compile", None)
+    return step if compile is None or not wanted else compile(step)
