@@ -163,7 +163,9 @@ class Monitor:
     def improves(self, logs: Logs) -> bool:
         """Whether the value is the best so far, which it then is."""
         value = self.value(logs)
+        if value != value:  # NaN is never the best
+            return False
         if self.best is None or self._sign * (value - self.best) > self._min_delta:
             self.best = value
-            return value == value
+            return True
         return False

@@ -21,7 +21,7 @@ class Dataset(Protocol):
         ...         return 3
         ...     def __getitem__(self, index):
         ...         return float(index), float(index) ** 2
-        >>> [tuple(part.tolist() for part in batch) for batch in DataLoader(Squares(), batch_size=2)]
+        >>> [tuple(part.tolist() for part in batch) for batch in ad.data.DataLoader(Squares(), batch_size=2)]
         [([0.0, 1.0], [0.0, 1.0]), ([2.0], [4.0])]
     """
 

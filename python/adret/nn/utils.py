@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from .. import _core
 from .._core import DomainError, Tensor, no_grad
 
+__all__ = ["clip_grad_norm_", "clip_grad_value_"]
+
 
 def _with_grad(parameters: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, Tensor]]:
     given = [parameters] if isinstance(parameters, Tensor) else parameters

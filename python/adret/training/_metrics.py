@@ -154,7 +154,8 @@ class Means:
         """Adds a batch's values, on the device; `count` is the caller's to raise."""
         with no_grad():
             for total, value in zip(self.sums, values, strict=True):
-                total.assign(total + value.reshape(()).astype(self._dtype) * samples)
+                number = value if value.ndim == 0 else value.reshape(())
+                total.assign(total + number.astype(self._dtype) * samples)
 
     def read(self) -> dict[str, float]:
         """The means so far, fetched from the device."""

@@ -135,12 +135,12 @@ def summary(
 
     Example:
         >>> print(ad.summary(ad.nn.Sequential(ad.nn.Linear(4, 8), ad.nn.ReLU()), (1, 4)))
-        layer           output shape  parameters  multiply-adds
-        -------------------------------------------------------
-        Sequential      (1, 8)                 -              -
-          0: Linear     (1, 8)                40             32
-          1: ReLU       (1, 8)                 -              -
-        -------------------------------------------------------
+        layer        output shape  parameters  multiply-adds
+        ----------------------------------------------------
+        Sequential   (1, 8)                 -              -
+          0: Linear  (1, 8)                40             32
+          1: ReLU    (1, 8)                 -              -
+        ----------------------------------------------------
         parameters: 40
         multiply-adds: 32
         memory: parameters 160 B, input 16 B, outputs 64 B
