@@ -101,7 +101,7 @@ def draw(folder: Path) -> None:
     plain = inputs / stretched
     for file, runs, data, (wide, high) in (
         ("10_batch_sizes.png", found, plain, ((-1.2, 1.2), (-1.2, 2.2))),
-        ("10_momentum.png", rolled, inputs, ((-1.2, 1.2), (-3.0, 17.0))),
+        ("10_momentum.png", rolled, inputs, ((-2.2, 1.2), (-3.0, 17.0))),
     ):
         inputs = data
         figure, (curves, surface) = pyplot.subplots(1, 2, figsize=(10, 4))

@@ -17,6 +17,8 @@ class NonFiniteError(AdretError, ArithmeticError):
         True
     """
 
+    __module__ = "adret"
+
     history: History
     """The epochs before."""
     layer: str | None = None
