@@ -353,17 +353,49 @@ def test_no_epochs_change_nothing() -> None:
     assert weights(model) == before
 
 
-def test_the_step_is_compiled_where_the_package_can(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[Any] = []
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "rmsprop", "adagrad"])
+def test_compiled_steps_train_the_same_bits(name: str) -> None:
+    def trained(compile: bool) -> tuple[list[bytes], dict[str, list[float]]]:
+        ad.manual_seed(1)
+        model = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 3))
+        history = ad.fit(model, blobs(), "cross_entropy", name, epochs=4, batch_size=16, validation_data=blobs(20),
+                         metrics=["accuracy"], seed=0, clip_grad_norm=1.0, compile=compile, verbose=0)  # fmt: skip
+        return weights(model), history.history
 
-    def compile(function: Any) -> Any:
-        made.append(function)
-        return function
+    assert trained(True) == trained(False)
 
-    monkeypatch.setattr(ad, "compile", compile, raising=False)
-    for wanted, count in ((True, 2), (False, 2)):
-        ad.fit(classifier(), blobs(), "cross_entropy", "adam", validation_data=blobs(), verbose=0, compile=wanted)
-        assert len(made) == count
+
+def test_steps_are_replayed() -> None:
+    class Counting(nn.Linear):
+        calls = 0
+
+        def forward(self, x: ad.Tensor) -> ad.Tensor:
+            Counting.calls += 1
+            return super().forward(x)
+
+    ad.fit(Counting(2, 3), blobs(), "cross_entropy", "adam", epochs=5, batch_size=20, verbose=0)
+    assert Counting.calls < 15, "once as it is, once recorded, perhaps again; not in every step"
+
+
+def test_a_step_that_cannot_be_recorded_runs_as_it_is() -> None:
+    class Asking(nn.Module):
+        def __init__(self) -> None:
+            self.layer = nn.Linear(2, 3)
+
+        def forward(self, x: ad.Tensor) -> ad.Tensor:
+            y = self.layer(x)
+            return y * 2 if y.max().item() > 1 else y
+
+    def trained(compile: bool) -> tuple[list[bytes], list[float]]:
+        ad.manual_seed(0)
+        model = Asking()
+        history = ad.fit(model, blobs(), "cross_entropy", "adam", epochs=2, batch_size=16, seed=0, compile=compile,
+                         verbose=0)  # fmt: skip
+        return weights(model), history["loss"]
+
+    with pytest.warns(UserWarning, match="without being compiled.*compile=False"):
+        found = trained(True)
+    assert found == trained(False)
 
 
 X = np.ones((4, 2), dtype=np.float32)

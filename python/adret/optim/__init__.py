@@ -3,7 +3,8 @@
 Depends on the core only, never on `adret.nn`. Invariant: arguments, defaults and arithmetic are PyTorch's.
 """
 
-from . import lr_scheduler
+from typing import TYPE_CHECKING, Any
+
 from ._adagrad import Adagrad
 from ._adam import Adam
 from ._adamw import AdamW
@@ -11,4 +12,16 @@ from ._optimizer import Optimizer
 from ._rmsprop import RMSprop
 from ._sgd import SGD
 
+if TYPE_CHECKING:
+    from . import lr_scheduler
+
 __all__ = ["Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "SGD", "lr_scheduler"]
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when first asked for, so that importing the package stays quick.
+    if name != "lr_scheduler":
+        raise AttributeError(f"module 'adret.optim' has no attribute {name!r}")
+    from importlib import import_module
+
+    return import_module(".lr_scheduler", __name__)

@@ -41,6 +41,8 @@ class Adagrad(Optimizer):
         0.5
     """
 
+    live_settings = frozenset({"lr"})
+
     def __init__(
         self,
         params: Iterable[Tensor] | Iterable[dict[str, Any]],
@@ -69,13 +71,22 @@ class Adagrad(Optimizer):
             if not group[name] >= 0:
                 raise DomainError(f"Adagrad: {name} is {group[name]}. Use 0 or more.")
 
-    def update(self, parameter: Tensor, grad: Tensor, state: dict[str, Any], group: Mapping[str, Any]) -> None:
+    def advance(self, state: dict[str, Any], group: Mapping[str, Any]) -> tuple[float | Tensor, ...]:
+        """Counts the step; the rate in force."""
+        step = state["step"] = state.get("step", 0) + 1
+        return (group["lr"] / (1 + (step - 1) * group["lr_decay"]),)
+
+    def retreat(self, state: dict[str, Any]) -> None:
+        """Takes the step back."""
+        state["step"] -= 1
+
+    def update(
+        self, parameter: Tensor, grad: Tensor, state: dict[str, Any], group: Mapping[str, Any], *numbers: Any
+    ) -> None:
         """One step for one parameter."""
-        if not state:
-            state["step"] = 0
+        (rate,) = numbers
+        if "sum" not in state:
             state["sum"] = full_like(parameter, group["initial_accumulator_value"])
-        rate = group["lr"] / (1 + state["step"] * group["lr_decay"])
-        state["step"] += 1
         if group["maximize"]:
             grad = -grad
         if group["weight_decay"] != 0:

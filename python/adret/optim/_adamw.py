@@ -55,8 +55,15 @@ class AdamW(Adam):
         """Takes parameters and settings."""
         super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
 
-    def update(self, parameter: Tensor, grad: Tensor, state: dict[str, Any], group: Mapping[str, Any]) -> None:
+    def advance(self, state: dict[str, Any], group: Mapping[str, Any]) -> tuple[float | Tensor, ...]:
+        """Adam's numbers, and what the decay leaves of the parameter."""
+        return (*super().advance(state, group), 1 - group["lr"] * group["weight_decay"])
+
+    def update(
+        self, parameter: Tensor, grad: Tensor, state: dict[str, Any], group: Mapping[str, Any], *numbers: Any
+    ) -> None:
         """One step for one parameter."""
+        *others, left = numbers
         if group["weight_decay"] != 0:
-            parameter.assign(parameter * (1 - group["lr"] * group["weight_decay"]))
-        super().update(parameter, grad, state, {**group, "weight_decay": 0})
+            parameter.assign(parameter * left)
+        super().update(parameter, grad, state, {**group, "weight_decay": 0}, *others)

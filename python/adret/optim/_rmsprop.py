@@ -44,6 +44,8 @@ class RMSprop(Optimizer):
         0.5
     """
 
+    live_settings = frozenset({"lr"})
+
     def __init__(
         self,
         params: Iterable[Tensor] | Iterable[dict[str, Any]],
@@ -72,10 +74,17 @@ class RMSprop(Optimizer):
         if not 0 <= group["alpha"] <= 1:
             raise DomainError(f"RMSprop: alpha is {group['alpha']}. Use a number from 0 to 1.")
 
-    def update(self, parameter: Tensor, grad: Tensor, state: dict[str, Any], group: Mapping[str, Any]) -> None:
+    def advance(self, state: dict[str, Any], group: Mapping[str, Any]) -> tuple[float | Tensor, ...]:
+        """The rate."""
+        return (group["lr"],)
+
+    def update(
+        self, parameter: Tensor, grad: Tensor, state: dict[str, Any], group: Mapping[str, Any], *numbers: Any
+    ) -> None:
         """One step for one parameter."""
+        (rate,) = numbers
         alpha = group["alpha"]
-        if not state:
+        if "square_avg" not in state:
             state["square_avg"] = zeros_like(parameter)
         if group["maximize"]:
             grad = -grad
@@ -93,4 +102,4 @@ class RMSprop(Optimizer):
             buffer: Tensor = state.setdefault("momentum_buffer", zeros_like(parameter))
             buffer.assign(group["momentum"] * buffer + direction)
             direction = buffer
-        parameter.assign(parameter - group["lr"] * direction)
+        parameter.assign(parameter - rate * direction)

@@ -98,7 +98,8 @@ def fit(
         verbose: "auto" for a bar in terminals and notebooks and a line per epoch elsewhere; 0 or False for nothing,
             1 or True for a bar, 2 for lines.
         clip_grad_norm: A bound on the gradients' norm.
-        compile: Whether the step may be recorded and replayed; False for steps that depend on Python values.
+        compile: Whether steps are recorded and replayed, as by `ad.compile`. Pass False where model, loss or metrics
+            do more than tensor arithmetic, or depend on Python values that change from batch to batch.
 
     Returns:
         Losses and metrics of every epoch. Ctrl-C ends the training and returns what there is, marked `interrupted`.
@@ -198,11 +199,10 @@ class _Loop:
         names = ["loss", *metrics]
         self._means = Means(names, device)
         step = training_step(model, loss, metrics, self._means, training.optimizer, clip_norm)
-        self._step: Step = compiled(step, compile)
+        self._step: Step = compiled(step) if compile else step
         self._validation_means = Means(names, device)
-        self._validation_step: Step = compiled(
-            evaluation_step(model, loss, metrics, self._validation_means), compile and validation is not None
-        )
+        check = evaluation_step(model, loss, metrics, self._validation_means)
+        self._validation_step: Step = compiled(check) if compile else check
         self._look_every = LOOK_EVERY.get(device.split(":")[0], LOOK_EVERY_ELSEWHERE)
         self._copy = Copy(model)
         self._recent: list[tuple[Any, Any, Tensor]] = []

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .. import nn
-from .._core import Tensor, no_grad
+from .._compile import compile
+from .._core import CompileError, Tensor, no_grad
 from .._core import eval as evaluate
 from ..autograd import leaves_of
 from ..nn.utils import clip_grad_norm_
@@ -77,9 +78,29 @@ def evaluation_step(model: nn.Module, loss: Loss | None, metrics: Mapping[str, M
     return step
 
 
-def compiled(step: Step, wanted: bool) -> Step:
-    """The step, recorded and replayed where the package can do that."""
-    import adret
+def compiled(step: Step) -> Step:
+    """The step, recorded and replayed; run as it is, with a warning, where it cannot be recorded."""
+    recorded: Step | None = compile(step)
 
-    compile: Callable[[Step], Step] | None = getattr(adret, "compile", None)
-    return step if compile is None or not wanted else compile(step)
+    def run(x: Any, y: Any) -> Tensor:
+        nonlocal recorded
+        if recorded is not None:
+            try:
+                return recorded(x, y)
+            except CompileError as error:
+                # A call that cannot be recorded has changed nothing: the same batch goes through the step itself.
+                recorded = None
+                _warn(error)
+        return step(x, y)
+
+    return run
+
+
+def _warn(error: CompileError) -> None:
+    import warnings
+
+    warnings.warn(
+        f"fit: the step runs without being compiled, which is slower: {error} "
+        "Change what the error names, or pass compile=False.",
+        stacklevel=2,
+    )
