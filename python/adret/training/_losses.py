@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 from .. import _core, nn
-from .._core import DomainError, DTypeError, ShapeError, Tensor
+from .._core import DomainError, DType, DTypeError, ShapeError, Tensor
 from ..nn import functional as F
 
 # Probabilities are held this far from 0 and 1 before their logarithm is taken.
@@ -22,6 +22,11 @@ class Loss(NamedTuple):
     function: Callable[[Any, Any], Tensor]
     output: str
     """"logits" or "probabilities" of two classes, "classes" for scores of several, "values" for anything else."""
+
+
+def cast_to(tensor: Tensor, dtype: DType) -> Tensor:
+    """The tensor in that dtype; itself where it is already."""
+    return tensor if tensor.dtype == dtype else tensor.astype(dtype)
 
 
 def categorical_cross_entropy(input: Tensor, target: Tensor) -> Tensor:
@@ -39,7 +44,7 @@ def categorical_cross_entropy(input: Tensor, target: Tensor) -> Tensor:
     """
     logarithms = _core.log(_core.clip(input, SMALLEST_PROBABILITY, 1.0))
     if target.shape == input.shape:
-        return -(logarithms * target.to(input.dtype)).sum(axis=1).mean()
+        return -(logarithms * cast_to(target, input.dtype)).sum(axis=1).mean()
     return F.nll_loss(logarithms, target)
 
 

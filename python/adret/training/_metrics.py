@@ -11,6 +11,7 @@ from typing import Any, cast
 from .. import _core
 from .._core import DomainError, DTypeError, ShapeError, Tensor, no_grad
 from .._core import eval as evaluate_tensors
+from ._losses import cast_to
 
 Metric = Callable[[Any, Any], Tensor]
 
@@ -41,7 +42,7 @@ def accuracy(output: Tensor, target: Tensor) -> Tensor:
             f"accuracy: the output is {output.shape} and the target {target.shape}. "
             f"Give labels of shape {labels.shape}, or one-hot targets in the output's shape."
         )
-    return _share(labels == expected.astype(labels.dtype))
+    return _share(labels == cast_to(expected, labels.dtype))
 
 
 def binary_accuracy(output: Tensor, target: Tensor, threshold: float = 0.5) -> Tensor:
@@ -55,7 +56,7 @@ def binary_accuracy(output: Tensor, target: Tensor, threshold: float = 0.5) -> T
         raise ShapeError(
             f"binary_accuracy: the output is {output.shape} and the target {target.shape}. Give both one shape."
         )
-    return _share((output > threshold) == (target.astype(_core.float32) > 0.5))
+    return _share((output > threshold) == (cast_to(target, _core.float32) > 0.5))
 
 
 def _logits_accuracy(output: Tensor, target: Tensor) -> Tensor:
@@ -69,7 +70,7 @@ def mae(output: Tensor, target: Tensor) -> Tensor:
         >>> mae(ad.tensor([1.0, 2.0]), ad.tensor([1.0, 4.0])).item()
         1.0
     """
-    return _core.l1_loss(output, target.astype(output.dtype))
+    return _core.l1_loss(output, cast_to(target, output.dtype))
 
 
 def mse(output: Tensor, target: Tensor) -> Tensor:
@@ -79,7 +80,7 @@ def mse(output: Tensor, target: Tensor) -> Tensor:
         >>> mse(ad.tensor([1.0, 2.0]), ad.tensor([1.0, 4.0])).item()
         2.0
     """
-    return _core.mse_loss(output, target.astype(output.dtype))
+    return _core.mse_loss(output, cast_to(target, output.dtype))
 
 
 NAMES = ("accuracy", "acc", "binary_accuracy", "categorical_accuracy", "mae", "mse")
@@ -155,7 +156,7 @@ class Means:
         with no_grad():
             for total, value in zip(self.sums, values, strict=True):
                 number = value if value.ndim == 0 else value.reshape(())
-                total.assign(total + number.astype(self._dtype) * samples)
+                total.assign(total + cast_to(number, self._dtype) * samples)
 
     def read(self) -> dict[str, float]:
         """The means so far, fetched from the device."""
