@@ -488,3 +488,7 @@ def __getattr__(name: str) -> _Any:
     value = getattr(module, name) if _LATER[name] else module
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

@@ -411,6 +411,22 @@ def test_a_step_that_cannot_be_recorded_runs_as_it_is() -> None:
     assert found == trained(False)
 
 
+def test_trains_on_each_device(device: str) -> None:
+    """Data and labels go where the model is; the same weights and orders give nearly the same losses."""
+
+    def trained(device: str) -> tuple[nn.Module, ad.History]:
+        model = classifier().to(device)
+        return model, ad.fit(model, blobs(), "cross_entropy", "adam", epochs=3, batch_size=16, metrics=["accuracy"],
+                             validation_data=blobs(20), seed=0, verbose=0)  # fmt: skip
+
+    _, expected = trained("cpu")
+    model, history = trained(device)
+    assert next(model.parameters()).device.startswith(device)
+    for name in expected:
+        np.testing.assert_allclose(history[name], expected[name], rtol=1e-3, err_msg=name)
+    assert ad.predict(model, blobs()[0]).device.startswith(device)
+
+
 X = np.ones((4, 2), dtype=np.float32)
 Y = np.zeros(4, dtype=np.int64)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from .._core import DomainError, ShapeError, Tensor, asarray
+from .._core import DomainError, ShapeError, Tensor, asarray, int32, take
 from ..autograd import leaves_of, rebuilt
 
 Columns = Any
@@ -76,6 +76,14 @@ def checked(name: str, columns: Columns) -> Columns:
     if not lengths or not lengths[0]:
         raise DomainError(f"{name}: the data has no samples. Give at least one.")
     return columns
+
+
+def rows_of(tensor: Tensor, rows: Tensor) -> Tensor:
+    """The rows of these numbers, on the tensor's device."""
+    if rows.device != tensor.device:
+        # GPUs mostly lack int64, and no tensor there has so many rows.
+        rows = rows.astype(int32).to(device=tensor.device)
+    return take(tensor, rows)
 
 
 def length_of(columns: Columns) -> int:

@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 from .._core import Tensor, take
 from .._core import eval as evaluate
 from ..autograd import leaves_of, rebuilt
-from ._columns import Columns, length_of
+from ._columns import Columns, length_of, rows_of
 from ._dataset import sample_of, size_of
 
 # Shuffled rows are gathered for several batches at once, of which each batch is then a slice: one gather of this
@@ -62,7 +62,7 @@ class ColumnSource:
         block = batch_size * max(1, BLOCK_BYTES // max(1, row_bytes * batch_size))
         for begin in range(first, stop, block):
             rows = order[begin : min(begin + block, stop)]
-            gathered = [take(leaf, rows.to(device=leaf.device)) for leaf in self._leaves]
+            gathered = [rows_of(leaf, rows) for leaf in self._leaves]
             evaluate(*gathered)
             yield from self._slices(gathered, batch_size, 0, len(rows))
 

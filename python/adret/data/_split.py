@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from .._core import DomainError, Generator, ShapeError, Tensor, asarray, random_permutation, take
+from .._core import DomainError, Generator, ShapeError, Tensor, asarray, random_permutation
 from . import _columns
 from ._dataset import Subset, is_indexable, size_of
 
@@ -142,7 +142,7 @@ def _stratified(order: list[int], labels: Any, test_count: int) -> tuple[list[in
 
 def _rows(array: Any, rows: list[int]) -> Any:
     if isinstance(array, Tensor):
-        return take(array, asarray(rows).to(device=array.device))
+        return _columns.rows_of(array, asarray(rows))
     if isinstance(array, list | tuple):
         return [array[row] for row in rows]  # pyright: ignore[reportUnknownVariableType]
     return array.iloc[rows] if hasattr(array, "iloc") else array[rows]

@@ -78,7 +78,7 @@ def fit(
 ) -> History:
     """Trains a model.
 
-    Floating-point data is converted to the dtype of the model's parameters and taken to their device.
+    Floating-point data is converted to the dtype of the model's parameters, and all data is taken to their device.
 
     Args:
         model: What is trained. It is in training mode meanwhile, and gets its modes back.
