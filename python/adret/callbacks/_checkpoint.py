@@ -6,10 +6,10 @@ Depends on `_base` and on `ad.save`. Invariant: a file holds a whole epoch's wei
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 from .._core import DomainError
+from .._files import save
 from ._base import Callback, Logs, Monitor
 
 
@@ -72,11 +72,5 @@ class ModelCheckpoint(Callback):
         state: dict[str, Any] = self.model.state_dict()
         if self.save_optimizer:
             state = {"model": state, "optimizer": self.optimizer.state_dict(), "epoch": epoch}
-        _save()(path, state)
+        save(path, state)
         self.last_path = path
-
-
-def _save() -> Callable[[str, Any], None]:
-    import adret
-
-    return adret.save  # pyright: ignore
