@@ -39,6 +39,7 @@ NOT_OPERATIONS = {
     *("inspect", "load", "save"),
     *("is_grad_enabled", "isdtype", "jvp", "manual_seed", "promote_types", "reset_peak_memory", "result_type"),
     *("set_default_device", "set_default_dtype", "set_num_threads", "stats", "value_and_grad", "vjp"),
+    *("evaluate", "fit", "predict", "summary"),
 }
 
 
@@ -137,7 +138,16 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize(("room", "other"), [("nn", "optim"), ("optim", "nn")])
+@pytest.mark.parametrize(
+    ("room", "other"),
+    [
+        ("nn", "optim"),
+        ("optim", "nn"),
+        *((room, other) for room in ("nn", "optim", "data") for other in ("training", "callbacks")),
+        ("data", "nn"),
+        ("data", "optim"),
+    ],
+)
 def test_layers_and_optimisers_do_not_know_each_other(room: str, other: str) -> None:
     for path in (PACKAGE / room).rglob("*.py"):
         wrong = {name for name in imported(path) if name.startswith(f"adret.{other}")}

@@ -9,6 +9,10 @@ Example:
     tensor([2., 4.])
 """
 
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
+from typing import Any as _Any
+
 from . import nn, optim, random
 from ._array_api import (
     __array_api_version__,
@@ -229,6 +233,10 @@ from ._core import (
 from ._files import inspect, load, save
 from ._gradcheck import gradcheck
 from .autograd import grad, jvp, value_and_grad, vjp
+
+if TYPE_CHECKING:
+    from . import callbacks, data
+    from .training import History, NonFiniteError, evaluate, fit, predict, summary
 
 __version__ = "0.1.0"
 
@@ -456,4 +464,31 @@ __all__ = [
     "nn",
     "optim",
     "random",
+    "callbacks",
+    "data",
+    "History",
+    "NonFiniteError",
+    "evaluate",
+    "fit",
+    "predict",
+    "summary",
 ]
+
+# Loaded when first asked for, so that importing the package stays quick.
+_LATER = {
+    **dict.fromkeys(("callbacks", "data"), ""),
+    **dict.fromkeys(("History", "NonFiniteError", "evaluate", "fit", "predict", "summary"), ".training"),
+}
+
+
+def __getattr__(name: str) -> _Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'adret' has no attribute {name!r}")
+    module = _import_module(_LATER[name] or f".{name}", __name__)
+    value = getattr(module, name) if _LATER[name] else module
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

@@ -4,7 +4,7 @@ Depends on the core and `adret.random`, never on `adret.optim`. Invariant: argum
 the names in `state_dict` are PyTorch's, so that programs and weights carry over.
 """
 
-from . import functional, init
+from . import functional, init, utils
 from ._activation import (
     ELU,
     GELU,
@@ -72,4 +72,5 @@ __all__ = [
     "Unflatten",
     "functional",
     "init",
+    "utils",
 ]
