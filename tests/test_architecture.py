@@ -29,12 +29,23 @@ ARROWS: dict[str, set[str]] = {
     "ops": {"graph", "kit", "wgsl"},
     "autograd": {"graph", "ops"},
     "schedule": {"graph", "ops", "kit"},
+    "compile": {"evaluate", "graph", "schedule"},
     "evaluate": {"autograd", "cpu", "graph", "kit", "ops", "schedule"},
 }
 
 # Functions of the namespace that put nothing into the graph: settings, questions, gradients, exchange of memory.
 NOT_OPERATIONS = {
-    *("__array_namespace_info__", "broadcast_shapes", "can_cast", "devices", "dtype", "eval", "finfo", "from_dlpack"),
+    *(
+        "__array_namespace_info__",
+        "broadcast_shapes",
+        "can_cast",
+        "compile",
+        "devices",
+        "dtype",
+        "eval",
+        "finfo",
+        "from_dlpack",
+    ),
     *("from_numpy", "get_default_device", "get_default_dtype", "get_num_threads", "grad", "gradcheck", "iinfo"),
     *("inspect", "load", "save"),
     *("is_grad_enabled", "isdtype", "jvp", "manual_seed", "promote_types", "reset_peak_memory", "result_type"),

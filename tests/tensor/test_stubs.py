@@ -61,7 +61,7 @@ def test_the_same_members(name: str) -> None:
 def test_every_function_is_exported() -> None:
     private = {"push_scope", "pop_scope", "set_random_state", "Generator"}
     # What optimisers and `compile` are made of.
-    private |= {"CompiledFunction", "Rollback", "Variable", "is_recording", "record_action"}
+    private |= {"CompiledFunction", "Step", "Variable", "is_recording"}
     public = {n for n in {*FUNCTIONS, *CLASSES} - TYPING_ONLY if not n.startswith(("_", "random_"))} - private
     assert public <= set(ad.__all__)
     assert {name for name in ad.__all__ if not hasattr(ad, name)} == set()

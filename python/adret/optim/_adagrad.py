@@ -41,6 +41,7 @@ class Adagrad(Optimizer):
         0.5
     """
 
+    counts_steps = True
     live_settings = frozenset({"lr"})
 
     def __init__(
@@ -71,14 +72,9 @@ class Adagrad(Optimizer):
             if not group[name] >= 0:
                 raise DomainError(f"Adagrad: {name} is {group[name]}. Use 0 or more.")
 
-    def advance(self, state: dict[str, Any], group: Mapping[str, Any]) -> tuple[float | Tensor, ...]:
-        """Counts the step; the rate in force."""
-        step = state["step"] = state.get("step", 0) + 1
+    def numbers(self, step: int, group: Mapping[str, Any]) -> tuple[float | Tensor, ...]:
+        """The rate in force."""
         return (group["lr"] / (1 + (step - 1) * group["lr_decay"]),)
-
-    def retreat(self, state: dict[str, Any]) -> None:
-        """Takes the step back."""
-        state["step"] -= 1
 
     def update(
         self, parameter: Tensor, grad: Tensor, state: dict[str, Any], group: Mapping[str, Any], *numbers: Any

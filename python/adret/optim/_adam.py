@@ -42,6 +42,7 @@ class Adam(Optimizer):
         0.5
     """
 
+    counts_steps = True
     live_settings = frozenset({"lr"})
 
     def __init__(
@@ -71,15 +72,10 @@ class Adam(Optimizer):
         if not all(0 <= beta < 1 for beta in group["betas"]):
             raise DomainError(f"Adam: betas are {group['betas']}. Use two numbers from 0 up to, not including, 1.")
 
-    def advance(self, state: dict[str, Any], group: Mapping[str, Any]) -> tuple[float | Tensor, ...]:
-        """Counts the step; the corrected rate, and the correction of the root."""
-        step = state["step"] = state.get("step", 0) + 1
+    def numbers(self, step: int, group: Mapping[str, Any]) -> tuple[float | Tensor, ...]:
+        """The corrected rate, and the correction of the root."""
         beta1, beta2 = group["betas"]
         return group["lr"] / (1 - beta1**step), (1 - beta2**step) ** 0.5
-
-    def retreat(self, state: dict[str, Any]) -> None:
-        """Takes the step back."""
-        state["step"] -= 1
 
     def update(
         self, parameter: Tensor, grad: Tensor, state: dict[str, Any], group: Mapping[str, Any], *numbers: Any

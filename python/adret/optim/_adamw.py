@@ -55,9 +55,9 @@ class AdamW(Adam):
         """Takes parameters and settings."""
         super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
 
-    def advance(self, state: dict[str, Any], group: Mapping[str, Any]) -> tuple[float | Tensor, ...]:
+    def numbers(self, step: int, group: Mapping[str, Any]) -> tuple[float | Tensor, ...]:
         """Adam's numbers, and what the decay leaves of the parameter."""
-        return (*super().advance(state, group), 1 - group["lr"] * group["weight_decay"])
+        return (*super().numbers(step, group), 1 - group["lr"] * group["weight_decay"])
 
     def update(
         self, parameter: Tensor, grad: Tensor, state: dict[str, Any], group: Mapping[str, Any], *numbers: Any

@@ -16,16 +16,14 @@ from .._core import (
     DomainError,
     DTypeError,
     GradError,
-    Rollback,
+    Step,
     Tensor,
     Variable,
     enable_grad,
     is_recording,
     no_grad,
-    record_action,
     zeros_like,
 )
-from .._core import eval as evaluate
 
 
 class ParameterGroup(dict[str, Any]):
@@ -61,7 +59,10 @@ class Optimizer(ABC):
     """
 
     live_settings: frozenset[str] = frozenset()
-    """Settings that `advance` reads in every step: changing them does not make compiled functions record again."""
+    """Settings that `numbers` reads in every step: changing them does not make compiled functions record again."""
+
+    counts_steps: bool = False
+    """Whether the state of each parameter counts its steps under "step"."""
 
     def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], defaults: dict[str, Any]) -> None:
         """Takes parameters and default settings."""
@@ -123,19 +124,16 @@ class Optimizer(ABC):
             if not isinstance(value, Tensor) and not value >= 0:
                 raise DomainError(f"{self._name()}: {name} is {value}. Use 0 or more.")
 
-    def advance(self, state: dict[str, Any], group: Mapping[str, Any]) -> tuple[float | Tensor, ...]:
-        """Counts a step in the state of one parameter, and gives the numbers that differ from step to step.
+    def numbers(self, step: int, group: Mapping[str, Any]) -> tuple[float | Tensor, ...]:
+        """The numbers of one parameter that differ from step to step: a rate, a correction. Changes nothing.
 
-        It is called in every step, also where the step is replayed by `ad.compile`; the numbers reach `update`.
+        It is called in every step, also where the step is replayed by `ad.compile`; its result reaches `update`.
 
         Args:
-            state: Kept from step to step.
+            step: Which step of this parameter it is, from 1 on, where the class counts steps; else 1.
             group: The settings in force.
         """
         return ()
-
-    def retreat(self, state: dict[str, Any]) -> None:  # noqa: B027 (there is nothing to undo where nothing is counted)
-        """Undoes `advance`, after a step that failed."""
 
     @abstractmethod
     def update(
@@ -148,7 +146,7 @@ class Optimizer(ABC):
             grad: Its gradient.
             state: Kept from step to step; tensors in it are to be changed through `assign`.
             group: The settings in force.
-            numbers: From `advance`, to be used in tensor arithmetic only.
+            numbers: From `numbers`, to be used in tensor arithmetic only.
         """
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -180,37 +178,33 @@ class Optimizer(ABC):
                 else:
                     _follow(parameter, state)
                 due.append((parameter, grad, state, group))
-        rollback = Rollback(_tensors(due))
-        advanced: list[tuple[dict[str, Any], ParameterGroup, tuple[Any, ...]]] = []
+        states = [state for _, _, state, _ in due] if self.counts_steps else []
+        step = Step(_tensors(due), states)
         recording = is_recording()
+        used: list[tuple[dict[str, Any], ParameterGroup, tuple[Any, ...]]] = []
         try:
             for parameter, grad, state, group in due:
-                numbers: tuple[Any, ...] = self.advance(state, group)
+                numbers: tuple[Any, ...] = self.numbers(state.get("step", 0) + 1, group)
                 if recording:
                     numbers = tuple(n if isinstance(n, Tensor) else Variable(n) for n in numbers)
-                advanced.append((state, group, numbers))
+                    used.append((state, group, numbers))
                 self.update(parameter, grad, state, group, *numbers)
-            evaluate(*_tensors(due))
+            if recording:
+                step.record(lambda: self._prepare(used))
+            else:
+                step.commit(_tensors(due))
         except BaseException:
-            rollback.restore()
-            for state, _, _ in advanced:
-                self.retreat(state)
-            for parameter in fresh:
-                del self.state[parameter]
+            if step.undo():
+                for parameter in fresh:
+                    del self.state[parameter]
             raise
-        if recording:
-            record_action(lambda: self._replay(advanced), lambda: self._unplay(advanced))
 
-    def _replay(self, advanced: list[tuple[dict[str, Any], ParameterGroup, tuple[Any, ...]]]) -> None:
-        """The part of a recorded step that is not tensors."""
-        for state, group, variables in advanced:
-            for variable, number in zip(variables, self.advance(state, group), strict=True):
+    def _prepare(self, used: list[tuple[dict[str, Any], ParameterGroup, tuple[Any, ...]]]) -> None:
+        """Gives the numbers of a recorded step the values of the next one."""
+        for state, group, variables in used:
+            for variable, number in zip(variables, self.numbers(state.get("step", 0) + 1, group), strict=True):
                 if not isinstance(variable, Tensor):
                     variable.value = number
-
-    def _unplay(self, advanced: list[tuple[dict[str, Any], ParameterGroup, tuple[Any, ...]]]) -> None:
-        for state, _, _ in advanced:
-            self.retreat(state)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets the parameters' gradients, or fills them with zeros."""

@@ -74,7 +74,7 @@ class RMSprop(Optimizer):
         if not 0 <= group["alpha"] <= 1:
             raise DomainError(f"RMSprop: alpha is {group['alpha']}. Use a number from 0 to 1.")
 
-    def advance(self, state: dict[str, Any], group: Mapping[str, Any]) -> tuple[float | Tensor, ...]:
+    def numbers(self, step: int, group: Mapping[str, Any]) -> tuple[float | Tensor, ...]:
         """The rate."""
         return (group["lr"],)
 

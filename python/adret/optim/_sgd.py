@@ -74,7 +74,7 @@ class SGD(Optimizer):
                 "It needs a momentum above 0 and a dampening of 0."
             )
 
-    def advance(self, state: dict[str, Any], group: Mapping[str, Any]) -> tuple[float | Tensor, ...]:
+    def numbers(self, step: int, group: Mapping[str, Any]) -> tuple[float | Tensor, ...]:
         """The rate."""
         return (group["lr"],)
 

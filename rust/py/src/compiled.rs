@@ -4,13 +4,14 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use adret_core::compile::{self, Program, Replay};
 use adret_core::graph::{self, Handle, Variable, WeakHandle};
 use parking_lot::Mutex;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyList, PyTuple};
 
 use crate::engine;
 use crate::errors::exception;
@@ -58,18 +59,66 @@ impl VariableObject {
     }
 }
 
-/// Python code that belongs to a recording: done before every replay, undone when the replay fails.
-type Action = (Py<PyAny>, Py<PyAny>);
+/// What Python adds to a recorded step: `prepare()` gives variables their next values, and changes nothing else; then the dictionaries
+/// `states` count the step.
+struct Action {
+    prepare: Py<PyAny>,
+    states: Py<PyList>,
+}
 
 thread_local! {
     static ACTIONS: RefCell<Vec<Action>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Notes, while a function is recorded, what Python has to do in every call: `redo()` before each replay, `undo()` after one that failed.
-#[pyfunction]
-fn record_action(redo: Py<PyAny>, undo: Py<PyAny>) {
-    if graph::recording() {
-        ACTIONS.with_borrow_mut(|actions| actions.push((redo, undo)));
+/// Adds to the count of every dictionary. No Python code runs meanwhile, so that an interrupt cannot come in between.
+fn count(py: Python<'_>, states: &Py<PyList>, more: i64) -> PyResult<()> {
+    for state in states.bind(py).iter() {
+        let state = state.cast::<PyDict>()?;
+        let step = state.get_item("step")?.map_or(Ok(0), |step| step.extract::<i64>())?;
+        state.set_item("step", step + more)?;
+    }
+    Ok(())
+}
+
+/// One step of an optimiser: the tensors that it may rebind, and the states that count it. It happens as a whole or not at all.
+#[pyclass(frozen, name = "Step", module = "adret._core")]
+struct Step {
+    rollback: compile::Rollback,
+    states: Py<PyList>,
+    /// Whether there is nothing to undo any more.
+    done: AtomicBool,
+}
+
+#[pymethods]
+impl Step {
+    #[new]
+    fn create(tensors: Vec<PyRef<'_, TensorObject>>, states: Py<PyList>) -> Self {
+        let handles = tensors.iter().map(|tensor| tensor.handle().clone());
+        Self { rollback: compile::Rollback::new(handles), states, done: AtomicBool::new(false) }
+    }
+
+    /// Evaluates what was rebound, and counts the step.
+    fn commit(&self, py: Python<'_>, tensors: Vec<PyRef<'_, TensorObject>>) -> PyResult<()> {
+        let found: Vec<_> = tensors.iter().map(|tensor| tensor.tensor()).collect();
+        engine::evaluate(py, &found)?;
+        self.done.store(true, Ordering::Relaxed);
+        count(py, &self.states, 1)
+    }
+
+    /// Counts the step, and leaves evaluating to the recording.
+    fn record(&self, py: Python<'_>, prepare: Py<PyAny>) -> PyResult<()> {
+        self.done.store(true, Ordering::Relaxed);
+        ACTIONS.with_borrow_mut(|actions| actions.push(Action { prepare, states: self.states.clone_ref(py) }));
+        count(py, &self.states, 1)
+    }
+
+    /// Gives the tensors back what they named, unless the step was done; whether it was not.
+    fn undo(&self) -> bool {
+        let undone = !self.done.load(Ordering::Relaxed);
+        if undone {
+            self.rollback.restore();
+        }
+        undone
     }
 }
 
@@ -165,7 +214,7 @@ impl CompiledFunction {
         let outcome = engine::run(py, |cancelled| compile::finish(&recorder, handles, &returned, &spans, cancelled));
         let outcome = outcome.inspect_err(|_| {
             compile::restore(&recorder, handles);
-            undo(py, &actions);
+            take_back(py, &actions);
         })?;
         let mut state = entry.state.lock();
         let changes = self.count(py)?;
@@ -195,13 +244,14 @@ impl CompiledFunction {
         handles: &[Handle],
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = call.args.py();
-        for (number, (redo, _)) in recorded.actions.iter().enumerate() {
-            redo.bind(py).call0().inspect_err(|_| undo(py, &recorded.actions[..number]))?;
+        for (number, action) in recorded.actions.iter().enumerate() {
+            action.prepare.bind(py).call0().inspect_err(|_| take_back(py, &recorded.actions[..number]))?;
+            count(py, &action.states, 1)?;
         }
         let taken: Vec<(u64, u64)> = recorded.streams.iter().map(Drawn::take).collect();
         let replayed = engine::run(py, |cancelled| recorded.program.replay(handles, &taken, cancelled));
         let put_back = || {
-            undo(py, &recorded.actions);
+            take_back(py, &recorded.actions);
             recorded.streams.iter().zip(&taken).for_each(|(stream, &taken)| stream.put_back(taken));
         };
         match replayed {
@@ -218,10 +268,11 @@ impl CompiledFunction {
     }
 }
 
-fn undo(py: Python<'_>, actions: &[Action]) {
-    for (_, undo) in actions.iter().rev() {
-        if let Err(error) = undo.bind(py).call0() {
-            error.write_unraisable(py, Some(undo.bind(py)));
+/// Takes counted steps back.
+fn take_back(py: Python<'_>, actions: &[Action]) {
+    for action in actions {
+        if let Err(error) = count(py, &action.states, -1) {
+            error.write_unraisable(py, None);
         }
     }
 }
@@ -279,29 +330,11 @@ impl CompiledFunction {
     }
 }
 
-/// Remembers what tensors name, to undo rebinding when an evaluation fails.
-#[pyclass(frozen, name = "Rollback", module = "adret._core")]
-#[derive(Debug)]
-struct Rollback(compile::Rollback);
-
-#[pymethods]
-impl Rollback {
-    #[new]
-    fn create(tensors: Vec<PyRef<'_, TensorObject>>) -> Self {
-        Self(compile::Rollback::new(tensors.iter().map(|tensor| tensor.handle().clone())))
-    }
-
-    /// Lets the tensors name what they named.
-    fn restore(&self) {
-        self.0.restore();
-    }
-}
-
 /// Puts classes and functions into the module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<VariableObject>()?;
     module.add_class::<CompiledFunction>()?;
-    module.add_class::<Rollback>()?;
-    add_functions!(module, record_action, is_recording);
+    module.add_class::<Step>()?;
+    add_functions!(module, is_recording);
     Ok(())
 }

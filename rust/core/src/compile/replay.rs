@@ -48,42 +48,15 @@ impl Program {
         let backend = evaluate::backend(self.device)?;
 
         let mut results: Vec<Option<Tensor>> = vec![None; self.results.len()];
-        for &(name, result) in &self.writes {
-            if let Some(tensor) = &results[result] {
-                bound[name].handle.rebind(tensor.clone());
-                continue;
-            }
-            let slot = bound[name].tensor.node.slot.clone();
-            let tensor = graph::promise(self.results[result].meta.clone(), self.device, slot);
-            bound[name].handle.rebind(tensor.clone());
-            results[result] = Some(tensor);
-        }
-        let leaves = inputs.clone();
-        let ran = evaluate::alone(|| evaluate::execute(plan, inputs, &numbers, &*backend, cancelled));
-        let outputs = match ran {
-            Ok(outputs) => outputs,
-            Err(error) => {
-                for &(name, result) in &self.writes {
-                    if let Some(tensor) = &results[result] {
-                        bound[name].handle.rebind_if(tensor, bound[name].tensor.clone());
-                    }
-                }
-                return Err(error);
-            }
-        };
-        for (place, result) in self.results.iter().zip(&mut results) {
-            let (buffer, first) = match place.base {
-                Ok(output) => (outputs[output].clone(), 0),
-                Err(leaf) => leaves[leaf].clone(),
-            };
-            let offset = first + place.offset.resolve(&numbers) as isize;
-            let layout = Layout { shape: place.meta.shape.clone(), strides: place.strides.clone(), offset };
-            let storage = Storage { buffer, layout };
-            match result {
-                Some(tensor) => tensor.node.set_value(0, storage),
-                None => *result = Some(from_storage(place.meta.dtype, storage, self.device)),
-            }
-        }
+        // Other evaluations wait, so that none of them meets a promise.
+        evaluate::alone(|| -> Result<()> {
+            self.promise(&bound, &mut results);
+            let leaves = inputs.clone();
+            let outputs = evaluate::execute(plan, inputs, &numbers, &*backend, cancelled)
+                .inspect_err(|_| self.take_back(&bound, &results))?;
+            self.publish(&outputs, &leaves, &numbers, &mut results);
+            Ok(())
+        })?;
         let result = |number: usize| results[number].clone().expect("every result was made");
         for (slot, number) in &self.slots {
             slot.set(number.map(|number| Handle::new(result(number))));
@@ -93,6 +66,48 @@ impl Program {
             Returned::Name(number) => bound[number].tensor.clone(),
         });
         Ok(Replay::Done(returned.collect()))
+    }
+
+    /// Binds the names that the run writes to what it will compute.
+    fn promise(&self, bound: &[Bound], results: &mut [Option<Tensor>]) {
+        for &(name, result) in &self.writes {
+            let meta = &self.results[result].meta;
+            let made = || graph::promise(meta.clone(), self.device, bound[name].tensor.node.slot.clone());
+            let tensor = results[result].get_or_insert_with(made);
+            bound[name].handle.rebind(tensor.clone());
+        }
+    }
+
+    /// Gives the names their tensors back.
+    fn take_back(&self, bound: &[Bound], results: &[Option<Tensor>]) {
+        for &(name, result) in &self.writes {
+            if let Some(tensor) = &results[result] {
+                bound[name].handle.rebind_if(tensor, bound[name].tensor.clone());
+            }
+        }
+    }
+
+    /// Gives the results their values.
+    fn publish(
+        &self,
+        outputs: &[BufferRef],
+        leaves: &[(BufferRef, isize)],
+        numbers: &[u64],
+        results: &mut [Option<Tensor>],
+    ) {
+        for (place, result) in self.results.iter().zip(results) {
+            let (buffer, first) = match place.base {
+                Ok(output) => (outputs[output].clone(), 0),
+                Err(leaf) => leaves[leaf].clone(),
+            };
+            let offset = first + place.offset.resolve(numbers) as isize;
+            let layout = Layout { shape: place.meta.shape.clone(), strides: place.strides.clone(), offset };
+            let storage = Storage { buffer, layout };
+            match result {
+                Some(tensor) => tensor.node.set_value(0, storage),
+                None => *result = Some(from_storage(place.meta.dtype, storage, self.device)),
+            }
+        }
     }
 
     /// What the names name now; `None` where that is not what was recorded.
