@@ -508,3 +508,14 @@ def test_another_name_of_an_argument_made_inside_is_the_argument():
     for number in range(5):
         assert compiled(ad.tensor([float(number)])).item() == 2 * number
     assert calls.count == 2
+
+
+def test_tensors_that_wait_for_their_values_are_waited_for():
+    rate = ad.tensor(1.0)
+    calls = Calls(lambda x: x * rate)
+    compiled = ad.compile(calls)
+    for number in range(8):
+        rate.assign(ad.tensor(float(number)) * 2)
+        assert compiled(ad.ones(1) + number).item() == (1 + number) * number * 2
+    # One call more: the recording found that the rate has no value yet.
+    assert calls.count == 3

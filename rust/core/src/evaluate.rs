@@ -119,20 +119,35 @@ pub fn flush_if_large(cancelled: &Cancelled<'_>) {
     NEXT_FLUSH.store(pending_nodes() + FLUSH_AT, Ordering::Relaxed);
 }
 
-/// Evaluates tensors of one device together; `see` meets their graph and its plan first. `None` where a transfer would have to come before.
+/// What came of `evaluate_seen`.
+pub(crate) enum Seen<T> {
+    /// It ran; what `see` made.
+    Ran(T),
+    /// Nothing was done: a tensor would have to come from another device first.
+    Transfers,
+    /// Nothing was done: some of the tensors have their values, from another thread's evaluation.
+    Early,
+}
+
+/// Evaluates tensors of one device together; `see` meets their graph and its plan first.
 pub(crate) fn evaluate_seen<T>(
     asked: &[Tensor],
     device: Device,
     cancelled: &Cancelled<'_>,
     see: impl FnOnce(&Snapshot, &Arc<Plan>) -> T,
-) -> Result<Option<T>> {
+) -> Result<Seen<T>> {
     let mut engine = engine();
+    if asked.iter().any(|tensor| tensor.storage().is_some()) {
+        return Ok(Seen::Early);
+    }
     let options = engine.options;
-    let Walk::Graph(snapshot) = Snapshot::walk(asked, &[], device, options) else { return Ok(None) };
+    let Walk::Graph(snapshot) = Snapshot::walk(asked, &[], device, options) else {
+        return Ok(Seen::Transfers);
+    };
     let plan = engine.caches.entry(device).or_default().get(&snapshot.key, || schedule::plan(&snapshot, options));
     let seen = see(&snapshot, &plan);
     run(&snapshot, &plan, &*backend(device)?, cancelled)?;
-    Ok(Some(seen))
+    Ok(Seen::Ran(seen))
 }
 
 /// Waits for the running evaluation, and keeps others from starting while `body` runs.

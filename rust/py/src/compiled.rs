@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use adret_core::compile::{self, Program, Replay};
+use adret_core::compile::{self, Outcome, Program, Replay};
 use adret_core::graph::{self, Handle, Variable, WeakHandle};
 use parking_lot::Mutex;
 use pyo3::exceptions::PyTypeError;
@@ -141,6 +141,8 @@ struct Recorded {
 #[derive(Default)]
 struct State {
     recorded: Option<Arc<Recorded>>,
+    /// What an earlier recording found without value.
+    pending: Vec<Handle>,
     /// Calls that could not be recorded.
     failures: u32,
 }
@@ -194,9 +196,11 @@ impl CompiledFunction {
     fn record<'py>(&self, entry: &Entry, call: &Arguments<'_, 'py>, handles: &[Handle]) -> PyResult<Bound<'py, PyAny>> {
         let py = call.args.py();
         let before = self.count(py)?;
-        engine::run(py, |cancelled| compile::start(handles, cancelled))?;
+        let pending = std::mem::take(&mut entry.state.lock().pending);
+        engine::run(py, |cancelled| compile::settle(handles, &pending, cancelled))?;
         ACTIONS.take();
         random::drawn();
+        graph::start_recording(handles);
         let result = self.run_plainly(call);
         let recorder = graph::stop_recording();
         let (actions, streams) = (ACTIONS.take(), random::drawn());
@@ -204,8 +208,8 @@ impl CompiledFunction {
         let Some(recorder) = recorder else { return Ok(result) };
         let is_new =
             |handle: &Handle| recorder.born.iter().filter_map(WeakHandle::upgrade).any(|born| born.id() == handle.id());
-        let (mut returned, mut tree) = (Vec::new(), None);
-        tree.replace(Tree::of(&result, &entry.signature.objects(call)?, &is_new, &mut returned)?);
+        let mut returned = Vec::new();
+        let tree = Tree::of(&result, &entry.signature.objects(call)?, &is_new, &mut returned)?;
         if compile::has_stray(&recorder, handles, &returned) {
             // Cycles of Python objects hold their tensors until they are collected.
             py.import("gc")?.call_method0("collect")?;
@@ -218,12 +222,12 @@ impl CompiledFunction {
         })?;
         let mut state = entry.state.lock();
         let changes = self.count(py)?;
-        match (outcome, tree) {
-            (Ok(program), Some(result)) => {
-                let recorded = Recorded { program, changes, streams, actions, result };
-                *state = State { recorded: Some(Arc::new(recorded)), failures: 0 };
+        match outcome {
+            Outcome::Recorded(program) => {
+                let recorded = Recorded { program, changes, streams, actions, result: tree };
+                *state = State { recorded: Some(Arc::new(recorded)), ..State::default() };
             }
-            (Err(reason), _) => {
+            Outcome::Refused(reason) => {
                 state.recorded = None;
                 state.failures += 1;
                 // A call that still makes state, an optimiser's for example, is tried again.
@@ -231,7 +235,7 @@ impl CompiledFunction {
                     return Err(exception(py, reason));
                 }
             }
-            (Ok(_), None) => {}
+            Outcome::Later(pending) => *state = State { pending, ..State::default() },
         }
         Ok(result)
     }

@@ -12,32 +12,27 @@ pub use replay::Replay;
 
 use crate::backend::Device;
 use crate::error::{Error, ErrorKind, Result};
-use crate::evaluate::{self, Cancelled};
-use crate::graph::{self, Found, Handle, History, Origin, Recorder, Tensor, live_pending, start_recording};
+use crate::evaluate::{self, Cancelled, Seen};
+use crate::graph::{self, Found, Handle, History, Origin, Recorder, Tensor};
 
-/// A recording, or why there can be none: the call has been evaluated either way.
-pub type Outcome = std::result::Result<Program, Error>;
+/// What came of a recorded call, which has been evaluated in any case.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The call can be replayed.
+    Recorded(Program),
+    /// It cannot, and this is why.
+    Refused(Error),
+    /// It could be once these tensors have their values.
+    Later(Vec<Handle>),
+}
 
-/// Starts to record this thread; what is pending is evaluated first, so that the recording starts from values.
+/// Gives the arguments of a call, and what an earlier recording found `pending`, their values: recordings start from values.
 ///
 /// # Errors
 /// As `evaluate`.
-pub fn start(arguments: &[Handle], cancelled: &Cancelled<'_>) -> Result<()> {
-    let pending = live_pending();
-    match evaluate::evaluate(&pending, cancelled) {
-        // A bad index concerns whoever asks for that tensor.
-        Err(error) if error.kind == ErrorKind::Index => {
-            for tensor in &pending {
-                match evaluate::evaluate(std::slice::from_ref(tensor), cancelled) {
-                    Err(error) if error.kind != ErrorKind::Index => return Err(error),
-                    _ => {}
-                }
-            }
-        }
-        result => result?,
-    }
-    start_recording(arguments);
-    Ok(())
+pub fn settle(arguments: &[Handle], pending: &[Handle], cancelled: &Cancelled<'_>) -> Result<()> {
+    let tensors: Vec<Tensor> = arguments.iter().chain(pending).map(Handle::tensor).collect();
+    evaluate::evaluate(&tensors, cancelled)
 }
 
 /// An error of something that cannot be recorded.
@@ -94,22 +89,26 @@ pub fn finish(
         Err(reason) => {
             let all: Vec<Tensor> = names(&recorder.found, arguments).map(|(_, handle)| handle.tensor()).collect();
             evaluate::evaluate(&all, cancelled)?;
-            return Ok(Err(reason));
+            return Ok(Outcome::Refused(reason));
         }
     };
+    if !recorder.pending.is_empty() {
+        evaluate::evaluate(&effects.results, cancelled)?;
+        return Ok(Outcome::Later(recorder.pending.clone()));
+    }
     let Some(device) = effects.results.first().map(Tensor::device) else {
-        return Ok(Program::idle(recorder, &effects));
+        return Ok(Outcome::Recorded(Program::idle(recorder, &effects)));
     };
     let seen = evaluate::evaluate_seen(&effects.results, device, cancelled, |snapshot, plan| {
         Program::new(recorder, &effects, streams, snapshot, plan, device)
     });
-    match seen? {
-        Some(outcome) => Ok(outcome),
-        None => {
-            evaluate::evaluate(&effects.results, cancelled)?;
-            Ok(Err(moves()))
-        }
-    }
+    let outcome = match seen? {
+        Seen::Ran(outcome) => return Ok(outcome.map_or_else(Outcome::Refused, Outcome::Recorded)),
+        Seen::Transfers => Outcome::Refused(moves()),
+        Seen::Early => Outcome::Later(Vec::new()),
+    };
+    evaluate::evaluate(&effects.results, cancelled)?;
+    Ok(outcome)
 }
 
 fn moves() -> Error {

@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Effects, NOWHERE, Outcome, refuse};
+use super::{Effects, NOWHERE, refuse};
 use crate::backend::Device;
 use crate::dtype::DType;
+use crate::error::Error;
 use crate::graph::{Found, GradSlot, Lowering, Meta, Origin, Pointwise, Recorder, Storage, Tensor, Variable};
 use crate::group::Linear;
 use crate::layout::Strides;
@@ -89,8 +90,8 @@ pub struct Program {
 
 impl Program {
     /// A program of a function that computes no tensor.
-    pub(super) fn idle(recorder: &Recorder, effects: &Effects) -> Outcome {
-        Ok(Self::frame(recorder, effects, NOWHERE))
+    pub(super) fn idle(recorder: &Recorder, effects: &Effects) -> Self {
+        Self::frame(recorder, effects, NOWHERE)
     }
 
     fn frame(recorder: &Recorder, effects: &Effects, device: Device) -> Self {
@@ -127,7 +128,7 @@ impl Program {
         snapshot: &Snapshot,
         plan: &Arc<Plan>,
         device: Device,
-    ) -> Outcome {
+    ) -> Result<Self, Error> {
         let mut program = Self::frame(recorder, effects, device);
         let numbers: HashMap<(u64, usize), usize> =
             recorder.found.iter().enumerate().rev().map(|(number, found)| (found.key, number)).collect();
@@ -165,12 +166,7 @@ impl Program {
     }
 }
 
-fn input(
-    tensor: &Tensor,
-    donated: bool,
-    numbers: &HashMap<(u64, usize), usize>,
-    first: u64,
-) -> Result<Input, crate::error::Error> {
+fn input(tensor: &Tensor, donated: bool, numbers: &HashMap<(u64, usize), usize>, first: u64) -> Result<Input, Error> {
     let storage = tensor.storage().expect("leaves have their value");
     match numbers.get(&tensor.key()) {
         Some(&number) => Ok(Input::Name { number, strides: storage.layout.strides.clone(), donated }),

@@ -84,6 +84,8 @@ pub struct Recorder {
     pub slots: Vec<SlotUse>,
     /// Nodes whose number comes from a variable.
     pub variables: Vec<(u64, Arc<Variable>)>,
+    /// Names whose tensors were still to be computed.
+    pub pending: Vec<Handle>,
     /// Handles made meanwhile.
     pub born: Vec<WeakHandle>,
     /// Their numbers: a name made meanwhile for a tensor from outside is no name from outside.
@@ -152,6 +154,9 @@ impl Recorder {
             Some(slot) => Origin::Gradient(slot.clone(), handle.downgrade()),
             None => Origin::Handle(handle.clone()),
         };
+        if tensor.storage().is_none() {
+            self.pending.push(handle.clone());
+        }
         Some(self.add(handle.id(), origin, tensor))
     }
 
