@@ -19,12 +19,16 @@ pub const ALIGNMENT: usize = 64;
 const CACHE_FLOOR: usize = 256 << 20;
 /// From here on buffers are aligned to huge pages and advised to use them.
 const HUGE_FROM: usize = 2 << 20;
+/// Sizes of buffers that an error lists.
+const LISTED: usize = 3;
 /// Bytes of a huge page on x86-64 and on AArch64 with 4 KiB pages.
 const HUGE_PAGE: usize = 2 << 20;
 
 /// Free blocks by size class, and the counters.
 struct Pool {
     free: Vec<Vec<Block>>,
+    /// Blocks in use, by class.
+    live: Vec<usize>,
     in_use: usize,
     peak: usize,
     /// Largest `in_use` ever: bounds the cache, not touched by `reset_peak`.
@@ -38,6 +42,7 @@ struct Pool {
 
 static POOL: Mutex<Pool> = Mutex::new(Pool {
     free: Vec::new(),
+    live: Vec::new(),
     in_use: 0,
     peak: 0,
     high_water: 0,
@@ -125,8 +130,12 @@ impl Pool {
         }
     }
 
-    fn hand_out(&mut self, bytes: usize) {
-        self.in_use += bytes;
+    fn hand_out(&mut self, class: usize) {
+        if self.live.len() <= class {
+            self.live.resize(class + 1, 0);
+        }
+        self.live[class] += 1;
+        self.in_use += class_bytes(class).unwrap_or(0);
         self.peak = self.peak.max(self.in_use);
         self.high_water = self.high_water.max(self.in_use);
     }
@@ -166,6 +175,7 @@ impl Drop for HostBuffer {
         let mut surplus = Vec::new();
         let mut state = pool();
         state.in_use -= bytes;
+        state.live[class] -= 1;
         state.cached += bytes;
         if state.free.len() <= class {
             state.free.resize_with(class + 1, Vec::new);
@@ -199,9 +209,8 @@ pub fn allocate(bytes: usize) -> Result<BufferRef> {
         }
     }
     if let Some(block) = state.free.get_mut(class).and_then(Vec::pop) {
-        let size = size.unwrap_or(0);
-        state.cached -= size;
-        state.hand_out(size);
+        state.cached -= size.unwrap_or(0);
+        state.hand_out(class);
         return Ok(Arc::new(HostBuffer { block, bytes }));
     }
     state.misses += 1;
@@ -222,7 +231,7 @@ pub fn allocate(bytes: usize) -> Result<BufferRef> {
     let mut state = pool();
     match block {
         Some(block) => {
-            state.hand_out(size.unwrap_or(0));
+            state.hand_out(class);
             Ok(Arc::new(HostBuffer { block, bytes }))
         }
         None => Err(exhausted(bytes, &state)),
@@ -230,10 +239,19 @@ pub fn allocate(bytes: usize) -> Result<BufferRef> {
 }
 
 fn exhausted(bytes: usize, state: &Pool) -> Error {
+    let largest: Vec<String> = (0..state.live.len())
+        .rev()
+        .filter(|&class| state.live[class] > 0)
+        .take(LISTED)
+        .map(|class| format!("{} of {} bytes", state.live[class], class_bytes(class).unwrap_or(0)))
+        .collect();
+    let largest =
+        if largest.is_empty() { String::new() } else { format!("; the largest tensors: {}", largest.join(", ")) };
     Error::new(
         ErrorKind::OutOfMemory,
         format!(
-            "allocate: asked {bytes} bytes, {} in use, {} cached. Use smaller batches or tensors, or drop those no longer needed.",
+            "allocate: asked {bytes} bytes, {} in use, {} cached{largest}. \
+             Use smaller batches or tensors, or drop those no longer needed.",
             state.in_use, state.cached
         ),
     )
