@@ -1,27 +1,28 @@
 """A training that was saved, ended and resumed in a new process is the training that was never ended, bit for bit.
 
 Depends on adret. Everything that a step depends on is in the state: weights, moments, the rate's schedule, the random
-stream (dropout, the order of the data), and the place in the order.
+stream (dropout), and the place in the order of the data.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import adret as ad
 import pytest
 from adret import nn, optim
+from adret.data import DataLoader
 
-TRAINING = Path(__file__)
 EPOCHS, BATCH, ROWS = 3, 8, 40
 STEPS = EPOCHS * (ROWS // BATCH)
 
 
 class Training:
-    """Rows in random order, dropout, Adam, a rate that warms up and decays."""
+    """Rows in random order, dropout, Adam with two groups, rates and momenta that rise and fall."""
 
     def __init__(self, device: str = "cpu") -> None:
         """The beginning, the same every time."""
@@ -37,24 +38,26 @@ class Training:
             {"params": [*self.model[3].parameters(), *self.model[4].parameters()]},
         ]
         self.optimizer = optim.Adam(groups, lr=0.01, amsgrad=True, weight_decay=0.01)
-        self.rates = [group["lr"] for group in self.optimizer.param_groups]
-        self.order = ad.random.Generator(9)
-        self.rest: list[int] = []
+        self.rates = optim.lr_scheduler.OneCycleLR(self.optimizer, max_lr=[0.02, 0.01], total_steps=STEPS + 1)
+        self.loader = DataLoader((self.rows, self.labels), batch_size=BATCH, shuffle=True, seed=9)
+        self.batches: Iterator[Any] = iter(())
         self.losses: list[float] = []
+
+    def batch(self) -> tuple[ad.Tensor, ad.Tensor]:
+        """The next batch, of the next epoch where this one has ended."""
+        for batch in self.batches:
+            return batch
+        self.batches = iter(self.loader)
+        return self.batch()
 
     def step(self) -> None:
         """One step."""
-        number = len(self.losses)
-        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-            group["lr"] = rate * min(1.0, (number + 1) / 4) * 0.9**number
-        if not self.rest:
-            self.rest = ad.random.permutation(ROWS, generator=self.order).tolist()
-        batch, self.rest = self.rest[:BATCH], self.rest[BATCH:]
-        chosen = ad.tensor(batch, dtype=ad.int32, device=self.device)
-        loss = nn.functional.cross_entropy(self.model(self.rows[chosen]), self.labels[chosen])
+        rows, labels = self.batch()
+        loss = nn.functional.cross_entropy(self.model(rows), labels)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
+        self.rates.step()
         self.losses.append(loss.item())
 
     def state(self) -> dict[str, Any]:
@@ -63,10 +66,9 @@ class Training:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "random": ad.random.get_state(),
-            "order": self.order.state,
-            "rest": self.rest,
+            "rates": self.rates.state_dict(),
+            "loader": self.loader.state_dict(),
             "losses": self.losses,
-            "rates": self.rates,
         }
 
     def resume(self, state: dict[str, Any]) -> None:
@@ -74,8 +76,9 @@ class Training:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         ad.random.set_state(state["random"])
-        self.order.state = state["order"]
-        self.rest, self.losses, self.rates = state["rest"], state["losses"], state["rates"]
+        self.rates.load_state_dict(state["rates"])
+        self.loader.load_state_dict(state["loader"])
+        self.losses = state["losses"]
 
 
 def _bytes(path: Path, training: Training) -> bytes:
@@ -130,7 +133,7 @@ def test_every_part_of_the_state_matters(tmp_path: Path) -> None:
     for _ in range(7):
         first.step()
     ad.save(tmp_path / "half", first.state())
-    for part in ("model", "optimizer", "random", "order", "rest"):
+    for part in ("model", "optimizer", "random", "rates", "loader"):
         state = ad.load(tmp_path / "half")
         state[part] = Training().state()[part]
         resumed = Training()

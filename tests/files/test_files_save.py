@@ -237,6 +237,25 @@ def test_swapped_arguments() -> None:
         ad.load(3)  # pyright: ignore[reportArgumentType]
 
 
+def test_files_are_for_the_outside_of_a_recording(tmp_path: Path) -> None:
+    ad.save(tmp_path / "x", {"x": ad.ones(2)})
+
+    @ad.compile
+    def reads(x: ad.Tensor) -> ad.Tensor:
+        return x + ad.load(tmp_path / "x")["x"]
+
+    @ad.compile
+    def writes(x: ad.Tensor) -> ad.Tensor:
+        y = x + 1
+        ad.save(tmp_path / "y", {"y": y})
+        return y
+
+    for function in (reads, writes):
+        assert function(ad.ones(2)).tolist() == [2.0, 2.0]
+        with pytest.raises(ad.CompileError):
+            function(ad.ones(2))
+
+
 def test_values_that_cannot_be_computed(tmp_path: Path) -> None:
     bad = ad.take(ad.arange(3), ad.tensor([1, 4]) + 1, axis=0)
     ad.save(tmp_path / "x", {"x": ad.ones(1)})

@@ -40,7 +40,7 @@ pub(crate) fn run<T: Send>(
 }
 
 /// A value that Python asks for would be the same in every replay of a recording.
-fn refuse_recording(py: Python<'_>) -> PyResult<()> {
+pub(crate) fn refuse_recording(py: Python<'_>) -> PyResult<()> {
     if graph::recording() {
         return Err(exception(
             py,

@@ -14,9 +14,10 @@ use pyo3::types::PyDict;
 
 use crate::device::DeviceArgument;
 use crate::dtype::{self, DTypeObject};
-use crate::engine;
+use crate::errors::call;
 use crate::functions::add_functions;
 use crate::tensor::TensorObject;
+use crate::{data, engine};
 
 /// Runs a body that may meet the system's refusal, without Python's lock.
 fn run<T: Send>(
@@ -55,6 +56,7 @@ fn _save_file(
     tensors: Vec<(String, Py<TensorObject>)>,
     metadata: BTreeMap<String, String>,
 ) -> PyResult<()> {
+    engine::refuse_recording(py)?;
     let tensors: Vec<(String, Tensor)> =
         tensors.into_iter().map(|(name, object)| (name, object.get().tensor())).collect();
     run(py, |cancelled| adret_files::save(&path, &tensors, &metadata, cancelled))
@@ -67,6 +69,7 @@ fn _load_file<'py>(
     path: PathBuf,
     device: Option<DeviceArgument>,
 ) -> PyResult<(Bound<'py, PyDict>, BTreeMap<String, String>)> {
+    call(py, data::refuse_recording)?;
     let device = device.map_or(Device::Cpu, |device| device.0);
     let (tensors, metadata) = run(py, |cancelled| adret_files::load(&path, device, cancelled))?;
     let named = PyDict::new(py);
