@@ -106,6 +106,15 @@ def pull(
     ]
 
 
+def selected(name: str, argnums: int | Sequence[int], count: int) -> list[int]:
+    """The positions that argnums names, of `count` arguments."""
+    numbers = [argnums] if isinstance(argnums, int) else argnums
+    chosen = [number + count if number < 0 else number for number in numbers]
+    if any(not 0 <= number < count for number in chosen):
+        raise GradError(f"{name}: argnums is {argnums} and there are {count} positional arguments. Count them from 0.")
+    return chosen
+
+
 def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., tuple[Any, Any]]:
     """A function that returns f's value and its gradient.
 
@@ -125,14 +134,10 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
         >>> value, gradient
         (tensor(5.), tensor([2., 4.]))
     """
-    several = not isinstance(argnums, int)
-    numbers: tuple[int, ...] = (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
     @functools.wraps(f)
     def wrapper(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        chosen = [number + len(args) if number < 0 else number for number in numbers]
-        if any(not 0 <= number < len(args) for number in chosen):
-            raise GradError(f"grad: argnums is {argnums} and there are {len(args)} positional arguments.")
+        chosen = selected("grad", argnums, len(args))
         trees = tuple(args[number] for number in chosen)
         given = tensors_of("grad", trees)
         create_graph = any(tensor.requires_grad for tensor in given)
@@ -149,7 +154,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
                 )
             gradients = pull([value], [None], variables, create_graph)
         result = rebuilt(trees, gradients)
-        return (value if create_graph else value.detach()), (result if several else result[0])
+        return (value if create_graph else value.detach()), (result[0] if isinstance(argnums, int) else result)
 
     return wrapper
 

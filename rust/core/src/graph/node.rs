@@ -8,8 +8,8 @@ use std::sync::{Arc, OnceLock, Weak};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use super::handle::GradSlot;
 use super::op::{Meta, Op};
+use super::slot::GradSlot;
 use crate::backend::{BufferRef, Device};
 use crate::dtype::DType;
 use crate::layout::Layout;
@@ -51,6 +51,8 @@ pub struct Output {
 pub(super) struct Links {
     pub(super) inputs: SmallVec<[Tensor; 2]>,
     pub(super) history: History,
+    /// Slots of outputs that hooks watch or whose gradient is retained, though the node is no leaf.
+    watched: Option<Box<Vec<(usize, Arc<GradSlot>)>>>,
 }
 
 /// An operation applied to inputs, or a leaf.
@@ -81,6 +83,11 @@ pub(super) fn next_id() -> u64 {
 
 pub(super) static PENDING: AtomicUsize = AtomicUsize::new(0);
 
+/// The number of the next node: all that are there have smaller ones.
+pub fn next_id() -> u64 {
+    NEXT_ID.load(Ordering::Relaxed)
+}
+
 impl Node {
     /// A node; counted as pending where it has an op.
     pub(super) fn new(
@@ -106,7 +113,7 @@ impl Node {
             slot,
             registered: AtomicBool::new(false),
             counted: AtomicBool::new(counted),
-            links: Mutex::new(Links { inputs, history }),
+            links: Mutex::new(Links { inputs, history, watched: None }),
         }
     }
 
@@ -143,16 +150,47 @@ impl Node {
         self.outputs[output].live.load(Ordering::Acquire) > 0
     }
 
-    /// Ends differentiability; drops the inputs of a node that has its value.
+    /// Ends differentiability; drops hooks, and the inputs that the value does not need any more.
     pub fn release_history(&self) {
         let ready = self.is_ready();
         let mut links = self.links.lock();
         if links.history == History::Recorded {
             links.history = History::Released;
         }
-        let dropped = if ready { std::mem::take(&mut links.inputs) } else { SmallVec::new() };
+        let needed = match &self.op {
+            Some(op) if !ready => op.computed_inputs(links.inputs.len()),
+            _ => 0,
+        };
+        let dropped: SmallVec<[Tensor; 2]> = links.inputs.drain(needed..).collect();
+        let watched: Vec<Arc<GradSlot>> =
+            links.watched.iter().flat_map(|list| list.iter().map(|w| w.1.clone())).collect();
         drop(links);
         drop(dropped);
+        watched.iter().for_each(|slot| slot.clear_hooks());
+    }
+
+    /// The slot of an output: the leaf's, or that of a watched result.
+    pub fn slot_of(&self, output: usize) -> Option<Arc<GradSlot>> {
+        if self.slot.is_some() {
+            return self.slot.clone();
+        }
+        let links = self.links.lock();
+        links.watched.as_ref()?.iter().find(|(watched, _)| *watched == output).map(|(_, slot)| slot.clone())
+    }
+
+    /// The slot of an output, made where there is none.
+    pub fn watch(&self, output: usize) -> Arc<GradSlot> {
+        if let Some(slot) = &self.slot {
+            return slot.clone();
+        }
+        let mut links = self.links.lock();
+        let watched = links.watched.get_or_insert_default();
+        if let Some((_, slot)) = watched.iter().find(|(other, _)| *other == output) {
+            return slot.clone();
+        }
+        let slot = Arc::<GradSlot>::default();
+        watched.push((output, slot.clone()));
+        slot
     }
 
     /// Drops the inputs of a node that has its value and no gradient to give.
