@@ -53,13 +53,14 @@ pub fn gradients(
 }
 
 /// As `gradients`, but of the roots as functions of `wrt` alone: what lies below is neither visited nor asked, so that
-/// of two tensors of `wrt` that depend on each other each gets its direct share. The graph is kept.
+/// of two tensors of `wrt` that depend on each other each gets its direct share. The graph above is kept with
+/// `create_graph` only.
 ///
 /// # Errors
 /// As `backward`.
 pub fn direct_gradients(roots: &[Root], wrt: &[Tensor], create_graph: bool) -> Result<Vec<Option<Tensor>>> {
     let sweep = Sweep { ends: wrt.iter().map(|tensor| tensor.node.id).collect(), ..Sweep::default() };
-    gather(sweep, roots, wrt, true, create_graph)
+    gather(sweep, roots, wrt, create_graph, create_graph)
 }
 
 fn gather(
