@@ -130,7 +130,11 @@ class Function:
         outputs = list(cast("tuple[Any, ...]", value)) if several else [value]
         if not any(isinstance(output, Tensor) for output in outputs):
             raise TypeError(f"{cls.__name__}: forward returned {type(value).__name__}. Return a tensor, or a tuple.")
-        if not inputs or not is_grad_enabled():
+        if not inputs:
+            return value
+        if not is_grad_enabled():
+            # What `forward` does need not show in the graph.
+            _core._note(inputs)
             return value
         skipped = {id(tensor) for tensor in ctx._not_differentiable}
         chosen = [

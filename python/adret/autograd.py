@@ -6,7 +6,7 @@ Depends on the core only. Invariant: what these functions return has a history o
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from . import _core
@@ -57,20 +57,20 @@ def leaves_of(tree: Tree) -> list[Any]:
 
 def rebuilt(tree: Tree, leaves: Iterable[Any]) -> Tree:
     """The tree with its leaves replaced in order."""
-    source = iter(leaves)
+    return _build(tree, iter(leaves))
 
-    def build(part: Tree) -> Tree:
-        if isinstance(part, Mapping):
-            items = {key: build(item) for key, item in cast("Mapping[Any, Any]", part).items()}
-            return items if type(cast("Any", part)) is dict else type(cast("Any", part))(items)
-        if isinstance(part, tuple | list):
-            made = [build(item) for item in cast("Sequence[Any]", part)]
-            if isinstance(part, tuple) and hasattr(cast("Any", part), "_fields"):
-                return type(cast("Any", part))(*made)
-            return type(cast("Any", part))(made)
-        return None if part is None else next(source)
 
-    return build(tree)
+def _build(part: Tree, source: Iterator[Any]) -> Tree:
+    # Not inside of `rebuilt`: a function that calls itself from a closure keeps the leaves until garbage is collected.
+    if isinstance(part, Mapping):
+        items = {key: _build(item, source) for key, item in cast("Mapping[Any, Any]", part).items()}
+        return items if type(cast("Any", part)) is dict else type(cast("Any", part))(items)
+    if isinstance(part, tuple | list):
+        made = [_build(item, source) for item in cast("Sequence[Any]", part)]
+        if isinstance(part, tuple) and hasattr(cast("Any", part), "_fields"):
+            return type(cast("Any", part))(*made)
+        return type(cast("Any", part))(made)
+    return None if part is None else next(source)
 
 
 def tensors_of(name: str, tree: Tree) -> list[Tensor]:

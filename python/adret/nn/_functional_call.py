@@ -56,8 +56,9 @@ def functional_call(
         )
     replaced = _tied(places, given) if tie_weights else given
     own = {path: vars(places[path][0])[places[path][1]] for path in replaced}
-    several = args is None or isinstance(args, tuple)
-    arguments = cast("tuple[Any, ...]", args or ()) if several else (args,)
+    arguments: tuple[Any, ...] = (args,)
+    if args is None or isinstance(args, tuple):
+        arguments = cast("tuple[Any, ...]", args or ())
     try:
         for path, tensor in replaced.items():
             _set(places[path], tensor)

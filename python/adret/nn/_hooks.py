@@ -98,15 +98,16 @@ def _before(module: Module, hook: Hook, args: tuple[Any, ...], kwargs: dict[str,
         if changed is None:
             return args, kwargs
         return _tuple(changed), kwargs
-    changed = hook.function(module, args, kwargs)
+    changed: Any = hook.function(module, args, kwargs)
     if changed is None:
         return args, kwargs
-    if not isinstance(changed, tuple) or len(cast("tuple[Any, ...]", changed)) != 2:
+    both = _tuple(changed)
+    if len(both) != 2:
         raise TypeError(
             f"forward_pre_hook of {type(module).__name__}: it returned {type(changed).__name__}. "
             "Return (args, kwargs), or None."
         )
-    return cast("tuple[Any, Any]", changed)
+    return both[0], both[1]
 
 
 def _tuple(value: Any) -> tuple[Any, ...]:

@@ -85,6 +85,12 @@ fn _direct_gradients(
     Ok(gradients.into_iter().map(|gradient| gradient.map(TensorObject::new)).collect())
 }
 
+/// Tells who gathers that these tensors are read, by code that makes no node of the graph.
+#[pyfunction]
+fn _note(tensors: Vec<TensorArgument>) {
+    graph::note(&tensors.iter().map(|tensor| &tensor.0).collect::<Vec<_>>());
+}
+
 /// The number of the next node.
 #[pyfunction]
 fn _next_node() -> u64 {
@@ -218,6 +224,6 @@ impl TensorObject {
 
 /// Puts the functions into the module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    add_functions!(module, _joined, _snapshot, _direct_gradients, _next_node, _begin_capture, _end_capture);
+    add_functions!(module, _joined, _snapshot, _direct_gradients, _note, _next_node, _begin_capture, _end_capture);
     Ok(())
 }

@@ -31,8 +31,8 @@ pub fn end_capture() -> Vec<Tensor> {
     })
 }
 
-/// Shows the inputs of an operation to the watches.
-pub(super) fn note(inputs: &[&Tensor]) {
+/// Shows the inputs of an operation to the watches. Making a node does so; what computes outside of the graph must.
+pub fn note(inputs: &[&Tensor]) {
     if !WATCHING.get() {
         return;
     }

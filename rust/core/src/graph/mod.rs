@@ -11,7 +11,7 @@ mod recorder;
 mod slot;
 
 pub use apply::{apply, apply_across, apply_multi, from_storage, identity, leaf, promise, source};
-pub use capture::{begin_capture, end_capture};
+pub use capture::{begin_capture, end_capture, note};
 pub use handle::{Handle, WeakHandle, live_pending, pending_nodes};
 pub(crate) use handle::{RegistryGuard, registry};
 pub use mode::{
