@@ -89,7 +89,7 @@ pub fn next_id() -> u64 {
 }
 
 impl Node {
-    /// A node; counted as pending where it has an op.
+    /// A node; counted as pending where it has an op that computes.
     pub(super) fn new(
         op: Option<Box<dyn Op>>,
         inputs: SmallVec<[Tensor; 2]>,
@@ -98,7 +98,8 @@ impl Node {
         history: History,
         slot: Option<Arc<GradSlot>>,
     ) -> Self {
-        let counted = op.is_some();
+        // What nothing computes waits for nothing.
+        let counted = op.as_ref().is_some_and(|op| inputs.is_empty() || op.computed_inputs(inputs.len()) > 0);
         if counted {
             PENDING.fetch_add(1, Ordering::Relaxed);
         }
