@@ -62,12 +62,11 @@ def checkpoint(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
     def rule(grads: list[Tensor | None], _: list[bool], __: list[Tensor | None]) -> list[Tensor | None]:
         create_graph = is_grad_enabled()
-        here = _core.random_state()
-        _core.set_random_state(state)
+        here = _core._rewind_random(state)
         try:
             value, variables, captured = _watched(f, args, kwargs, given, enable_grad)
         finally:
-            _core.set_random_state(here)
+            _core._rewind_random(here)
         _compare(keys, {key for _, key in captured})
         leaves = leaves_of(value)
         again = [leaves[number] for number in chosen if number < len(leaves)]

@@ -1,12 +1,15 @@
 """What registering a hook returns.
 
-Depends on nothing. Invariant: removing twice is removing once.
+Depends on `_changes`, since compiled functions are recorded with the hooks in force. Invariant: removing twice is
+removing once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Self
+
+from . import _changes
 
 
 class RemovableHandle:
@@ -26,11 +29,13 @@ class RemovableHandle:
     def __init__(self, remove: Callable[[], object]) -> None:
         """Takes what removes the hook."""
         self._remove: Callable[[], object] | None = remove
+        _changes.count += 1
 
     def remove(self) -> None:
         """Takes the hook away, if it is still there."""
         remove, self._remove = self._remove, None
         if remove is not None:
+            _changes.count += 1
             remove()
 
     def __enter__(self) -> Self:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from .. import _changes
 from .._core import DomainError, DTypeError, Tensor
 from ._module import Module
 
@@ -72,8 +71,7 @@ Place = tuple[Module, str]
 
 
 def _set(place: Place, tensor: object) -> None:
-    # Past the check that a parameter is replaced by a parameter only.
-    _changes.count += 1
+    # Past the check that a parameter is replaced by a parameter only, and not counted as a change: it is undone.
     vars(place[0])[place[1]] = tensor
 
 

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from .. import _changes, _core
+from .. import _core
 from .._core import GradError, Tensor, is_grad_enabled
 from .._hooks import RemovableHandle
 from ..autograd import leaves_of, rebuilt
@@ -51,7 +51,6 @@ def register(module: Module, kind: str, hook: Hook, prepend: bool) -> RemovableH
     hooks = module._hooks
     if hooks is None:
         hooks = vars(module)["_hooks"] = Hooks()
-    _changes.count += 1
     registered: dict[int, Hook] = getattr(hooks, kind)
     number = next(_numbers)
     earlier = dict(registered)
@@ -61,11 +60,7 @@ def register(module: Module, kind: str, hook: Hook, prepend: bool) -> RemovableH
     if prepend:
         registered.update(earlier)
 
-    def remove() -> None:
-        _changes.count += 1
-        registered.pop(number, None)
-
-    return RemovableHandle(remove)
+    return RemovableHandle(lambda: registered.pop(number, None))
 
 
 def call(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

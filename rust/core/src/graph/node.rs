@@ -76,14 +76,9 @@ pub struct Node {
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
-/// Nodes born from now on have at least this number.
-pub(super) fn next_id() -> u64 {
-    NEXT_ID.load(Ordering::Relaxed)
-}
-
 pub(super) static PENDING: AtomicUsize = AtomicUsize::new(0);
 
-/// The number of the next node: all that are there have smaller ones.
+/// Nodes born from now on have at least this number.
 pub fn next_id() -> u64 {
     NEXT_ID.load(Ordering::Relaxed)
 }
