@@ -52,7 +52,7 @@ pub(super) struct Links {
     pub(super) inputs: SmallVec<[Tensor; 2]>,
     pub(super) history: History,
     /// Slots of outputs that hooks watch or whose gradient is retained, though the node is no leaf.
-    watched: Option<Box<Vec<(usize, Arc<GradSlot>)>>>,
+    watched: Vec<(usize, Arc<GradSlot>)>,
 }
 
 /// An operation applied to inputs, or a leaf.
@@ -109,7 +109,7 @@ impl Node {
             slot,
             registered: AtomicBool::new(false),
             counted: AtomicBool::new(counted),
-            links: Mutex::new(Links { inputs, history, watched: None }),
+            links: Mutex::new(Links { inputs, history, watched: Vec::new() }),
         }
     }
 
@@ -158,8 +158,7 @@ impl Node {
             _ => 0,
         };
         let dropped: SmallVec<[Tensor; 2]> = links.inputs.drain(needed..).collect();
-        let watched: Vec<Arc<GradSlot>> =
-            links.watched.iter().flat_map(|list| list.iter().map(|w| w.1.clone())).collect();
+        let watched: Vec<Arc<GradSlot>> = links.watched.iter().map(|(_, slot)| slot.clone()).collect();
         drop(links);
         drop(dropped);
         watched.iter().for_each(|slot| slot.clear_hooks());
@@ -171,7 +170,7 @@ impl Node {
             return self.slot.clone();
         }
         let links = self.links.lock();
-        links.watched.as_ref()?.iter().find(|(watched, _)| *watched == output).map(|(_, slot)| slot.clone())
+        links.watched.iter().find(|(watched, _)| *watched == output).map(|(_, slot)| slot.clone())
     }
 
     /// The slot of an output, made where there is none.
@@ -180,7 +179,7 @@ impl Node {
             return slot.clone();
         }
         let mut links = self.links.lock();
-        let watched = links.watched.get_or_insert_default();
+        let watched = &mut links.watched;
         if let Some((_, slot)) = watched.iter().find(|(other, _)| *other == output) {
             return slot.clone();
         }
