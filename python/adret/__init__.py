@@ -31,6 +31,7 @@ from ._array_api import (
     pi,
     result_type,
 )
+from ._checkpoint import checkpoint
 from ._compile import compile
 from ._core import (
     AdretError,
@@ -230,9 +231,12 @@ from ._core import (
     zeros,
     zeros_like,
 )
+from ._derivatives import hessian, hvp, jacobian
 from ._files import inspect, load, save
+from ._function import Function
 from ._gradcheck import gradcheck
 from .autograd import grad, jvp, value_and_grad, vjp
+from .nn._functional_call import functional_call
 
 if TYPE_CHECKING:
     from . import callbacks, data
@@ -442,10 +446,16 @@ __all__ = [
     "jvp",
     "value_and_grad",
     "vjp",
+    "jacobian",
+    "hessian",
+    "hvp",
     "gradcheck",
     "save",
     "load",
     "inspect",
+    "Function",
+    "checkpoint",
+    "functional_call",
     "__array_api_version__",
     "__array_namespace_info__",
     "broadcast_arrays",

@@ -6,7 +6,7 @@ Depends on the core only. Invariant: what these functions return has a history o
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from . import _core
@@ -57,20 +57,20 @@ def leaves_of(tree: Tree) -> list[Any]:
 
 def rebuilt(tree: Tree, leaves: Iterable[Any]) -> Tree:
     """The tree with its leaves replaced in order."""
-    source = iter(leaves)
+    return _build(tree, iter(leaves))
 
-    def build(part: Tree) -> Tree:
-        if isinstance(part, Mapping):
-            items = {key: build(item) for key, item in cast("Mapping[Any, Any]", part).items()}
-            return items if type(cast("Any", part)) is dict else type(cast("Any", part))(items)
-        if isinstance(part, tuple | list):
-            made = [build(item) for item in cast("Sequence[Any]", part)]
-            if isinstance(part, tuple) and hasattr(cast("Any", part), "_fields"):
-                return type(cast("Any", part))(*made)
-            return type(cast("Any", part))(made)
-        return None if part is None else next(source)
 
-    return build(tree)
+def _build(part: Tree, source: Iterator[Any]) -> Tree:
+    # Not inside of `rebuilt`: a function that calls itself from a closure keeps the leaves until garbage is collected.
+    if isinstance(part, Mapping):
+        items = {key: _build(item, source) for key, item in cast("Mapping[Any, Any]", part).items()}
+        return items if type(cast("Any", part)) is dict else type(cast("Any", part))(items)
+    if isinstance(part, tuple | list):
+        made = [_build(item, source) for item in cast("Sequence[Any]", part)]
+        if isinstance(part, tuple) and hasattr(cast("Any", part), "_fields"):
+            return type(cast("Any", part))(*made)
+        return type(cast("Any", part))(made)
+    return None if part is None else next(source)
 
 
 def tensors_of(name: str, tree: Tree) -> list[Tensor]:
@@ -106,6 +106,15 @@ def pull(
     ]
 
 
+def selected(name: str, argnums: int | Sequence[int], count: int) -> list[int]:
+    """The positions that argnums names, of `count` arguments."""
+    numbers = [argnums] if isinstance(argnums, int) else argnums
+    chosen = [number + count if number < 0 else number for number in numbers]
+    if any(not 0 <= number < count for number in chosen):
+        raise GradError(f"{name}: argnums is {argnums} and there are {count} positional arguments. Count them from 0.")
+    return chosen
+
+
 def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., tuple[Any, Any]]:
     """A function that returns f's value and its gradient.
 
@@ -125,14 +134,10 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
         >>> value, gradient
         (tensor(5.), tensor([2., 4.]))
     """
-    several = not isinstance(argnums, int)
-    numbers: tuple[int, ...] = (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
     @functools.wraps(f)
     def wrapper(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        chosen = [number + len(args) if number < 0 else number for number in numbers]
-        if any(not 0 <= number < len(args) for number in chosen):
-            raise GradError(f"grad: argnums is {argnums} and there are {len(args)} positional arguments.")
+        chosen = selected("grad", argnums, len(args))
         trees = tuple(args[number] for number in chosen)
         given = tensors_of("grad", trees)
         create_graph = any(tensor.requires_grad for tensor in given)
@@ -149,7 +154,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
                 )
             gradients = pull([value], [None], variables, create_graph)
         result = rebuilt(trees, gradients)
-        return (value if create_graph else value.detach()), (result if several else result[0])
+        return (value if create_graph else value.detach()), (result[0] if isinstance(argnums, int) else result)
 
     return wrapper
 

@@ -12,7 +12,8 @@ from typing import Any, Self
 
 from .. import _changes
 from .._core import AdretError, DomainError, DType, DTypeError, Tensor, no_grad, pop_scope, push_scope
-from . import _state
+from .._hooks import RemovableHandle
+from . import _hooks, _state
 from ._parameter import Parameter
 
 
@@ -61,16 +62,19 @@ class Module:
     # Buffer name -> whether `state_dict` holds it. The class's own is empty and never written.
     _buffers: Mapping[str, bool] = {}
 
+    # Set where a hook is registered.
+    _hooks: _hooks.Hooks | None = None
+
     forward: Callable[..., Any] = _without_forward
     """Computes the module's output; every module writes its own."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Computes `forward(*args, **kwargs)`; errors raised within name the module."""
         if not self._scope:
-            return self.forward(*args, **kwargs)
+            return _hooks.call(self, args, kwargs) if self._hooks else self.forward(*args, **kwargs)
         push_scope(self._scope)
         try:
-            return self.forward(*args, **kwargs)
+            return _hooks.call(self, args, kwargs) if self._hooks else self.forward(*args, **kwargs)
         except AdretError as error:
             _locate(error, self._scope)
             raise
@@ -261,6 +265,75 @@ class Module:
     def cpu(self) -> Self:
         """Moves parameters and buffers to the CPU."""
         return self.to("cpu")
+
+    # Hooks
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Calls `hook(module, args)` before `forward`; what it returns replaces the positional arguments.
+
+        Args:
+            hook: Returns None, the arguments as a tuple, or the only one.
+            prepend: Whether it comes before the hooks that are there.
+            with_kwargs: Whether it is called as `hook(module, args, kwargs)` and returns both, or None.
+
+        Example:
+            >>> layer = ReLU()
+            >>> handle = layer.register_forward_pre_hook(lambda module, args: -args[0])
+            >>> layer(ad.tensor([-2.0])).item()
+            2.0
+            >>> handle.remove()
+        """
+        return _hooks.register(self, "forward_pre", _hooks.Hook(hook, with_kwargs), prepend)
+
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
+    ) -> RemovableHandle:
+        """Calls `hook(module, args, output)` after `forward`; what it returns replaces the output.
+
+        Args:
+            hook: Returns None or another output.
+            prepend: Whether it comes before the hooks that are there.
+            with_kwargs: Whether it is called as `hook(module, args, kwargs, output)`.
+            always_call: Whether it is called, with None as the output, where `forward` raises.
+
+        Example:
+            >>> seen = []
+            >>> layer = Linear(3, 2)
+            >>> with layer.register_forward_hook(lambda module, args, output: seen.append(output.shape)):
+            ...     _ = layer(ad.ones((5, 3)))
+            >>> seen
+            [(5, 2)]
+        """
+        return _hooks.register(self, "forward", _hooks.Hook(hook, with_kwargs, always_call), prepend)
+
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Calls `hook(module, grad_output)` before the gradient of the module's inputs is computed.
+
+        Args:
+            hook: Takes the gradients of the outputs as a tuple; returns None, or others in their place.
+            prepend: Whether it comes before the hooks that are there.
+        """
+        return _hooks.register(self, "backward_pre", _hooks.Hook(hook), prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Calls `hook(module, grad_input, grad_output)` when the gradient of the module's inputs is there.
+
+        Args:
+            hook: Takes tuples, with None for arguments without a gradient; returns None, or other gradients of the
+                inputs. They are gradients of positional arguments, and all None where no argument requires grad.
+            prepend: Whether it comes before the hooks that are there.
+
+        Example:
+            >>> layer = Linear(3, 1, bias=False)
+            >>> x = ad.ones(3, requires_grad=True)
+            >>> handle = layer.register_full_backward_hook(lambda module, grads, _: (ad.ones(3),))
+            >>> layer(x).sum().backward()
+            >>> x.grad
+            tensor([1., 1., 1.])
+        """
+        return _hooks.register(self, "backward", _hooks.Hook(hook), prepend)
 
     # State
 

@@ -1,12 +1,12 @@
 //! The reverse sweep: from a scalar's cotangent to gradients, as more nodes of the same graph.
 //! Depends on `graph` and `ops::accumulate`. Invariant: a node is visited after all its users, once.
 
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::dtype::Scalar;
 use crate::error::{Error, Result};
-use crate::graph::{Cotangent, GradMode, Handle, History, Node, Tensor, Vjp, identity};
+use crate::graph::{Cotangent, GradMode, GradSlot, Handle, History, Node, Tensor, Vjp, identity};
 use crate::ops;
 
 /// A tensor with the cotangent it starts from; `None` stands for 1 and needs a tensor of one element.
@@ -21,11 +21,10 @@ pub fn backward(roots: &[Root], retain_graph: bool, create_graph: bool) -> Resul
     sweep.start(roots, create_graph)?;
     let _mode = GradMode::set(create_graph);
     let mut leaves = Vec::new();
-    sweep.run(|node, grad| {
-        if let Some(slot) = &node.slot {
+    sweep.run(|tensor, grad, slot| {
+        if let Some(slot) = slot.filter(|slot| tensor.node.slot.is_some() || slot.retains()) {
             leaves.push((slot.clone(), grad.clone()));
         }
-        Ok(())
     })?;
     // Only now does anything that users see change.
     for (slot, grad) in leaves {
@@ -50,15 +49,34 @@ pub fn gradients(
     retain_graph: bool,
     create_graph: bool,
 ) -> Result<Vec<Option<Tensor>>> {
-    let mut sweep = Sweep::default();
+    gather(Sweep::default(), roots, wrt, retain_graph, create_graph)
+}
+
+/// As `gradients`, but of the roots as functions of `wrt` alone: what lies below is neither visited nor asked, so that
+/// of two tensors of `wrt` that depend on each other each gets its direct share. The graph above is kept with
+/// `create_graph` only.
+///
+/// # Errors
+/// As `backward`.
+pub fn direct_gradients(roots: &[Root], wrt: &[Tensor], create_graph: bool) -> Result<Vec<Option<Tensor>>> {
+    let sweep = Sweep { ends: wrt.iter().map(|tensor| tensor.node.id).collect(), ..Sweep::default() };
+    gather(sweep, roots, wrt, create_graph, create_graph)
+}
+
+fn gather(
+    mut sweep: Sweep,
+    roots: &[Root],
+    wrt: &[Tensor],
+    retain_graph: bool,
+    create_graph: bool,
+) -> Result<Vec<Option<Tensor>>> {
     sweep.start(roots, create_graph)?;
     let _mode = GradMode::set(create_graph);
     let mut found: Vec<Option<Tensor>> = vec![None; wrt.len()];
-    sweep.run_with(|tensor, grad| {
-        for (slot, _) in found.iter_mut().zip(wrt).filter(|(_, wanted)| wanted.key() == tensor.key()) {
-            *slot = Some(grad.clone());
+    sweep.run(|tensor, grad, _| {
+        for (place, _) in found.iter_mut().zip(wrt).filter(|(_, wanted)| wanted.key() == tensor.key()) {
+            *place = Some(grad.clone());
         }
-        Ok(())
     })?;
     if !retain_graph {
         sweep.release();
@@ -92,6 +110,8 @@ struct Sweep {
     gathered: HashMap<u64, Vec<Vec<Cotangent>>>,
     queue: BinaryHeap<Younger>,
     visited: Vec<Arc<Node>>,
+    /// Nodes at which the sweep ends.
+    ends: HashSet<u64>,
 }
 
 impl Sweep {
@@ -137,29 +157,29 @@ impl Sweep {
         outputs[tensor.output].push(cotangent);
     }
 
-    fn run(&mut self, mut leaf: impl FnMut(&Node, &Tensor) -> Result<()>) -> Result<()> {
-        self.run_with(|tensor, grad| leaf(&tensor.node, grad))
-    }
-
-    /// Visits nodes from young to old; `see` meets every tensor with its complete cotangent.
-    fn run_with(&mut self, mut see: impl FnMut(&Tensor, &Tensor) -> Result<()>) -> Result<()> {
+    /// Visits nodes from young to old; `see` meets every tensor with its complete cotangent, after the tensor's hooks,
+    /// and with its slot if it has one.
+    fn run(&mut self, mut see: impl FnMut(&Tensor, &Tensor, Option<&Arc<GradSlot>>)) -> Result<()> {
         while let Some(Younger(node)) = self.queue.pop() {
             let pieces = self.gathered.remove(&node.id).unwrap_or_default();
             let outputs: Vec<Tensor> =
                 (0..node.outputs.len()).map(|output| Tensor { node: node.clone(), output }).collect();
             let mut grads: Vec<Option<Tensor>> = Vec::with_capacity(outputs.len());
+            let ends = self.ends.contains(&node.id);
             for (tensor, pieces) in outputs.iter().zip(pieces) {
-                let grad = if pieces.is_empty() {
-                    None
-                } else {
-                    Some(ops::accumulate(tensor.shape(), tensor.dtype(), tensor.device(), pieces)?)
-                };
-                if let Some(grad) = &grad {
-                    see(tensor, grad)?;
+                if pieces.is_empty() {
+                    grads.push(None);
+                    continue;
                 }
-                grads.push(grad);
+                let mut grad = ops::accumulate(tensor.shape(), tensor.dtype(), tensor.device(), pieces)?;
+                let slot = node.slot_of(tensor.output);
+                if let Some(slot) = slot.as_ref().filter(|_| !ends) {
+                    grad = slot.hooked(grad)?;
+                }
+                see(tensor, &grad, slot.as_ref());
+                grads.push(Some(grad));
             }
-            if node.slot.is_some() {
+            if ends || node.slot.is_some() {
                 continue;
             }
             let Some(op) = &node.op else { continue };

@@ -26,6 +26,8 @@ pub enum ErrorKind {
     OutOfMemory,
     /// The user interrupted the evaluation.
     Interrupted,
+    /// Raised by a caller's own code inside the engine; the caller keeps the original.
+    Foreign,
     /// A bug of the library itself.
     Internal,
 }

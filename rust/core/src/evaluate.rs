@@ -112,7 +112,9 @@ pub fn evaluate(targets: &[Tensor], cancelled: &Cancelled<'_>) -> Result<()> {
 
 /// Evaluates all live tensors once the pending graph has grown large. A failure shows when a value is asked for.
 pub fn flush_if_large(cancelled: &Cancelled<'_>) {
-    if pending_nodes() < NEXT_FLUSH.load(Ordering::Relaxed) {
+    // The mark that a large graph has set comes down when the graph is gone.
+    let pending = pending_nodes();
+    if pending < NEXT_FLUSH.fetch_min(pending + FLUSH_AT, Ordering::Relaxed) {
         return;
     }
     let _ = evaluate(&live_pending(), cancelled);

@@ -122,6 +122,16 @@ pub(crate) fn gradients(
     run(py, |_| autograd::gradients(roots, inputs, retain_graph, create_graph))
 }
 
+/// Gradients of the roots as functions of `inputs` alone.
+pub(crate) fn direct_gradients(
+    py: Python<'_>,
+    roots: &[Root],
+    inputs: &[Tensor],
+    create_graph: bool,
+) -> PyResult<Vec<Option<Tensor>>> {
+    run(py, |_| autograd::direct_gradients(roots, inputs, create_graph))
+}
+
 /// Makes a device ready, or says why it is not there.
 pub(crate) fn open(device: Device) -> Result<()> {
     evaluate::backend(device).map(drop)

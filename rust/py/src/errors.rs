@@ -2,6 +2,7 @@
 //! Depends on the core's `error`. Invariant: every exception class is an `AdretError` and the natural builtin as well.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use adret_core::error::{Error, ErrorKind, Result};
@@ -40,7 +41,7 @@ fn builtin(py: Python<'_>, kind: ErrorKind) -> Bound<'_, PyType> {
         ErrorKind::Index => py.get_type::<PyIndexError>(),
         ErrorKind::OutOfMemory => py.get_type::<PyMemoryError>(),
         ErrorKind::Interrupted => py.get_type::<PyKeyboardInterrupt>(),
-        ErrorKind::Device | ErrorKind::Grad | ErrorKind::Compile | ErrorKind::Internal => {
+        ErrorKind::Device | ErrorKind::Grad | ErrorKind::Compile | ErrorKind::Foreign | ErrorKind::Internal => {
             py.get_type::<PyRuntimeError>()
         }
     }
@@ -73,8 +74,25 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     KINDS.iter().zip(&classes.kinds).try_for_each(|((_, name, _), class)| module.add(*name, class))
 }
 
+thread_local! {
+    /// What a user's code raised inside the engine, on its way out.
+    static RAISED: RefCell<Option<PyErr>> = const { RefCell::new(None) };
+}
+
+/// Takes an exception of a user's code through the engine; `exception` gives it back on the same thread.
+pub(crate) fn passing(error: PyErr) -> Error {
+    let old = RAISED.replace(Some(error));
+    drop(old);
+    Error::new(ErrorKind::Foreign, "An exception of a gradient rule or a hook.")
+}
+
 /// The Python exception of an error.
 pub(crate) fn exception(py: Python<'_>, error: Error) -> PyErr {
+    if error.kind == ErrorKind::Foreign
+        && let Some(raised) = RAISED.take()
+    {
+        return raised;
+    }
     let class = match (KINDS.iter().position(|(kind, ..)| *kind == error.kind), classes(py)) {
         (Some(row), Ok(classes)) => classes.kinds[row].bind(py).clone(),
         _ => builtin(py, error.kind),

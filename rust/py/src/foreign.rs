@@ -11,6 +11,7 @@ pub(crate) type Deleter = Box<dyn FnOnce() + Send + Sync>;
 
 static QUEUE: Mutex<Vec<Deleter>> = Mutex::new(Vec::new());
 static FILLED: AtomicBool = AtomicBool::new(false);
+static DRAINING: AtomicBool = AtomicBool::new(false);
 
 /// Hands over a deleter, from any thread, whatever locks it holds.
 pub(crate) fn enqueue(deleter: Deleter) {
@@ -20,9 +21,47 @@ pub(crate) fn enqueue(deleter: Deleter) {
 
 /// Runs the waiting deleters. The caller holds no lock of the engine.
 pub(crate) fn drain(_py: Python<'_>) {
-    if FILLED.swap(false, Ordering::AcqRel) {
+    // What a deleter frees may enqueue more: a loop, since chains of owners may be longer than the stack.
+    while FILLED.load(Ordering::Acquire) && !DRAINING.swap(true, Ordering::AcqRel) {
+        let _done = Done;
+        FILLED.store(false, Ordering::Release);
         let deleters = std::mem::take(&mut *QUEUE.lock());
         deleters.into_iter().for_each(|deleter| deleter());
+    }
+}
+
+/// Ends the draining, also where a deleter panics.
+struct Done;
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        DRAINING.store(false, Ordering::Release);
+    }
+}
+
+/// A Python object that the engine holds; dropped through the queue, wherever the engine lets go of it.
+#[derive(Debug)]
+pub(crate) struct Held(Option<Py<PyAny>>);
+
+impl Held {
+    /// Holds an object.
+    pub(crate) fn new(object: Py<PyAny>) -> Self {
+        Self(Some(object))
+    }
+
+    /// The object.
+    pub(crate) fn get<'py>(&self, py: Python<'py>) -> Option<&Bound<'py, PyAny>> {
+        self.0.as_ref().map(|object| object.bind(py))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(object) = self.0.take() {
+            enqueue(Box::new(move || {
+                let _ = Python::try_attach(|_| drop(object));
+            }));
+        }
     }
 }
 

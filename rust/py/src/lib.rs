@@ -23,6 +23,7 @@ mod nested;
 mod operators;
 mod print;
 mod random;
+mod rules;
 mod settings;
 mod signature;
 mod tensor;
@@ -43,6 +44,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     functions::register(module)?;
     random::register(module)?;
     autograd::register(module)?;
+    rules::register(module)?;
     compiled::register(module)?;
     settings::register(module)?;
     files::register(module)?;

@@ -124,7 +124,11 @@ fn note(drawn: &mut Vec<Drawn>, generator: Option<&Generator>, (key, counter): (
     };
     let to = counter.wrapping_add(random::blocks(elements));
     match drawn.iter_mut().find(same) {
-        Some(known) => known.stream.to = to,
+        // Numbers that are drawn a second time are no more numbers.
+        Some(known) if to.wrapping_sub(known.stream.from) > known.stream.to.wrapping_sub(known.stream.from) => {
+            known.stream.to = to;
+        }
+        Some(_) => {}
         None => drawn.push(Drawn { source, stream: Stream { key, from: counter, to } }),
     }
 }
@@ -181,6 +185,13 @@ fn set_random_state(py: Python<'_>, state: (u64, u64)) -> PyResult<()> {
     refuse_recording(py)?;
     *DEFAULT.lock() = State { key: state.0, counter: state.1 };
     Ok(())
+}
+
+/// Takes the default stream back to where it was, so that a computation repeats its numbers; returns where it stood.
+#[pyfunction]
+fn _rewind_random(state: (u64, u64)) -> (u64, u64) {
+    let old = std::mem::replace(&mut *DEFAULT.lock(), State { key: state.0, counter: state.1 });
+    (old.key, old.counter)
 }
 
 fn elements(shape: &Sizes) -> usize {
@@ -296,6 +307,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         manual_seed,
         random_state,
         set_random_state,
+        _rewind_random,
         random_uniform,
         random_normal,
         random_truncated_normal,

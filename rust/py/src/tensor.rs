@@ -63,7 +63,8 @@ impl TensorObject {
     }
 
     fn slot(&self) -> Option<Arc<GradSlot>> {
-        self.tensor().node.slot.clone()
+        let tensor = self.tensor();
+        tensor.node.slot_of(tensor.output)
     }
 
     /// Rebinds to a value that `write` makes of the present one: in-place writing.
@@ -243,7 +244,7 @@ impl TensorObject {
         self.tensor().is_leaf()
     }
 
-    /// The gradient gathered by `backward`; `None` before, and on tensors that are not leaves.
+    /// The gradient gathered by `backward`; `None` before, and on tensors that are not leaves unless `retain_grad` was called.
     #[getter]
     fn grad(&self) -> Option<Self> {
         self.slot().and_then(|slot| slot.get()).map(Self::of_handle)

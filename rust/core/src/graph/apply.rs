@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use smallvec::{SmallVec, smallvec};
 
-use super::handle::GradSlot;
+use super::capture::note;
 use super::mode::{current_scope, grad_enabled, scope_name};
 use super::node::{History, Node, Storage, Tensor};
 use super::op::{Cotangent, Lowering, Meta, Op, View, Vjp};
 use super::recorder::recording;
+use super::slot::GradSlot;
 use crate::backend::{Device, HostArguments, computes};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -33,6 +34,15 @@ pub fn apply_multi(op: impl Op + 'static, inputs: &[&Tensor]) -> Result<Vec<Tens
     Ok((0..node.outputs.len()).map(|output| Tensor { node: node.clone(), output }).collect())
 }
 
+/// Applies an op that computes nothing from all its inputs, so that they may be on several devices.
+///
+/// # Errors
+/// What `Op::infer` finds.
+pub fn apply_across(op: impl Op + 'static, inputs: &[&Tensor], device: Device) -> Result<Vec<Tensor>> {
+    let node = unchecked(Box::new(op), inputs, device)?;
+    Ok((0..node.outputs.len()).map(|output| Tensor { node: node.clone(), output }).collect())
+}
+
 /// Applies an op without inputs on a device.
 ///
 /// # Errors
@@ -51,6 +61,11 @@ fn node(op: Box<dyn Op>, inputs: &[&Tensor], device: Device) -> Result<Arc<Node>
             ))));
         }
     }
+    unchecked(op, inputs, device)
+}
+
+fn unchecked(op: Box<dyn Op>, inputs: &[&Tensor], device: Device) -> Result<Arc<Node>> {
+    note(inputs);
     let metas: SmallVec<[&Meta; 4]> = inputs.iter().map(|input| input.meta()).collect();
     let metas = op.infer(&metas).map_err(in_scope)?;
     if let Some(meta) = metas.iter().find(|meta| !computes(device, meta.dtype)) {
@@ -65,10 +80,12 @@ fn node(op: Box<dyn Op>, inputs: &[&Tensor], device: Device) -> Result<Arc<Node>
 
     // A view of a value that is there is there at once; a recording must see where it came from.
     let view = match &lowering {
-        Lowering::View(view) if !recording() => inputs[0].storage().and_then(|storage| {
-            let layout = view.layout(&storage.layout, &metas[0].shape)?;
-            Some(Storage { buffer: storage.buffer.clone(), layout })
-        }),
+        Lowering::View(view) if !recording() && op.computed_inputs(inputs.len()) > 0 => {
+            inputs[0].storage().and_then(|storage| {
+                let layout = view.layout(&storage.layout, &metas[0].shape)?;
+                Some(Storage { buffer: storage.buffer.clone(), layout })
+            })
+        }
         _ => None,
     };
     if let (Some(storage), History::None) = (&view, history) {

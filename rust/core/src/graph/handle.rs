@@ -10,32 +10,6 @@ use parking_lot::Mutex;
 use super::node::{Node, PENDING, Tensor};
 use super::recorder;
 
-/// Where a leaf's gradient is gathered; shared by the handle and the leaves that it is bound to in turn.
-#[derive(Debug, Default)]
-pub struct GradSlot {
-    grad: Mutex<Option<Handle>>,
-}
-
-impl GradSlot {
-    /// The gradient gathered so far.
-    pub fn get(self: &Arc<Self>) -> Option<Handle> {
-        let grad = self.grad.lock().clone();
-        if recorder::recording() {
-            recorder::note_slot_read(self, grad.as_ref());
-        }
-        grad
-    }
-
-    /// Replaces the gradient.
-    pub fn set(self: &Arc<Self>, grad: Option<Handle>) {
-        if recorder::recording() {
-            recorder::note_slot_written(self);
-        }
-        let old = std::mem::replace(&mut *self.grad.lock(), grad);
-        drop(old);
-    }
-}
-
 /// A live, rebindable name of a tensor. Clones are the same name.
 #[derive(Clone, Debug)]
 pub struct Handle(Arc<Binding>);

@@ -8,8 +8,8 @@ use std::sync::{Arc, OnceLock, Weak};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use super::handle::GradSlot;
 use super::op::{Meta, Op};
+use super::slot::GradSlot;
 use crate::backend::{BufferRef, Device};
 use crate::dtype::DType;
 use crate::layout::Layout;
@@ -51,6 +51,8 @@ pub struct Output {
 pub(super) struct Links {
     pub(super) inputs: SmallVec<[Tensor; 2]>,
     pub(super) history: History,
+    /// Slots of outputs that hooks watch or whose gradient is retained, though the node is no leaf.
+    watched: Vec<(usize, Arc<GradSlot>)>,
 }
 
 /// An operation applied to inputs, or a leaf.
@@ -74,15 +76,15 @@ pub struct Node {
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
+pub(super) static PENDING: AtomicUsize = AtomicUsize::new(0);
+
 /// Nodes born from now on have at least this number.
-pub(super) fn next_id() -> u64 {
+pub fn next_id() -> u64 {
     NEXT_ID.load(Ordering::Relaxed)
 }
 
-pub(super) static PENDING: AtomicUsize = AtomicUsize::new(0);
-
 impl Node {
-    /// A node; counted as pending where it has an op.
+    /// A node; counted as pending where it has an op that computes.
     pub(super) fn new(
         op: Option<Box<dyn Op>>,
         inputs: SmallVec<[Tensor; 2]>,
@@ -91,7 +93,8 @@ impl Node {
         history: History,
         slot: Option<Arc<GradSlot>>,
     ) -> Self {
-        let counted = op.is_some();
+        // What nothing computes waits for nothing.
+        let counted = op.as_ref().is_some_and(|op| inputs.is_empty() || op.computed_inputs(inputs.len()) > 0);
         if counted {
             PENDING.fetch_add(1, Ordering::Relaxed);
         }
@@ -106,7 +109,7 @@ impl Node {
             slot,
             registered: AtomicBool::new(false),
             counted: AtomicBool::new(counted),
-            links: Mutex::new(Links { inputs, history }),
+            links: Mutex::new(Links { inputs, history, watched: Vec::new() }),
         }
     }
 
@@ -143,16 +146,46 @@ impl Node {
         self.outputs[output].live.load(Ordering::Acquire) > 0
     }
 
-    /// Ends differentiability; drops the inputs of a node that has its value.
+    /// Ends differentiability; drops hooks, and the inputs that the value does not need any more.
     pub fn release_history(&self) {
         let ready = self.is_ready();
         let mut links = self.links.lock();
         if links.history == History::Recorded {
             links.history = History::Released;
         }
-        let dropped = if ready { std::mem::take(&mut links.inputs) } else { SmallVec::new() };
+        let needed = match &self.op {
+            Some(op) if !ready => op.computed_inputs(links.inputs.len()),
+            _ => 0,
+        };
+        let dropped: SmallVec<[Tensor; 2]> = links.inputs.drain(needed..).collect();
+        let watched: Vec<Arc<GradSlot>> = links.watched.iter().map(|(_, slot)| slot.clone()).collect();
         drop(links);
         drop(dropped);
+        watched.iter().for_each(|slot| slot.clear_hooks());
+    }
+
+    /// The slot of an output: the leaf's, or that of a watched result.
+    pub fn slot_of(&self, output: usize) -> Option<Arc<GradSlot>> {
+        if self.slot.is_some() {
+            return self.slot.clone();
+        }
+        let links = self.links.lock();
+        links.watched.iter().find(|(watched, _)| *watched == output).map(|(_, slot)| slot.clone())
+    }
+
+    /// The slot of an output, made where there is none.
+    pub fn watch(&self, output: usize) -> Arc<GradSlot> {
+        if let Some(slot) = &self.slot {
+            return slot.clone();
+        }
+        let mut links = self.links.lock();
+        let watched = &mut links.watched;
+        if let Some((_, slot)) = watched.iter().find(|(other, _)| *other == output) {
+            return slot.clone();
+        }
+        let slot = Arc::<GradSlot>::default();
+        watched.push((output, slot.clone()));
+        slot
     }
 
     /// Drops the inputs of a node that has its value and no gradient to give.

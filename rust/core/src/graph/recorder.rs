@@ -6,9 +6,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::handle::{GradSlot, Handle, WeakHandle};
+use super::handle::{Handle, WeakHandle};
 use super::node::{Tensor, WeakTensor, next_id};
 use super::op::Meta;
+use super::slot::GradSlot;
 
 thread_local! {
     static ACTIVE: Cell<bool> = const { Cell::new(false) };

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use smallvec::{SmallVec, smallvec};
 
 use crate::error::Result;
-use crate::graph::{Cotangent, GradMode, Lowering, Meta, Op, Tensor, View, Vjp, apply, grad_enabled, identity};
+use crate::graph::{
+    Cotangent, GradMode, Lowering, Meta, Op, Tensor, View, Vjp, apply, apply_across, grad_enabled, identity,
+};
 
 /// Gradients with respect to the inputs that `with_vjp` was given, in their order.
 pub type Rule = Arc<dyn Fn(&Vjp<'_>) -> Result<SmallVec<[Option<Cotangent>; 2]>> + Send + Sync>;
@@ -54,6 +56,88 @@ impl Op for Custom {
         let mut gradients = (self.rule)(&inner)?;
         gradients.insert(0, None);
         Ok(gradients)
+    }
+    fn lower(&self) -> Lowering {
+        Lowering::View(View::Identity)
+    }
+    fn computed_inputs(&self, _inputs: usize) -> usize {
+        1
+    }
+}
+
+/// `values` as a function of `inputs` with one gradient rule for all of them together.
+///
+/// A node between the values and the inputs, which nothing computes, gathers the cotangents of all values before the
+/// rule is called; `cx.outputs` are that node's, see `part`. The rule may be called for some of the values only.
+///
+/// # Errors
+/// None of its own.
+pub fn with_joint_vjp(values: &[Tensor], inputs: &[&Tensor], rule: Rule, name: &'static str) -> Result<Vec<Tensor>> {
+    if !grad_enabled() || values.is_empty() || !inputs.iter().any(|input| input.requires_grad()) {
+        return Ok(values.to_vec());
+    }
+    let metas = values.iter().map(|value| value.meta().clone()).collect();
+    let joint = apply_across(Joint { name, rule, metas }, inputs, values[0].device())?;
+    values.iter().zip(&joint).map(|(value, of)| part(value, of, name)).collect()
+}
+
+/// `value` as that output of the node which `with_joint_vjp` has made.
+///
+/// # Errors
+/// None of its own.
+pub fn part(value: &Tensor, of: &Tensor, name: &'static str) -> Result<Tensor> {
+    let value = if value.requires_grad() { identity(value) } else { value.clone() };
+    if !grad_enabled() {
+        return Ok(value);
+    }
+    Ok(apply_across(Part { name }, &[&value, of], value.device())?.remove(0))
+}
+
+struct Joint {
+    name: &'static str,
+    rule: Rule,
+    metas: SmallVec<[Meta; 1]>,
+}
+
+impl fmt::Debug for Joint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Joint({})", self.name)
+    }
+}
+
+impl Op for Joint {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+    fn infer(&self, _inputs: &[&Meta]) -> Result<SmallVec<[Meta; 1]>> {
+        Ok(self.metas.clone())
+    }
+    fn vjp(&self, cx: &Vjp<'_>) -> Result<SmallVec<[Option<Cotangent>; 2]>> {
+        (self.rule)(cx)
+    }
+    fn lower(&self) -> Lowering {
+        // Never asked for: a part's value is its first input.
+        Lowering::View(View::Identity)
+    }
+    fn computed_inputs(&self, _inputs: usize) -> usize {
+        0
+    }
+}
+
+#[derive(Debug)]
+struct Part {
+    name: &'static str,
+}
+
+impl Op for Part {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+    fn infer(&self, inputs: &[&Meta]) -> Result<SmallVec<[Meta; 1]>> {
+        Ok(smallvec![inputs[0].clone()])
+    }
+    fn vjp(&self, cx: &Vjp<'_>) -> Result<SmallVec<[Option<Cotangent>; 2]>> {
+        Ok(smallvec![None, Some(Cotangent::Dense(cx.grad().clone()))])
     }
     fn lower(&self) -> Lowering {
         Lowering::View(View::Identity)

@@ -22,7 +22,7 @@ pub use accumulate::accumulate;
 pub use axes::{normalize_axes, normalize_axis};
 pub use composite::*;
 pub use create::{arange, eye, full, full_like, full_variable, linspace, zeros_like};
-pub use custom::{Rule, with_vjp};
+pub use custom::{Rule, part, with_joint_vjp, with_vjp};
 pub use gather::{
     Index, argsort, index_get, index_set, one_hot, put_slice, put_take, scatter_add, sort, take, take_along_axis,
 };

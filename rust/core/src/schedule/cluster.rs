@@ -63,6 +63,17 @@ pub(super) enum Piece {
     Merged,
 }
 
+impl Piece {
+    /// The oldest entry that it is there for: a product, not what follows in its epilogue. `None` where it was merged.
+    pub(super) fn age(&self) -> Option<usize> {
+        match self {
+            Piece::Cluster(cluster) => cluster.stores.iter().map(|store| store.entry).min(),
+            Piece::Matmul { entry, .. } | Piece::Structured { entry } => Some(*entry),
+            Piece::Merged => None,
+        }
+    }
+}
+
 /// The result: pieces, and which of them stores each entry.
 #[derive(Debug)]
 pub(super) struct Fused {

@@ -15,9 +15,11 @@ use crate::group::{Access, Affine, Group, Instr, Linear, Scope, Store, Value, Va
 use crate::layout::Layout;
 use crate::plan::{Argument, Kernel, Matmul, Place, Work, row_major};
 
-/// Kernels in no particular order, and how many temporaries they name.
+/// Kernels in no particular order, how old each is, and how many temporaries they name.
 pub(super) struct Emitted {
     pub(super) kernels: Vec<Kernel>,
+    /// The entry that each kernel is for: a product rather than what follows in its epilogue.
+    pub(super) ages: Vec<usize>,
     /// Bytes of each temporary's elements: dtype and number.
     pub(super) temporaries: Vec<(DType, usize)>,
     /// Slots of the plan itself.
@@ -35,9 +37,10 @@ struct Emitter<'a> {
 pub(super) fn emit(snapshot: &Snapshot, fused: &Fused) -> Emitted {
     let places = snapshot.outputs.iter().enumerate().map(|(index, &output)| (output, Place::Output(index))).collect();
     let mut emitter = Emitter { snapshot, fused, places, temporaries: Vec::new() };
-    let kernels = (0..fused.pieces.len()).filter_map(|piece| emitter.kernel(piece)).collect();
+    let pieces = 0..fused.pieces.len();
+    let (kernels, ages) = pieces.filter_map(|piece| emitter.kernel(piece).zip(fused.pieces[piece].age())).unzip();
     // One constant: zero, in any dtype's encoding.
-    Emitted { kernels, temporaries: emitter.temporaries, constants: vec![0] }
+    Emitted { kernels, ages, temporaries: emitter.temporaries, constants: vec![0] }
 }
 
 impl Emitter<'_> {

@@ -14,7 +14,7 @@ const ALIGNMENT: usize = 64;
 
 /// Orders the kernels and completes the plan.
 pub(super) fn order(snapshot: &Snapshot, emitted: Emitted) -> Plan {
-    let Emitted { kernels, temporaries, constants } = emitted;
+    let Emitted { kernels, ages, temporaries, constants } = emitted;
     let mut writer: HashMap<Place, usize> = HashMap::new();
     for (index, kernel) in kernels.iter().enumerate() {
         for argument in kernel.arguments.iter().filter(|argument| argument.write) {
@@ -33,7 +33,7 @@ pub(super) fn order(snapshot: &Snapshot, emitted: Emitted) -> Plan {
         })
         .collect();
     let (committing, donors) = donations(snapshot, &kernels, &reads);
-    let sequence = topological(&kernels, &reads, &committing);
+    let sequence = topological(&ages, &reads, &committing);
     let commit = sequence.iter().position(|&kernel| committing[kernel]).unwrap_or(sequence.len());
     let mut slots: Vec<Option<Kernel>> = kernels.into_iter().map(Some).collect();
     let kernels: Vec<Kernel> = sequence.iter().filter_map(|&index| slots[index].take()).collect();
@@ -51,19 +51,18 @@ pub(super) fn order(snapshot: &Snapshot, emitted: Emitted) -> Plan {
 }
 
 /// Kernels in an order that respects who reads whom: older first, the commit phase last.
-fn topological(kernels: &[Kernel], reads: &[Vec<usize>], committing: &[bool]) -> Vec<usize> {
+fn topological(ages: &[usize], reads: &[Vec<usize>], committing: &[bool]) -> Vec<usize> {
     let mut missing: Vec<usize> = reads.iter().map(Vec::len).collect();
-    let mut readers: Vec<Vec<usize>> = vec![Vec::new(); kernels.len()];
+    let mut readers: Vec<Vec<usize>> = vec![Vec::new(); ages.len()];
     for (kernel, producers) in reads.iter().enumerate() {
         for &producer in producers {
             readers[producer].push(kernel);
         }
     }
-    // Pieces were opened from users to inputs: higher numbers are older.
-    let rank = |kernel: usize| Reverse((committing[kernel], Reverse(kernel)));
-    let mut ready: BinaryHeap<_> = (0..kernels.len()).filter(|&k| missing[k] == 0).map(rank).collect();
-    let mut sequence = Vec::with_capacity(kernels.len());
-    while let Some(Reverse((_, Reverse(kernel)))) = ready.pop() {
+    let rank = |kernel: usize| Reverse((committing[kernel], ages[kernel], kernel));
+    let mut ready: BinaryHeap<_> = (0..ages.len()).filter(|&k| missing[k] == 0).map(rank).collect();
+    let mut sequence = Vec::with_capacity(ages.len());
+    while let Some(Reverse((.., kernel))) = ready.pop() {
         sequence.push(kernel);
         for &reader in &readers[kernel] {
             missing[reader] -= 1;
@@ -72,7 +71,7 @@ fn topological(kernels: &[Kernel], reads: &[Vec<usize>], committing: &[bool]) ->
             }
         }
     }
-    assert_eq!(sequence.len(), kernels.len(), "kernels read each other in a circle");
+    assert_eq!(sequence.len(), ages.len(), "kernels read each other in a circle");
     sequence
 }
 

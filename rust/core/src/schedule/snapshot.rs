@@ -99,6 +99,9 @@ pub enum Walk {
 struct Walker {
     device: Device,
     snapshot: Snapshot,
+    /// Nodes met, with the inputs that their values depend on.
+    met: Vec<(Arc<Node>, SmallVec<[Tensor; 2]>)>,
+    /// Of the nodes met, `usize::MAX` until they are in order.
     entry_of: IdMap<u64, usize>,
     leaf_of: IdMap<(u64, usize), usize>,
     transfers: Vec<Tensor>,
@@ -110,6 +113,7 @@ impl Snapshot {
         let mut walker = Walker {
             device,
             snapshot: Snapshot::default(),
+            met: Vec::new(),
             entry_of: IdMap::default(),
             leaf_of: IdMap::default(),
             transfers: Vec::new(),
@@ -124,6 +128,7 @@ impl Snapshot {
         if !walker.transfers.is_empty() {
             return Walk::Transfers(walker.transfers);
         }
+        walker.enter();
         walker.finish(&wanted, options);
         Walk::Graph(walker.snapshot)
     }
@@ -210,7 +215,7 @@ impl Walker {
             return;
         }
         let mut stack: Vec<(Arc<Node>, SmallVec<[Tensor; 2]>, usize)> = vec![open(root)];
-        while let Some((node, inputs, next)) = stack.last_mut() {
+        while let Some((_, inputs, next)) = stack.last_mut() {
             if let Some(input) = inputs.get(*next) {
                 *next += 1;
                 let input_node = input.node.clone();
@@ -223,22 +228,25 @@ impl Walker {
                 }
                 continue;
             }
-            let node = node.clone();
-            let (_, inputs, _) = stack.pop().expect("the loop saw it");
-            self.close(node, &inputs);
+            let (node, inputs, _) = stack.pop().expect("the loop saw it");
+            if self.transfers.is_empty() && self.entry_of.insert(node.id, usize::MAX).is_none() {
+                self.met.push((node, inputs));
+            }
         }
     }
 
-    fn close(&mut self, node: Arc<Node>, inputs: &[Tensor]) {
-        if self.entry_of.contains_key(&node.id) || !self.transfers.is_empty() {
-            return;
+    /// Makes entries of the nodes, in the order of their birth: that of the user's program, in which what is computed
+    /// late is needed late, so that a gradient does not wait for its use while everything that it reads is kept.
+    fn enter(&mut self) {
+        let mut met = std::mem::take(&mut self.met);
+        met.sort_unstable_by_key(|(node, _)| node.id);
+        for (index, (node, inputs)) in met.into_iter().enumerate() {
+            let inputs = inputs.iter().map(|input| self.source(input)).collect();
+            let slots = self.snapshot.slots.len();
+            node.op.as_ref().expect("pending nodes have an op").slots(&mut self.snapshot.slots);
+            self.entry_of.insert(node.id, index);
+            self.snapshot.entries.push(Entry { node, inputs, gradient_inputs: SmallVec::new(), slots, edges: 0 });
         }
-        let inputs = inputs.iter().map(|input| self.source(input)).collect();
-        let index = self.snapshot.entries.len();
-        let slots = self.snapshot.slots.len();
-        node.op.as_ref().expect("pending nodes have an op").slots(&mut self.snapshot.slots);
-        self.entry_of.insert(node.id, index);
-        self.snapshot.entries.push(Entry { node, inputs, gradient_inputs: SmallVec::new(), slots, edges: 0 });
     }
 
     fn source(&mut self, tensor: &Tensor) -> Source {
@@ -258,7 +266,7 @@ impl Walker {
     /// Adds live tensors that share a pending node with what is there, until none is left.
     fn join_live(&mut self, live: &[Tensor], wanted: &mut Vec<Tensor>) {
         loop {
-            let before = self.snapshot.entries.len();
+            let before = self.met.len();
             let mut apart: IdMap<u64, ()> = IdMap::default();
             let device = self.device;
             for tensor in live.iter().filter(|tensor| tensor.device() == device) {
@@ -269,7 +277,7 @@ impl Walker {
                     }
                 }
             }
-            if self.snapshot.entries.len() == before || !self.transfers.is_empty() {
+            if self.met.len() == before || !self.transfers.is_empty() {
                 return;
             }
         }

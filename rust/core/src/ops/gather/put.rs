@@ -8,6 +8,7 @@ use smallvec::{SmallVec, smallvec};
 use super::super::accumulate::accumulate;
 use super::super::axes::normalize_axis;
 use super::super::create::{full, full_like, ramp, zeros_like};
+use super::super::custom::with_vjp;
 use super::super::expr::Expr;
 use super::super::movement::{SliceAxis, broadcast_to, reshape_to};
 use super::super::pointwise::{astype, where_};
@@ -33,7 +34,12 @@ pub fn put_slice(x: &Tensor, windows: &[SliceAxis], value: &Tensor) -> Result<Te
     let target = super::super::movement::slice(x, windows)?;
     let value = fill(value, target.shape(), x.dtype())?;
     if target.shape() == x.shape() && windows.iter().all(|window| window.step == 1) {
-        return Ok(value);
+        // What was there does not matter any more, which makes its gradient zero, not absent.
+        let rule = |cx: &Vjp<'_>| {
+            let zeros = cx.needs[0].then(|| zeros_like(&cx.inputs[0])).transpose()?;
+            Ok(smallvec![zeros.map(Cotangent::Dense), Some(Cotangent::Dense(cx.grad().clone()))])
+        };
+        return if x.requires_grad() { with_vjp(&value, &[x, &value], Arc::new(rule), "put_slice") } else { Ok(value) };
     }
     let place = |grad: Tensor| {
         let starts = windows.iter().map(|window| if window.size == 0 { 0 } else { window.start }).collect();
