@@ -1,8 +1,10 @@
 //! What a Group needs and when: how often each value is computed, in which pass over the elements, and which values are needed at all.
 //! Depends on `domain`, `program`, `group`. Invariant: a value's operands are available no later than the value.
 
+use super::assign::lies_as_computed;
 use super::domain::{Axis, Domain, Order, value_affines};
 use super::program::Level;
+use super::registers::width;
 use crate::group::{Affine, Group, Instr, ValueId};
 
 /// Facts about the values and stores of a Group under a walk.
@@ -92,6 +94,24 @@ impl Levels {
             }
         }
         needed
+    }
+
+    /// Bytes per element of values that lie in registers at most: all but what is read and written in place.
+    pub(super) fn held(&self, group: &Group, domain: &Domain) -> usize {
+        let in_place = |index: &Affine, dtype| {
+            let single = domain.inner.len() <= 1;
+            single && lies_as_computed(dtype) && domain.inner.iter().all(|axis| index.strides[axis.source] == 1)
+        };
+        let bytes = |id: usize| width(group.values[id].dtype.compute());
+        let values = group.values.iter().enumerate().filter(|(id, value)| {
+            self.needed[*id]
+                && self.level[*id] == Level::Element
+                && !matches!(&value.instr, Instr::Load { access, .. } if in_place(&access.index, value.dtype))
+        });
+        let stored = |id: usize| {
+            group.stores.iter().any(|store| store.value == id && in_place(&store.index, group.values[id].dtype))
+        };
+        values.filter(|(id, _)| !stored(*id)).map(|(id, _)| bytes(id)).sum()
     }
 
     /// A result may lie in the memory of an operand that is read at the same index: it is written in the last pass that reads such an operand.

@@ -29,7 +29,7 @@ impl Program {
     pub(super) fn new(group: &Group, row_major: bool) -> Self {
         let domain = Domain::choose(group, row_major);
         let levels = Levels::of(group, &domain);
-        let walk = Walk::choose(&domain, levels.passes, !group.is_elementwise());
+        let walk = Walk::choose(&domain, levels.passes, levels.held(group, &domain), !group.is_elementwise());
         let program = Program {
             walk,
             patterns: Vec::new(),

@@ -6,8 +6,13 @@ use super::domain::{Domain, Order, product};
 use super::program::{RowUse, Walk};
 use super::reduce::BLOCK;
 
-/// Elements of a tile of elementwise work.
+/// Elements of a tile of elementwise work: at least; and at most, since a tile costs some 60 ns beyond its arithmetic.
 const TILE: usize = 1024;
+const LARGE_TILE: usize = 8192;
+/// Bytes of values between loads and results of a large tile, beside which its operands still fit the L1 cache.
+const HELD: usize = 16_384;
+/// Large tiles that elementwise work should have for threads to share.
+const TILES: usize = 16;
 /// Rows up to this length stay in the caches between the passes of a row chain; longer ones are computed again.
 const KEPT: usize = 8192;
 /// The same for columns, whose values would else be computed again from memory that is read in short pieces; and the fewest columns kept.
@@ -19,8 +24,8 @@ const ALONE: usize = 128;
 const COLUMNS: usize = 1024;
 
 impl Walk {
-    /// Tile sizes for a domain that is passed over `passes` times and folds if `folds`.
-    pub(super) fn choose(domain: &Domain, passes: usize, folds: bool) -> Self {
+    /// Tile sizes for a domain that is passed over `passes` times, holds `held` bytes of values per element and folds if `folds`.
+    pub(super) fn choose(domain: &Domain, passes: usize, held: usize, folds: bool) -> Self {
         let (rows, length) = (domain.rows(), domain.length());
         let last = domain.outer.last().map_or(1, |axis| axis.size);
         let walk = |columns, block: usize, piece: usize, rectangular, row_use| Self {
@@ -41,7 +46,10 @@ impl Walk {
             }
             Order::Rows => {
                 let piece = match (folds, passes) {
-                    (false, _) => even_piece(length, TILE, product(&domain.inner[domain.inner.len().min(1)..])),
+                    (false, _) => {
+                        let most = (HELD / held.max(1)).min(rows * length / TILES).clamp(TILE, LARGE_TILE);
+                        even_piece(length, most, product(&domain.inner[domain.inner.len().min(1)..]))
+                    }
                     (true, 1) => length.min(BLOCK),
                     (true, _) if length <= KEPT => length,
                     _ => BLOCK,

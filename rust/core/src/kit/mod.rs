@@ -4,6 +4,7 @@
 pub mod math;
 pub mod matmul;
 pub mod simd;
+pub mod sort;
 pub mod threads;
 pub mod tiles;
 pub mod transpose;

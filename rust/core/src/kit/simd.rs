@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 
 /// What the arithmetic of a loop may ask of the path that it is compiled for.
 pub trait Machine: Copy + 'static {
+    /// Whether `fma32` and `fma64` round once.
+    const FUSED: bool;
     /// a · b + c: rounded once where the processor has the instruction, else twice.
     fn fma32(a: f32, b: f32, c: f32) -> f32;
     /// a · b + c, as `fma32`.
@@ -29,6 +31,7 @@ pub trait Kernel {
 pub struct PortableMachine;
 
 impl Machine for PortableMachine {
+    const FUSED: bool = false;
     #[inline(always)]
     fn fma32(a: f32, b: f32, c: f32) -> f32 {
         a * b + c
@@ -44,6 +47,7 @@ impl Machine for PortableMachine {
 pub struct FusedMachine;
 
 impl Machine for FusedMachine {
+    const FUSED: bool = true;
     #[inline(always)]
     fn fma32(a: f32, b: f32, c: f32) -> f32 {
         a.mul_add(b, c)

@@ -108,6 +108,7 @@ impl<const N: usize> Walk<N> {
     }
 
     /// Calls `visit` with the offsets of every run's first element; within a run the steps are those of `run`.
+    #[inline]
     fn runs(&self, mut visit: impl FnMut([isize; N])) {
         if self.run.0 == 0 {
             return;
@@ -134,12 +135,26 @@ impl<const N: usize> Walk<N> {
         }
     }
 
+    /// Length and steps of a run, where the whole walk is one.
+    pub(crate) fn single_run(&self) -> Option<(usize, [isize; N])> {
+        self.axes.is_empty().then_some(self.run)
+    }
+
     /// Calls `visit` with the offsets of every element, in order.
+    #[inline]
     pub(crate) fn each(&self, mut visit: impl FnMut([isize; N])) {
         let (length, steps) = self.run;
-        self.runs(|at| {
-            for i in 0..length as isize {
-                visit(std::array::from_fn(|n| at[n] + i * steps[n]));
+        self.runs(|mut at| {
+            let mut left = length;
+            while left > 0 {
+                left -= 1;
+                visit(at);
+                // Neither iterators nor closures, which may stay calls.
+                let mut n = 0;
+                while n < N {
+                    at[n] += steps[n];
+                    n += 1;
+                }
             }
         });
     }
@@ -310,6 +325,72 @@ pub(crate) unsafe fn read_index(dtype: DType, at: *const u8) -> i64 {
         }
     }
 }
+
+/// Integers of one dtype as indices.
+pub(crate) trait Indices: Copy + Sync {
+    /// The index `offset` elements after `base`.
+    ///
+    /// # Safety
+    /// An element of the dtype lies there.
+    unsafe fn read(self, base: *const u8, offset: isize) -> i64;
+}
+
+/// int64.
+#[derive(Clone, Copy)]
+pub(crate) struct Longs;
+
+impl Indices for Longs {
+    #[inline(always)]
+    unsafe fn read(self, base: *const u8, offset: isize) -> i64 {
+        // SAFETY: as the caller vouches; foreign memory may be unaligned.
+        unsafe { base.cast::<i64>().offset(offset).read_unaligned() }
+    }
+}
+
+/// int32.
+#[derive(Clone, Copy)]
+pub(crate) struct Ints;
+
+impl Indices for Ints {
+    #[inline(always)]
+    unsafe fn read(self, base: *const u8, offset: isize) -> i64 {
+        // SAFETY: as the caller vouches; foreign memory may be unaligned.
+        unsafe { i64::from(base.cast::<i32>().offset(offset).read_unaligned()) }
+    }
+}
+
+/// Any other integers.
+#[derive(Clone, Copy)]
+pub(crate) struct Others(pub(crate) DType);
+
+impl Indices for Others {
+    #[inline(always)]
+    unsafe fn read(self, base: *const u8, offset: isize) -> i64 {
+        // SAFETY: as the caller vouches.
+        unsafe { read_index(self.0, base.offset(offset * self.0.size() as isize)) }
+    }
+}
+
+/// Runs `$body` with `$indices` standing for the integers of a dtype: the usual ones in loops of their own.
+macro_rules! with_indices {
+    ($dtype:expr, $indices:ident => $body:expr) => {
+        match $dtype {
+            $crate::dtype::DType::I64 => {
+                let $indices = $crate::ops::walk::Longs;
+                $body
+            }
+            $crate::dtype::DType::I32 => {
+                let $indices = $crate::ops::walk::Ints;
+                $body
+            }
+            other => {
+                let $indices = $crate::ops::walk::Others(other);
+                $body
+            }
+        }
+    };
+}
+pub(crate) use with_indices;
 
 #[cfg(test)]
 mod tests {

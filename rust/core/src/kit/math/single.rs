@@ -11,7 +11,7 @@ const LN2_LOW: f32 = -2.121_944_4e-4;
 
 /// c₀ + c₁x + c₂x² + …
 #[inline(always)]
-fn polynomial<M: Machine, const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
+pub(super) fn polynomial<M: Machine, const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
     let mut sum = coefficients[N - 1];
     let mut i = N - 1;
     while i > 0 {
@@ -74,26 +74,85 @@ pub fn tanh<M: Machine>(x: f32) -> f32 {
     select(a < 0.625, small, 1.0 - 2.0 / (e + 1.0)).copysign(x)
 }
 
-/// ln x by ln(1 + f) = f − f²/2 + s(f²/2 + R(s²)), s = f / (2 + f), with the mantissa in [√½, √2); 1 ULP.
+/// x = 2ᵏ(1 + f) with 1 + f in [√½, √2), for positive x: k and f.
 #[inline(always)]
-pub fn log<M: Machine>(x: f32) -> f32 {
+fn log_parts(x: f32) -> (f32, f32) {
     /// Bits of √½: subtracting them moves mantissas from √2 on to the next exponent.
     const ROOT_HALF: u32 = 0x3f35_04f3;
     let denormal = x < f32::MIN_POSITIVE;
     let bits = select(denormal, x * 33_554_432.0, x).to_bits();
     let exponent = (bits.wrapping_sub(ROOT_HALF) as i32) >> 23;
     let f = f32::from_bits(bits.wrapping_sub((exponent << 23) as u32)) - 1.0;
-    let k = exponent as f32 - select(denormal, 25.0, 0.0);
-    let s = f / (2.0 + f);
+    (exponent as f32 - select(denormal, 25.0, 0.0), f)
+}
+
+/// ln(1 + f) = f − f²/2 + s(f²/2 + R(s²)), s = f / (2 + f): the second and the third term.
+#[inline(always)]
+fn log_terms<M: Machine>(f: f32, s: f32) -> (f32, f32) {
     let z = s * s;
     let r = z * polynomial::<M, 4>(z, [0.666_666_7, 0.400_001_23, 0.285_506_13, 0.233_357_2]);
     let half_square = 0.5 * f * f;
-    let tail = M::fma32(s, half_square + r, k * LN2_LOW);
-    let value = M::fma32(k, LN2_HIGH, f - (half_square - tail));
-    // Both ends of the range: 0 gives −∞, negative and NaN give NaN, +∞ stays.
+    (half_square, s * (half_square + r))
+}
+
+/// A logarithm's values at both ends of its range, `value` inside it: 0 gives −∞, negative and NaN give NaN, +∞ stays.
+#[inline(always)]
+fn log_edges(x: f32, value: f32) -> f32 {
     let edge = select(x == 0.0, f32::NEG_INFINITY, f32::NAN);
     let edge = select(x == f32::INFINITY, x, edge);
     select(x > 0.0 && x < f32::INFINITY, value, edge)
+}
+
+/// ln x; 1 ULP.
+#[inline(always)]
+pub fn log<M: Machine>(x: f32) -> f32 {
+    let (k, f) = log_parts(x);
+    let (half_square, tail) = log_terms::<M>(f, f / (2.0 + f));
+    let tail = M::fma32(k, LN2_LOW, tail);
+    log_edges(x, M::fma32(k, LN2_HIGH, f - (half_square - tail)))
+}
+
+/// ln(1 + x), with what 1 + x lost put back as a correction; 2 ULP.
+#[inline(always)]
+pub fn log1p<M: Machine>(x: f32) -> f32 {
+    let sum = 1.0 + x;
+    let lost = select(x >= 1.0, 1.0 - (sum - x), x - (sum - 1.0));
+    let (k, f) = log_parts(sum);
+    // Both f / (2 + f) and lost / sum by one division; sums from 2²⁵ on have lost nothing that counts.
+    let bounded = select(sum > 33_554_432.0, 1.0, sum);
+    let inverse = 1.0 / ((2.0 + f) * bounded);
+    let (half_square, tail) = log_terms::<M>(f, f * bounded * inverse);
+    let lost = select(sum > 33_554_432.0, 0.0, lost);
+    let tail = tail + M::fma32(k, LN2_LOW, lost * (2.0 + f) * inverse);
+    let value = M::fma32(k, LN2_HIGH, f - (half_square - tail));
+    let edge = select(x == -1.0, f32::NEG_INFINITY, f32::NAN);
+    let edge = select(x == f32::INFINITY || x == 0.0, x, edge);
+    select(x > -1.0 && x < f32::INFINITY && x != 0.0, value, edge)
+}
+
+/// ln(1 + f) times a constant whose first part has 12 bits, like the first part here of the logarithm: their product is exact.
+#[inline(always)]
+fn log_times<M: Machine>(f: f32, high: f32, low: f32) -> (f32, f32) {
+    let (half_square, tail) = log_terms::<M>(f, f / (2.0 + f));
+    let upper = f32::from_bits((f - half_square).to_bits() & 0xffff_f000);
+    let lower = ((f - upper) - half_square) + tail;
+    (upper * high, (lower + upper) * low + lower * high)
+}
+
+/// log₂ x; 1 ULP.
+#[inline(always)]
+pub fn log2<M: Machine>(x: f32) -> f32 {
+    let (k, f) = log_parts(x);
+    let (upper, lower) = log_times::<M>(f, 1.442_382_8, 3.122_284e-4);
+    log_edges(x, lower + upper + k)
+}
+
+/// log₁₀ x; 1 ULP.
+#[inline(always)]
+pub fn log10<M: Machine>(x: f32) -> f32 {
+    let (k, f) = log_parts(x);
+    let (upper, lower) = log_times::<M>(f, 0.434_204_1, 9.038_034e-5);
+    log_edges(x, (M::fma32(k, 4.605_039e-6, lower) + upper) + k * 0.301_025_4)
 }
 
 /// 2/√π ∫₀ˣ e^(−t²) dt: odd polynomial below 1, from there 1 − e^q(|x|) with q = ln erfc; 2 ULP.

@@ -1,29 +1,15 @@
 //! f32 functions computed in f64 and rounded once, where f32 alone would lose digits. Depends on `simd`.
 //! Invariant: at most 1 ULP of f32; sin, cos and tan need `needs_reduction` to be false.
 
-use std::f64::consts::{FRAC_2_PI, LN_2, LOG2_E, LOG10_2, LOG10_E};
+use std::f64::consts::{FRAC_2_PI, LN_2, LOG2_E};
 
-use super::double::{polynomial, scale};
+use super::double::{MAGIC, log_parts, polynomial, scale};
 use super::select;
 use crate::kit::simd::Machine;
 
-/// Adding it rounds to an integer, which then stands in the low bits: 1.5 · 2⁵².
-const MAGIC: f64 = 6_755_399_441_055_744.0;
 /// π/2 in two parts; a product of the first with a 20-bit integer is exact.
 const HALF_PI_HIGH: f64 = 1.570_796_326_734_125_6;
 const HALF_PI_LOW: f64 = 6.077_100_506_506_192e-11;
-
-/// x = 2ᵏ · m with m in [√½, √2), for normal positive x: k and m − 1.
-#[inline(always)]
-fn log_parts(x: f64) -> (f64, f64) {
-    const ONE: u64 = 1.0f64.to_bits();
-    const ROOT_HALF: u64 = std::f64::consts::FRAC_1_SQRT_2.to_bits();
-    const MANTISSA: u64 = (1 << 52) - 1;
-    let moved = x.to_bits().wrapping_add(ONE - ROOT_HALF);
-    // An integer below 2⁵² put into the mantissa of 2⁵² reads as a float without a conversion instruction.
-    let k = f64::from_bits((moved >> 52) | 4_503_599_627_370_496.0f64.to_bits()) - (4_503_599_627_370_496.0 + 1023.0);
-    (k, f64::from_bits((moved & MANTISSA) + ROOT_HALF) - 1.0)
-}
 
 /// ln(1 + f) for 1 + f in [√½, √2), to 10⁻¹¹.
 #[inline(always)]
@@ -41,39 +27,6 @@ fn log_near_one<M: Machine>(f: f64) -> f64 {
         ],
     );
     s * M::fma64(z, r, 2.0)
-}
-
-/// The logarithm's values at the ends of its range, `value` inside it.
-#[inline(always)]
-fn log_edges(x: f32, value: f64) -> f32 {
-    let edge = select(x == 0.0, f32::NEG_INFINITY, f32::NAN);
-    let edge = select(x == f32::INFINITY, x, edge);
-    select(x > 0.0 && x < f32::INFINITY, value as f32, edge)
-}
-
-/// log₂ x.
-#[inline(always)]
-pub fn log2<M: Machine>(x: f32) -> f32 {
-    let (k, f) = log_parts(f64::from(x));
-    log_edges(x, M::fma64(log_near_one::<M>(f), LOG2_E, k))
-}
-
-/// log₁₀ x.
-#[inline(always)]
-pub fn log10<M: Machine>(x: f32) -> f32 {
-    let (k, f) = log_parts(f64::from(x));
-    log_edges(x, M::fma64(log_near_one::<M>(f), LOG10_E, k * LOG10_2))
-}
-
-/// ln(1 + x); small x keep all their digits because f is x itself where no exponent is split off.
-#[inline(always)]
-pub fn log1p<M: Machine>(x: f32) -> f32 {
-    let wide = f64::from(x);
-    let (k, f) = log_parts(1.0 + wide);
-    let value = M::fma64(k, LN_2, log_near_one::<M>(select(k == 0.0, wide, f)));
-    let edge = select(x == -1.0, f32::NEG_INFINITY, f32::NAN);
-    let edge = select(x == f32::INFINITY || x == 0.0, x, edge);
-    select(x > -1.0 && x < f32::INFINITY && x != 0.0, value as f32, edge)
 }
 
 /// e^r − 1 = r + r²·p(r) and 2ⁿ, with x = n ln 2 + r; |x| below 2⁹.
@@ -105,6 +58,24 @@ pub fn expm1<M: Machine>(x: f32) -> f32 {
     select(x == 0.0, x, M::fma64(power, p, power - 1.0) as f32)
 }
 
+/// sinh x = ½(t + t / (t + 1)), t = e^|x| − 1, with the sign of x.
+#[inline(always)]
+pub fn sinh<M: Machine>(x: f32) -> f32 {
+    let a = x.abs();
+    let (p, power) = expm1_parts::<M>(f64::from(select(a > 91.0, 91.0, a)));
+    let t = M::fma64(power, p, power - 1.0);
+    ((0.5 * (t + t / (t + 1.0))) as f32).copysign(x)
+}
+
+/// cosh x = ½(e^|x| + e^−|x|).
+#[inline(always)]
+pub fn cosh<M: Machine>(x: f32) -> f32 {
+    let a = x.abs();
+    let (p, power) = expm1_parts::<M>(f64::from(select(a > 91.0, 91.0, a)));
+    let e = M::fma64(power, p, power);
+    (0.5 * (e + 1.0 / e)) as f32
+}
+
 /// Whether |aᵇ| needs the scalar routine: zero, infinite or NaN operands.
 #[inline(always)]
 pub fn pow_is_special(a: f32, b: f32) -> bool {
@@ -114,16 +85,18 @@ pub fn pow_is_special(a: f32, b: f32) -> bool {
 /// aᵇ = e^(b ln|a|), with the sign and NaN that negative a ask for; operands must not be special.
 #[inline(always)]
 pub fn pow<M: Machine>(a: f32, b: f32) -> f32 {
-    let (k, f) = log_parts(f64::from(a.abs()));
-    let y = f64::from(b) * M::fma64(k, LN_2, log_near_one::<M>(f));
+    // All in f64: vectors of one width.
+    let (a, b) = (f64::from(a), f64::from(b));
+    let (k, f) = log_parts(a.abs());
+    let y = b * M::fma64(k, LN_2, log_near_one::<M>(f));
     let y = select(y < -110.0, -110.0, y);
     let (p, power) = expm1_parts::<M>(select(y > 90.0, 90.0, y));
-    let size = M::fma64(power, p, power) as f32;
+    let size = M::fma64(power, p, power);
     let half = b * 0.5;
     let whole = b.trunc() == b;
     let odd = whole & (half.trunc() != half);
-    let below = select(whole, select(odd, -size, size), f32::NAN);
-    select(a < 0.0, below, size)
+    let below = select(whole, select(odd, -size, size), f64::NAN);
+    select(a < 0.0, below, size) as f32
 }
 
 /// Whether sin, cos and tan of x need more digits of π than the vector code has (or x is infinite).

@@ -1,11 +1,11 @@
 //! The functions of `Code` on f32 and f64 tiles, one table each. Depends on `loops` and `math`.
 //! Invariant: what stands in a table is what `Code`'s docs say, at NaN, infinities and zeros too.
 
-use super::loops::{Function, Mended, Stream, Strided, each, function, map, map_mended};
+use super::loops::{Function, Strided, each, function, map, map_mended};
+use super::mended::{Cos, Sin, Tan, powers};
 use super::pointwise::{Operand, binary, symmetric, tile};
 use crate::code::Code;
-use crate::kit::math::{double, single, wide};
-use crate::kit::simd::Machine;
+use crate::kit::math::{angle, double, hyperbolic, power, single, wide};
 
 /// x − ⌊x / y⌋ · y with the sign of y: the exact remainder, moved into y's range.
 macro_rules! floor_remainder {
@@ -118,29 +118,36 @@ unsafe fn more_f32(code: Code, n: usize, dst: *mut f32, operands: &[Operand]) {
     unsafe {
         match code {
             Code::Exp => map(n, dst, tile(operands), function!(|x: f32| -> f32 { single::exp::<M>(x) })),
+            Code::Expm1 => map(n, dst, tile(operands), function!(|x: f32| -> f32 { wide::expm1::<M>(x) })),
             Code::Log => map(n, dst, tile(operands), function!(|x: f32| -> f32 { single::log::<M>(x) })),
+            Code::Log1p => map(n, dst, tile(operands), function!(|x: f32| -> f32 { single::log1p::<M>(x) })),
+            Code::Log2 => map(n, dst, tile(operands), function!(|x: f32| -> f32 { single::log2::<M>(x) })),
+            Code::Log10 => map(n, dst, tile(operands), function!(|x: f32| -> f32 { single::log10::<M>(x) })),
             Code::Tanh => map(n, dst, tile(operands), function!(|x: f32| -> f32 { single::tanh::<M>(x) })),
+            Code::Sinh => map(n, dst, tile(operands), function!(|x: f32| -> f32 { wide::sinh::<M>(x) })),
+            Code::Cosh => map(n, dst, tile(operands), function!(|x: f32| -> f32 { wide::cosh::<M>(x) })),
+            Code::Asinh => {
+                map(n, dst, tile(operands), function!(|x: f32| -> f32 { hyperbolic::single::asinh::<M>(x) }))
+            }
+            Code::Acosh => {
+                map(n, dst, tile(operands), function!(|x: f32| -> f32 { hyperbolic::single::acosh::<M>(x) }))
+            }
+            Code::Atanh => {
+                map(n, dst, tile(operands), function!(|x: f32| -> f32 { hyperbolic::single::atanh::<M>(x) }))
+            }
+            Code::Asin => map(n, dst, tile(operands), function!(|x: f32| -> f32 { angle::single::asin::<M>(x) })),
+            Code::Acos => map(n, dst, tile(operands), function!(|x: f32| -> f32 { angle::single::acos::<M>(x) })),
+            Code::Atan => map(n, dst, tile(operands), function!(|x: f32| -> f32 { angle::single::atan::<M>(x) })),
             Code::Sigmoid => map(n, dst, tile(operands), function!(|x: f32| -> f32 { single::sigmoid::<M>(x) })),
             Code::Erf => map(n, dst, tile(operands), function!(|x: f32| -> f32 { single::erf::<M>(x) })),
-            Code::Expm1 => map(n, dst, tile(operands), function!(|x: f32| -> f32 { wide::expm1::<M>(x) })),
-            Code::Log1p => map(n, dst, tile(operands), function!(|x: f32| -> f32 { wide::log1p::<M>(x) })),
-            Code::Log2 => map(n, dst, tile(operands), function!(|x: f32| -> f32 { wide::log2::<M>(x) })),
-            Code::Log10 => map(n, dst, tile(operands), function!(|x: f32| -> f32 { wide::log10::<M>(x) })),
-            Code::Sin => map_mended(n, dst, tile(operands), Sin),
-            Code::Cos => map_mended(n, dst, tile(operands), Cos),
-            Code::Tan => map_mended(n, dst, tile(operands), Tan),
-            Code::Pow => power(n, dst, operands),
+            Code::Sin => map_mended(n, dst, tile::<f32>(operands), Sin),
+            Code::Cos => map_mended(n, dst, tile::<f32>(operands), Cos),
+            Code::Tan => map_mended(n, dst, tile::<f32>(operands), Tan),
+            Code::Pow => powers(n, dst, operands),
             Code::Atan2 => {
-                two(n, dst, operands, function!(|a: f32, b: f32| -> f32 { f64::from(a).atan2(f64::from(b)) as f32 }));
+                binary(n, dst, operands, function!(|y: f32, x: f32| -> f32 { angle::single::atan2::<M>(y, x) }))
             }
-            _ => {
-                // f64 has the digits for one rounding only, whatever the system's f32 routines do.
-                let function = scalar_function(code);
-                let (Stream(source),) = tile::<f32>(operands);
-                for i in 0..n {
-                    dst.add(i).write_unaligned(function(f64::from(source.add(i).read_unaligned())) as f32);
-                }
-            }
+            other => unreachable!("{other:?} takes no floats"),
         }
     }
 }
@@ -150,42 +157,37 @@ unsafe fn more_f64(code: Code, n: usize, dst: *mut f64, operands: &[Operand]) {
     unsafe {
         match code {
             Code::Exp => map(n, dst, tile(operands), function!(|x: f64| -> f64 { double::exp::<M>(x) })),
+            Code::Expm1 => map(n, dst, tile(operands), function!(|x: f64| -> f64 { double::expm1::<M>(x) })),
             Code::Log => map(n, dst, tile(operands), function!(|x: f64| -> f64 { double::log::<M>(x) })),
+            Code::Log1p => map(n, dst, tile(operands), function!(|x: f64| -> f64 { double::log1p::<M>(x) })),
+            Code::Log2 => map(n, dst, tile(operands), function!(|x: f64| -> f64 { power::log2::<M>(x) })),
+            Code::Log10 => map(n, dst, tile(operands), function!(|x: f64| -> f64 { power::log10::<M>(x) })),
             Code::Tanh => map(n, dst, tile(operands), function!(|x: f64| -> f64 { double::tanh::<M>(x) })),
+            Code::Sinh => map(n, dst, tile(operands), function!(|x: f64| -> f64 { double::sinh::<M>(x) })),
+            Code::Cosh => map(n, dst, tile(operands), function!(|x: f64| -> f64 { double::cosh::<M>(x) })),
+            Code::Asinh => {
+                map(n, dst, tile(operands), function!(|x: f64| -> f64 { hyperbolic::double::asinh::<M>(x) }))
+            }
+            Code::Acosh => {
+                map(n, dst, tile(operands), function!(|x: f64| -> f64 { hyperbolic::double::acosh::<M>(x) }))
+            }
+            Code::Atanh => {
+                map(n, dst, tile(operands), function!(|x: f64| -> f64 { hyperbolic::double::atanh::<M>(x) }))
+            }
+            Code::Asin => map(n, dst, tile(operands), function!(|x: f64| -> f64 { angle::double::asin::<M>(x) })),
+            Code::Acos => map(n, dst, tile(operands), function!(|x: f64| -> f64 { angle::double::acos::<M>(x) })),
+            Code::Atan => map(n, dst, tile(operands), function!(|x: f64| -> f64 { angle::double::atan::<M>(x) })),
             Code::Sigmoid => map(n, dst, tile(operands), function!(|x: f64| -> f64 { double::sigmoid::<M>(x) })),
             Code::Erf => map(n, dst, tile(operands), function!(|x: f64| -> f64 { double::erf::<M>(x) })),
-            Code::Expm1 => map(n, dst, tile(operands), function!(|x: f64| -> f64 { double::expm1::<M>(x) })),
-            Code::Log1p => map(n, dst, tile(operands), function!(|x: f64| -> f64 { double::log1p::<M>(x) })),
-            Code::Pow => two(n, dst, operands, function!(|a: f64, b: f64| -> f64 { a.powf(b) })),
-            Code::Atan2 => two(n, dst, operands, function!(|a: f64, b: f64| -> f64 { a.atan2(b) })),
-            _ => {
-                let function = scalar_function(code);
-                let (Stream(source),) = tile::<f64>(operands);
-                for i in 0..n {
-                    dst.add(i).write_unaligned(function(source.add(i).read_unaligned()));
-                }
+            Code::Sin => map_mended(n, dst, tile::<f64>(operands), Sin),
+            Code::Cos => map_mended(n, dst, tile::<f64>(operands), Cos),
+            Code::Tan => map_mended(n, dst, tile::<f64>(operands), Tan),
+            Code::Pow => powers(n, dst, operands),
+            Code::Atan2 => {
+                binary(n, dst, operands, function!(|y: f64, x: f64| -> f64 { angle::double::atan2::<M>(y, x) }))
             }
+            other => unreachable!("{other:?} takes no floats"),
         }
-    }
-}
-
-/// Functions of one operand that the standard library computes.
-fn scalar_function(code: Code) -> fn(f64) -> f64 {
-    match code {
-        Code::Log2 => f64::log2,
-        Code::Log10 => f64::log10,
-        Code::Sin => f64::sin,
-        Code::Cos => f64::cos,
-        Code::Tan => f64::tan,
-        Code::Asin => f64::asin,
-        Code::Acos => f64::acos,
-        Code::Atan => f64::atan,
-        Code::Sinh => f64::sinh,
-        Code::Cosh => f64::cosh,
-        Code::Asinh => f64::asinh,
-        Code::Acosh => f64::acosh,
-        Code::Atanh => f64::atanh,
-        other => unreachable!("{other:?} takes no floats"),
     }
 }
 
@@ -197,70 +199,4 @@ where
 {
     // SAFETY: the caller's promises are the callee's.
     unsafe { each(n, dst, Strided::new(operands[0]), Strided::new(operands[1]), f) }
-}
-
-/// A function of the circle: by vectors for moderate arguments, by the standard library for large ones.
-macro_rules! circle_function {
-    ($name:ident, $function:ident) => {
-        struct $name;
-
-        impl Function<(f32,)> for $name {
-            type Output = f32;
-            #[inline(always)]
-            fn apply<M: Machine>((x,): (f32,)) -> f32 {
-                wide::$function::<M>(x)
-            }
-        }
-
-        impl Mended<(f32,)> for $name {
-            #[inline(always)]
-            fn is_special((x,): (f32,)) -> bool {
-                wide::needs_reduction(x)
-            }
-            fn special((x,): (f32,)) -> f32 {
-                f64::from(x).$function() as f32
-            }
-        }
-    };
-}
-
-circle_function!(Sin, sin);
-circle_function!(Cos, cos);
-circle_function!(Tan, tan);
-
-struct Power;
-
-impl Function<(f32, f32)> for Power {
-    type Output = f32;
-    #[inline(always)]
-    fn apply<M: Machine>((a, b): (f32, f32)) -> f32 {
-        wide::pow::<M>(a, b)
-    }
-}
-
-impl Mended<(f32, f32)> for Power {
-    #[inline(always)]
-    fn is_special((a, b): (f32, f32)) -> bool {
-        wide::pow_is_special(a, b)
-    }
-    fn special((a, b): (f32, f32)) -> f32 {
-        a.powf(b)
-    }
-}
-
-/// aᵇ of f32.
-unsafe fn power(n: usize, dst: *mut f32, operands: &[Operand]) {
-    use super::loops::Splat;
-    let scalar = |bits: u64| Splat(f32::from_bits(bits as u32));
-    // SAFETY: the caller's promises are the callee's.
-    unsafe {
-        match (operands[0], operands[1]) {
-            (Operand::Vector(a), Operand::Vector(b)) => {
-                map_mended(n, dst, (Stream(a.cast()), Stream(b.cast())), Power);
-            }
-            (Operand::Vector(a), Operand::Scalar(b)) => map_mended(n, dst, (Stream(a.cast()), scalar(b)), Power),
-            (Operand::Scalar(a), Operand::Vector(b)) => map_mended(n, dst, (scalar(a), Stream(b.cast())), Power),
-            (Operand::Scalar(_), Operand::Scalar(_)) => unreachable!("constants are computed once"),
-        }
-    }
 }

@@ -11,6 +11,7 @@ mod float;
 mod fold;
 mod integer;
 mod loops;
+mod mended;
 mod number;
 mod pointwise;
 mod random;

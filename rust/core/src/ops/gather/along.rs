@@ -10,7 +10,7 @@ use super::super::create::zeros_like;
 use super::super::movement::broadcast_to;
 use super::super::pointwise::astype;
 use super::super::shader::{Place, Put, Shader, boxes, way};
-use super::super::walk::{self, Chunks, Walk, read_index};
+use super::super::walk::{self, Chunks, Indices, Walk, read_index, with_indices};
 use super::check::checked;
 use super::scatter::IndexError;
 use crate::backend::{HostArgument, HostArguments};
@@ -104,6 +104,10 @@ impl Op for TakeAlong {
 impl TakeAlong {
     /// Elements of the size of `T`.
     fn run<T: Copy>(&self, host: &HostArguments<'_>, bad: &IndexError) {
+        with_indices!(host.arguments[1].dtype, integers => self.run_with::<T, _>(host, bad, integers));
+    }
+
+    fn run_with<T: Copy, I: Indices>(&self, host: &HostArguments<'_>, bad: &IndexError, integers: I) {
         let [x, indices, result] = host.arguments else { unreachable!("take_along_axis has three arguments") };
         let (limit, stride, size) = (x.layout.shape[self.axis], x.layout.strides[self.axis], size_of::<T>());
         let lines = lines(x, self.axis);
@@ -116,8 +120,7 @@ impl TakeAlong {
             walk.each(|[place, at, line]| {
                 // SAFETY: the walk stays inside the three layouts, the index inside the line; chunks are disjoint.
                 unsafe {
-                    let index = read_index(indices.dtype, first.offset(at * indices.dtype.size() as isize));
-                    if let Some(index) = bad.inside(index, limit) {
+                    if let Some(index) = bad.inside(integers.read(first, at), limit) {
                         to.offset(place).write_unaligned(from.offset(line + index * stride).read_unaligned());
                     }
                 }

@@ -1,5 +1,7 @@
 //! Range checks of indices: at the call where the values are there, in the graph where they are not.
-//! Depends on `graph` and `walk`. Invariant: what `checked` returns lies in `0..limit`, or its evaluation fails.
+//! Depends on `graph`, `walk` and `kit`. Invariant: what `checked` returns lies in `0..limit`, or its evaluation fails.
+
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use smallvec::{SmallVec, smallvec};
 
@@ -8,12 +10,15 @@ use super::super::movement::same;
 use super::super::operand::Operand;
 use super::super::pointwise::{binary, where_};
 use super::super::walk::{Walk, read_index};
-use crate::code::Code;
+use crate::backend::HostPointer;
+use crate::code::{Code, Fold};
 use crate::dtype::{Compute, DType};
 use crate::error::{Error, Result};
 use crate::graph::{
     Cotangent, Key, Lowering, Meta, Op, Pointwise, Storage, Tensor, Vjp, apply, current_scope, recording, scope_name,
 };
+use crate::kit::threads::parallel;
+use crate::kit::tiles::{BLOCK, fold_block};
 
 #[derive(Debug)]
 struct Check {
@@ -115,6 +120,9 @@ pub(crate) fn out_of_range(name: &str, index: i64, limit: usize) -> Error {
     Error::index(format!("{name}: index {index} is out of range for size {limit}. Use indices below {limit}."))
 }
 
+/// Elements of a part of a search for the smallest and largest.
+const PART: usize = 1 << 16;
+
 /// Smallest and largest of integers that the processor can read, `except` left out; (0, −1) of none.
 fn range(storage: &Storage, dtype: DType, except: Option<i64>) -> Option<(i64, i64)> {
     let layout = &storage.layout;
@@ -122,8 +130,12 @@ fn range(storage: &Storage, dtype: DType, except: Option<i64>) -> Option<(i64, i
         return Some((0, -1));
     }
     let base = storage.buffer.host()?.wrapping_offset(layout.offset * dtype.size() as isize);
+    let walk = Walk::new(&layout.shape, [&layout.strides]);
+    if let (Some((length, [1])), DType::I32 | DType::I64, None) = (walk.single_run(), dtype, except) {
+        return Some(range_of_run(HostPointer(base), dtype, length));
+    }
     let (mut low, mut high) = (i64::MAX, i64::MIN);
-    Walk::new(&layout.shape, [&layout.strides]).each(|[at]| {
+    walk.each(|[at]| {
         // SAFETY: a storage's layout stays inside its buffer, whose values are written before it becomes a storage.
         let value = unsafe { read_index(dtype, base.offset(at * dtype.size() as isize)) };
         if Some(value) != except {
@@ -131,4 +143,22 @@ fn range(storage: &Storage, dtype: DType, except: Option<i64>) -> Option<(i64, i
         }
     });
     Some(if low > high { (0, -1) } else { (low, high) })
+}
+
+/// Smallest and largest of neighbours in memory, int32 or int64.
+fn range_of_run(base: HostPointer, dtype: DType, length: usize) -> (i64, i64) {
+    let (low, high) = (AtomicI64::new(i64::MAX), AtomicI64::new(i64::MIN));
+    let base = &base;
+    parallel(length.div_ceil(PART), &|part| {
+        let last = ((part + 1) * PART).min(length);
+        for first in (part * PART..last).step_by(BLOCK) {
+            let count = BLOCK.min(last - first);
+            // SAFETY: the caller's memory holds the block.
+            let [least, most] = [Fold::Min, Fold::Max]
+                .map(|fold| unsafe { fold_block(fold, dtype, count, base.0.add(first * dtype.size())) } as i64);
+            low.fetch_min(least, Relaxed);
+            high.fetch_max(most, Relaxed);
+        }
+    });
+    (low.into_inner(), high.into_inner())
 }

@@ -37,12 +37,18 @@ pub(crate) struct IndexError(OnceLock<(i64, usize)>);
 
 impl IndexError {
     /// The index as an offset, when it is inside the axis.
+    #[inline(always)]
     pub(crate) fn inside(&self, index: i64, limit: usize) -> Option<isize> {
-        if (0..limit as i64).contains(&index) {
+        if (index as u64) < limit as u64 {
             return Some(index as isize);
         }
-        let _ = self.0.set((index, limit));
+        self.note(index, limit);
         None
+    }
+
+    #[cold]
+    fn note(&self, index: i64, limit: usize) {
+        let _ = self.0.set((index, limit));
     }
 
     /// The error, where there was one.

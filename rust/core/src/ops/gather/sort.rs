@@ -7,16 +7,18 @@ use half::{bf16, f16};
 use smallvec::{SmallVec, smallvec};
 
 use super::super::axes::normalize_axis;
+use super::super::create::zeros_like;
 use super::super::movement::moveaxis;
 use super::super::operand::default_integer;
 use super::super::pointwise::astype;
-use super::super::shader::{Place, Shader, way};
+use super::super::shader::{Place, Put, Shader, way};
 use super::super::walk::{Chunks, Walk};
-use super::along::take_along_axis;
+use super::along::scatter_add;
 use crate::backend::HostArguments;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
+use crate::kit::sort::sort as sort_keys;
 use crate::plan::{Argument, Candidate, Caps, Structured};
 use crate::wgsl::Type;
 
@@ -30,15 +32,16 @@ pub fn argsort(x: &Tensor, axis: isize, descending: bool) -> Result<Tensor> {
     moveaxis(&astype(&order, default_integer(x.device()))?, -1, axis)
 }
 
-/// `x` sorted along `axis`; NaN comes last.
+/// `x` sorted along `axis`; NaN comes last, −0 before 0.
 ///
 /// # Errors
 /// For an axis that does not exist.
 pub fn sort(x: &Tensor, axis: isize, descending: bool) -> Result<Tensor> {
-    take_along_axis(x, &argsort(x, axis, descending)?, axis)
+    let axis = normalize_axis("sort", axis, x.rank())? as isize;
+    moveaxis(&apply(Sort { descending }, &[&moveaxis(x, axis, -1)?])?, -1, axis)
 }
 
-/// Sorts the last axis.
+/// Positions that sort the last axis.
 #[derive(Clone, Debug)]
 struct ArgSort {
     descending: bool,
@@ -62,12 +65,18 @@ impl Op for ArgSort {
     }
 }
 
-/// Numbers with a key in the same order.
+/// Numbers with keys in the same order.
 trait Sortable: Copy {
     /// Bits of the key.
     const WIDTH: u32;
-    /// The key; NaN has the largest, both zeros have one.
+    /// The key of a position; NaN has the largest, both zeros have one.
     fn key(self) -> u64;
+    /// The key of a value, which knows it; NaN has the largest.
+    fn value_key(self) -> u64 {
+        self.key()
+    }
+    /// The value of a key.
+    fn of_key(key: u64) -> Self;
     /// Whether it comes last in either direction.
     fn is_last(self) -> bool {
         false
@@ -81,6 +90,9 @@ macro_rules! sortable {
             fn key(self) -> u64 {
                 self.into()
             }
+            fn of_key(key: u64) -> Self {
+                key as $type
+            }
         })*
     };
     (signed $($type:ty, $unsigned:ty;)*) => {
@@ -89,17 +101,29 @@ macro_rules! sortable {
             fn key(self) -> u64 {
                 (self as $unsigned ^ (1 << (Self::WIDTH - 1))).into()
             }
+            fn of_key(key: u64) -> Self {
+                (key as $unsigned ^ (1 << (Self::WIDTH - 1))) as $type
+            }
         })*
     };
     (float $($type:ty, $unsigned:ty, $zero:expr;)*) => {
         $(impl Sortable for $type {
             const WIDTH: u32 = <$unsigned>::BITS;
             fn key(self) -> u64 {
+                if self == $zero { $zero.value_key() } else { self.value_key() }
+            }
+            fn value_key(self) -> u64 {
                 let sign = 1 << (Self::WIDTH - 1);
-                let bits = if self == $zero { 0 } else { self.to_bits() };
+                let bits = self.to_bits();
                 // Negative numbers run backwards, below the positive ones.
                 let key: $unsigned = if bits & sign != 0 { !bits } else { bits | sign };
                 if self.is_nan() { <$unsigned>::MAX.into() } else { key.into() }
+            }
+            fn of_key(key: u64) -> Self {
+                let sign = 1 << (Self::WIDTH - 1);
+                let key = key as $unsigned;
+                let bits = if key & sign != 0 { key ^ sign } else { !key };
+                if key == <$unsigned>::MAX { <$type>::NAN } else { <$type>::from_bits(bits) }
             }
             fn is_last(self) -> bool {
                 self.is_nan()
@@ -110,60 +134,206 @@ macro_rules! sortable {
 
 sortable! { unsigned u8 u16 u32 u64 }
 sortable! { signed i8, u8; i16, u16; i32, u32; i64, u64; }
-sortable! { float f16, u16, f16::ZERO; bf16, u16, bf16::ZERO; f32, u32, 0.0; f64, u64, 0.0; }
+sortable! { float f16, u16, f16::ZERO; bf16, u16, bf16::ZERO; f32, u32, 0.0f32; f64, u64, 0.0f64; }
+
+/// A key in the order asked for; what comes last does so in both. Turning twice gives the key back.
+fn turned<T: Sortable>(key: u64, is_last: bool, descending: bool) -> u64 {
+    let largest = u64::MAX >> (64 - T::WIDTH);
+    if descending && !is_last { largest - key } else { key }
+}
+
+/// Calls `sort` for every row of a chunk, with where it is read and written; both are given in elements with a step.
+fn each_row(
+    host: &HostArguments<'_>,
+    passes: usize,
+    sort: &(dyn Fn(&mut dyn FnMut(&mut dyn FnMut(*const u8, *mut u8))) + Sync),
+) {
+    let [x, result] = host.arguments else { unreachable!("sorting has two arguments") };
+    let (rank, size, written) = (x.layout.shape.rank(), x.dtype.size(), result.dtype.size());
+    let chunks = Chunks::along(&x.layout.shape, size * passes, |axis| axis + 1 != rank);
+    let chunk = |chunk: usize| {
+        let to = chunks.at(chunk, result.data, &result.layout.strides, written);
+        let from = chunks.at(chunk, x.data, &x.layout.strides, size).cast_const();
+        let sizes = &chunks.shape(chunk)[..rank - 1];
+        let walk = Walk::new(sizes, [&result.layout.strides[..rank - 1], &x.layout.strides[..rank - 1]]);
+        sort(&mut |row| {
+            walk.each(|[put, at]| {
+                row(from.wrapping_offset(at * size as isize), to.wrapping_offset(put * written as isize));
+            });
+        });
+    };
+    // A single chunk leaves the threads to the sorting.
+    if chunks.count == 1 { chunk(0) } else { (host.parallel)(chunks.count, &chunk) }
+}
+
+/// Passes that a comparison sort makes, about.
+fn passes(length: usize) -> usize {
+    length.max(2).ilog2() as usize
+}
 
 impl ArgSort {
-    /// The key of a stored element as a `u32` expression: as `key`, in 32 bits.
-    fn shader_key(&self, dtype: DType, element: &str) -> Option<String> {
-        let key = match Type::of(dtype)? {
-            Type::Bool | Type::U32 => element.to_owned(),
-            Type::I32 => format!("(bitcast<u32>({element}) ^ 0x80000000u)"),
-            Type::F32 => return Some(format!("sort_key(bitcast<u32>({element}), {}u)", u32::from(self.descending))),
-        };
-        Some(if self.descending { format!("(0xffffffffu - {key})") } else { key })
-    }
-
-    /// The key in the order asked for; what comes last does so in both.
-    fn key<T: Sortable>(&self, value: T) -> u64 {
-        let largest = u64::MAX >> (64 - T::WIDTH);
-        if self.descending && !value.is_last() { largest - value.key() } else { value.key() }
-    }
-
     fn run<T: Sortable>(&self, host: &HostArguments<'_>) {
         let [x, result] = host.arguments else { unreachable!("argsort has two arguments") };
-        let (rank, size) = (x.layout.shape.rank(), size_of::<T>());
-        let length = x.layout.shape[rank - 1];
-        let (x_step, result_step) = (x.layout.strides[rank - 1], result.layout.strides[rank - 1]);
-        // A comparison sort does about log₂ length passes.
-        let passes = length.max(2).ilog2() as usize;
-        let chunks = Chunks::along(&x.layout.shape, size * passes, |axis| axis + 1 != rank);
-        (host.parallel)(chunks.count, &|chunk| {
-            let to = chunks.at(chunk, result.data, &result.layout.strides, 8).cast::<i64>();
-            let from = chunks.at(chunk, x.data, &x.layout.strides, size).cast::<T>();
-            let sizes = &chunks.shape(chunk)[..rank - 1];
-            // Key and position as one number: equal keys stay in order, and comparing is one instruction.
-            let (mut narrow, mut wide): (Vec<u64>, Vec<u128>) = (Vec::new(), Vec::new());
-            Walk::new(sizes, [&result.layout.strides[..rank - 1], &x.layout.strides[..rank - 1]]).each(|[put, at]| {
-                // SAFETY: rows lie inside the input.
-                let key = |i: usize| self.key(unsafe { from.offset(at + i as isize * x_step).read_unaligned() });
-                // SAFETY: chunks are disjoint boxes of the result.
-                let write = |i: usize, position: i64| unsafe {
-                    to.offset(put + i as isize * result_step).write_unaligned(position);
+        let last = x.layout.shape.rank() - 1;
+        let (length, digits) = (x.layout.shape[last], T::WIDTH.div_ceil(8));
+        let (x_step, result_step) = (x.layout.strides[last], result.layout.strides[last]);
+        each_row(host, passes(length), &|rows| {
+            let (mut narrow, mut wide) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
+            rows(&mut |from, to| {
+                let key = |i: usize| {
+                    // SAFETY: rows lie inside the input.
+                    let value = unsafe { from.cast::<T>().offset(i as isize * x_step).read_unaligned() };
+                    turned::<T>(value.key(), value.is_last(), self.descending)
+                };
+                let write = |i: usize, position: i64| {
+                    // SAFETY: rows lie inside the result, and chunks are disjoint boxes of it.
+                    unsafe { to.cast::<i64>().offset(i as isize * result_step).write_unaligned(position) };
                 };
                 if T::WIDTH <= 32 && u32::try_from(length).is_ok() {
-                    narrow.clear();
-                    narrow.extend((0..length).map(|i| (key(i) << 32) | i as u64));
-                    narrow.sort_unstable();
-                    narrow.iter().enumerate().for_each(|(i, entry)| write(i, i64::from(*entry as u32)));
+                    narrow.0.clear();
+                    narrow.0.extend((0..length).map(|i| (key(i) as u32, i as u32)));
+                    sort_keys(&mut narrow.0, &mut narrow.1, digits);
+                    narrow.0.iter().enumerate().for_each(|(i, entry)| write(i, i64::from(entry.1)));
                 } else {
-                    wide.clear();
-                    wide.extend((0..length).map(|i| (u128::from(key(i)) << 64) | i as u128));
-                    wide.sort_unstable();
-                    wide.iter().enumerate().for_each(|(i, entry)| write(i, *entry as i64));
+                    wide.0.clear();
+                    wide.0.extend((0..length).map(|i| (key(i), i as u64)));
+                    sort_keys(&mut wide.0, &mut wide.1, digits);
+                    wide.0.iter().enumerate().for_each(|(i, entry)| write(i, entry.1 as i64));
                 }
             });
         });
     }
+}
+
+/// Sorts the values of the last axis.
+#[derive(Clone, Debug)]
+struct Sort {
+    descending: bool,
+}
+
+impl Op for Sort {
+    fn name(&self) -> &'static str {
+        "sort"
+    }
+    fn key(&self, key: &mut Key) {
+        key.number(u64::from(self.descending));
+    }
+    fn infer(&self, inputs: &[&Meta]) -> Result<SmallVec<[Meta; 1]>> {
+        Ok(smallvec![inputs[0].clone()])
+    }
+    fn vjp(&self, cx: &Vjp<'_>) -> Result<SmallVec<[Option<Cotangent>; 2]>> {
+        // The gradient goes back to where each value came from.
+        let gradient = || {
+            let x = &cx.inputs[0];
+            let order = apply(ArgSort { descending: self.descending }, &[x])?;
+            scatter_add(&zeros_like(x)?, &order, -1, cx.grad()).map(Cotangent::Dense)
+        };
+        Ok(smallvec![cx.needs[0].then(gradient).transpose()?])
+    }
+    fn lower(&self) -> Lowering {
+        Lowering::Structured(Arc::new(self.clone()))
+    }
+}
+
+impl Sort {
+    fn run<T: Sortable>(&self, host: &HostArguments<'_>) {
+        let [x, result] = host.arguments else { unreachable!("sort has two arguments") };
+        let last = x.layout.shape.rank() - 1;
+        let (length, digits) = (x.layout.shape[last], T::WIDTH.div_ceil(8));
+        let (x_step, result_step) = (x.layout.strides[last], result.layout.strides[last]);
+        each_row(host, passes(length), &|rows| {
+            let (mut narrow, mut wide) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
+            rows(&mut |from, to| {
+                let key = |i: usize| {
+                    // SAFETY: rows lie inside the input.
+                    let value = unsafe { from.cast::<T>().offset(i as isize * x_step).read_unaligned() };
+                    turned::<T>(value.value_key(), value.is_last(), self.descending)
+                };
+                let write = |i: usize, key: u64| {
+                    let is_last = T::of_key(key).is_last();
+                    let value = T::of_key(turned::<T>(key, is_last, self.descending));
+                    // SAFETY: rows lie inside the result, and chunks are disjoint boxes of it.
+                    unsafe { to.cast::<T>().offset(i as isize * result_step).write_unaligned(value) };
+                };
+                if T::WIDTH <= 32 {
+                    narrow.0.clear();
+                    narrow.0.extend((0..length).map(|i| key(i) as u32));
+                    sort_keys(&mut narrow.0, &mut narrow.1, digits);
+                    narrow.0.iter().enumerate().for_each(|(i, &key)| write(i, u64::from(key)));
+                } else {
+                    wide.0.clear();
+                    wide.0.extend((0..length).map(key));
+                    sort_keys(&mut wide.0, &mut wide.1, digits);
+                    wide.0.iter().enumerate().for_each(|(i, &key)| write(i, key));
+                }
+            });
+        });
+    }
+}
+
+/// Calls a method for the type of a dtype.
+macro_rules! with_sortable {
+    ($dtype:expr, $self:ident.$method:ident($host:expr)) => {
+        match $dtype {
+            DType::I8 => $self.$method::<i8>($host),
+            DType::I16 => $self.$method::<i16>($host),
+            DType::I32 => $self.$method::<i32>($host),
+            DType::I64 => $self.$method::<i64>($host),
+            DType::U8 | DType::Bool => $self.$method::<u8>($host),
+            DType::U16 => $self.$method::<u16>($host),
+            DType::U32 => $self.$method::<u32>($host),
+            DType::U64 => $self.$method::<u64>($host),
+            DType::F16 => $self.$method::<f16>($host),
+            DType::BF16 => $self.$method::<bf16>($host),
+            DType::F32 => $self.$method::<f32>($host),
+            DType::F64 => $self.$method::<f64>($host),
+        }
+    };
+}
+
+/// A thread per element that counts the elements that come before its own, and writes at that place what `put` makes of place, dtype,
+/// position and own element.
+fn ranks(
+    name: &str,
+    descending: bool,
+    arguments: &[Argument],
+    caps: &Caps,
+    put: impl Fn(&str, &str, &str) -> String,
+) -> Vec<Candidate> {
+    let [x, result] = [0, 1].map(|argument| &arguments[argument].layout);
+    let rank = x.shape.rank();
+    let dtype = arguments[0].dtype;
+    let launch = || {
+        let mut shader = Shader::new(arguments, &x.shape);
+        let here = shader.here.clone();
+        let length = shader.number(x.shape[rank - 1]);
+        let own_element = shader.element(&Place::whole(0, &x.strides), false, &here)?;
+        let mut there = here.clone();
+        there[rank - 1] = "other".to_owned();
+        let other = shader.element(&Place::whole(0, &x.strides), false, &there)?;
+        shader.line(format!("let own = {};", shader_key(descending, dtype, &own_element)?));
+        shader.line("var before = 0;");
+        shader.line(format!("for (var other = 0; other < {length}; other = other + 1) {{"));
+        shader.line(format!("let key = {};", shader_key(descending, dtype, &other)?));
+        shader.line(format!("let first = key < own || (key == own && other < {});", here[rank - 1]));
+        shader.line("before = before + select(0, 1, first);");
+        shader.line("}");
+        there[rank - 1] = "before".to_owned();
+        let to = shader.element(&Place::whole(1, &result.strides), true, &there)?;
+        shader.line(put(&to, &here[rank - 1], &own_element));
+        Some(shader.finish(&format!("{name}: a thread per element"), caps))
+    };
+    way("ranks", [launch()])
+}
+
+/// The key of a stored element as a `u32` expression: as `Sortable::key`, in 32 bits.
+fn shader_key(descending: bool, dtype: DType, element: &str) -> Option<String> {
+    let key = match Type::of(dtype)? {
+        Type::Bool | Type::U32 => element.to_owned(),
+        Type::I32 => format!("(bitcast<u32>({element}) ^ 0x80000000u)"),
+        Type::F32 => return Some(format!("sort_key(bitcast<u32>({element}), {}u)", u32::from(descending))),
+    };
+    Some(if descending { format!("(0xffffffffu - {key})") } else { key })
 }
 
 impl Structured for ArgSort {
@@ -172,48 +342,27 @@ impl Structured for ArgSort {
     }
 
     fn cpu(&self, host: &HostArguments<'_>) -> Result<()> {
-        match host.arguments[0].dtype {
-            DType::I8 => self.run::<i8>(host),
-            DType::I16 => self.run::<i16>(host),
-            DType::I32 => self.run::<i32>(host),
-            DType::I64 => self.run::<i64>(host),
-            DType::U8 | DType::Bool => self.run::<u8>(host),
-            DType::U16 => self.run::<u16>(host),
-            DType::U32 => self.run::<u32>(host),
-            DType::U64 => self.run::<u64>(host),
-            DType::F16 => self.run::<f16>(host),
-            DType::BF16 => self.run::<bf16>(host),
-            DType::F32 => self.run::<f32>(host),
-            DType::F64 => self.run::<f64>(host),
-        }
+        with_sortable!(host.arguments[0].dtype, self.run(host));
         Ok(())
     }
 
     fn gpu(&self, arguments: &[Argument], _slots: usize, caps: &Caps) -> Vec<Candidate> {
-        let [x, result] = [0, 1].map(|argument| &arguments[argument].layout);
-        let rank = x.shape.rank();
-        let dtype = arguments[0].dtype;
-        let launch = || {
-            // Each thread counts the elements that come before its own: its position.
-            let mut shader = Shader::new(arguments, &x.shape);
-            let here = shader.here.clone();
-            let length = shader.number(x.shape[rank - 1]);
-            let own = shader.element(&Place::whole(0, &x.strides), false, &here)?;
-            let mut there = here.clone();
-            there[rank - 1] = "other".to_owned();
-            let other = shader.element(&Place::whole(0, &x.strides), false, &there)?;
-            shader.line(format!("let own = {};", self.shader_key(dtype, &own)?));
-            shader.line("var before = 0;");
-            shader.line(format!("for (var other = 0; other < {length}; other = other + 1) {{"));
-            shader.line(format!("let key = {};", self.shader_key(dtype, &other)?));
-            shader.line(format!("let first = key < own || (key == own && other < {});", here[rank - 1]));
-            shader.line("before = before + select(0, 1, first);");
-            shader.line("}");
-            there[rank - 1] = "before".to_owned();
-            let to = shader.element(&Place::whole(1, &result.strides), true, &there)?;
-            shader.line(format!("{to} = {};", here[rank - 1]));
-            Some(shader.finish("argsort: a thread per element", caps))
-        };
-        way("ranks", [launch()])
+        ranks("argsort", self.descending, arguments, caps, |to, position, _| format!("{to} = {position};"))
+    }
+}
+
+impl Structured for Sort {
+    fn name(&self) -> &'static str {
+        "sort"
+    }
+
+    fn cpu(&self, host: &HostArguments<'_>) -> Result<()> {
+        with_sortable!(host.arguments[0].dtype, self.run(host));
+        Ok(())
+    }
+
+    fn gpu(&self, arguments: &[Argument], _slots: usize, caps: &Caps) -> Vec<Candidate> {
+        let dtype = arguments[1].dtype;
+        ranks("sort", self.descending, arguments, caps, |to, _, own| Put::Copy.statement(dtype, to, own))
     }
 }

@@ -10,7 +10,7 @@ use super::super::create::ramp;
 use super::super::movement::expand_dims;
 use super::super::pointwise::{astype, equal};
 use super::super::shader::{Place, Put, Shader, way};
-use super::super::walk::{self, Chunks, Walk, read_index};
+use super::super::walk::{self, Chunks, Indices, Walk, read_index, with_indices};
 use super::check::{checked, label_dtype};
 use super::scatter::{IndexError, TakeAxes};
 use crate::backend::HostArguments;
@@ -72,6 +72,34 @@ impl Op for Take {
     }
 }
 
+/// What a chunk reads and writes whose entries are single elements.
+struct Places<'a> {
+    to: *mut u8,
+    from: *const u8,
+    first: *const u8,
+    step: isize,
+    limit: usize,
+    bad: &'a IndexError,
+}
+
+impl Places<'_> {
+    /// Elements of the size of `T`, for a walk over result and indices.
+    ///
+    /// # Safety
+    /// The walk stays inside both, and an index below `limit` leads into the memory at `from`.
+    unsafe fn fill<T: Copy, I: Indices>(&self, walk: &Walk<2>, integers: I) {
+        let (to, from) = (self.to.cast::<T>(), self.from.cast::<T>());
+        walk.each(|[place, at]| {
+            // SAFETY: as the caller vouches; foreign memory may be unaligned.
+            unsafe {
+                if let Some(index) = self.bad.inside(integers.read(self.first, at), self.limit) {
+                    to.offset(place).write_unaligned(from.offset(index * self.step).read_unaligned());
+                }
+            }
+        });
+    }
+}
+
 impl Structured for Take {
     fn name(&self) -> &'static str {
         "take"
@@ -99,6 +127,19 @@ impl Structured for Take {
             }
             let entry = Walk::new(&parts.around(&sizes), [&around, &narrow]);
             let each = Walk::new(parts.inner(&sizes), [parts.inner(&result.layout.strides), &indices.layout.strides]);
+            if let Some((1, _)) = entry.single_run() {
+                // SAFETY: as below, entries being single elements.
+                with_indices!(indices.dtype, integers => unsafe {
+                    let places = Places { to, from, first, step: stride, limit, bad: &bad };
+                    match size {
+                        1 => places.fill::<u8, _>(&each, integers),
+                        2 => places.fill::<u16, _>(&each, integers),
+                        4 => places.fill::<u32, _>(&each, integers),
+                        _ => places.fill::<u64, _>(&each, integers),
+                    }
+                });
+                return;
+            }
             each.each(|[place, at]| {
                 // SAFETY: `at` walks the indices' own layout; the index is inside the axis, so the entry is inside `x`;
                 // chunks are disjoint boxes of the result.
