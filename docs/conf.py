@@ -34,8 +34,6 @@ napoleon_custom_sections = ["Shape", "Source"]
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence"]
 
-suppress_warnings = ["toc.empty_glob"]
-
 html_theme = "furo"
 html_title = f"adret {version}"
 html_theme_options = {"navigation_with_keys": True}

@@ -1,7 +1,7 @@
 """The directive `reference`: a table of public names of one module, then the documentation of each.
 
 Depends on Sphinx's autodoc and autosummary. Invariant: the names stand in the page, one a line; a line `name: text`
-describes a value, which has no docstring of its own. `tests/test_documentation.py` reads the same lines.
+describes a value, which has no docstring of its own. `tests/test_reference.py` reads the same lines.
 """
 
 from __future__ import annotations

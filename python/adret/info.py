@@ -12,6 +12,13 @@ from typing import Any
 
 import adret as ad
 
+__all__ = [
+    "gather",
+    "memory",
+    "report",
+    "self_test",
+]
+
 _GIB = 1 << 30
 
 

@@ -11,6 +11,20 @@ import math
 from .. import random
 from .._core import DomainError, ShapeError, Tensor, eye, full_like, no_grad
 
+__all__ = [
+    "calculate_gain",
+    "constant_",
+    "eye_",
+    "kaiming_normal_",
+    "kaiming_uniform_",
+    "normal_",
+    "ones_",
+    "uniform_",
+    "xavier_normal_",
+    "xavier_uniform_",
+    "zeros_",
+]
+
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor by which a layer before this nonlinearity is scaled to keep the spread of its signals.
