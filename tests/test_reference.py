@@ -17,6 +17,7 @@ from types import ModuleType
 
 import adret as ad
 import pytest
+from adret import _core
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = sorted((DOCS / "reference").glob("*.md"))
@@ -65,6 +66,29 @@ def test_the_reference_lists_only_what_is_there_and_nothing_twice() -> None:
     public = {module.__name__: module for module in modules()}
     wrong = [f"{module}.{name}" for module, name in counts if name not in public[module].__all__]
     assert not wrong, f"not public: {wrong}"
+
+
+# Written for users by what they hold and do, not by how they are made.
+WITHOUT_ARGUMENTS = {"Dataset", "Identity", "Module", "Summary"}
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda module: module.__name__)
+def test_docstrings_have_an_example_and_every_argument(module: ModuleType) -> None:
+    lacking: list[str] = []
+    for name in module.__all__:
+        value = getattr(module, name)
+        is_error = inspect.isclass(value) and issubclass(value, Exception)
+        # The compiled part says in tables what its functions have in common; its examples are run elsewhere.
+        if value is getattr(_core, name, None) or not (inspect.isfunction(value) or inspect.isclass(value)) or is_error:
+            continue
+        text = value.__doc__ or ""
+        parameters = [] if name in WITHOUT_ARGUMENTS else inspect.signature(value).parameters
+        lacking += [
+            f"{name}: {parameter}" for parameter in parameters if f" {parameter}: " not in text.replace("*", " ")
+        ]
+        if ">>> " not in text:
+            lacking.append(f"{name}: an example")
+    assert not lacking, f"{module.__name__} does not describe {lacking}"
 
 
 def test_every_page_is_in_the_contents() -> None:
