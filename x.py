@@ -5,6 +5,7 @@
     python3 x.py test      every test: Rust, Python, CPU and software Vulkan, documentation, examples
     python3 x.py check     formatters, linters and the type checker
     python3 x.py bench     the library against NumPy, PyTorch and JAX
+    python3 x.py docs      the documentation, in docs/_build/
     python3 x.py wheel     the package, in dist/: a wheel and the source archive
 
 Depends on the standard library only. Invariant: every command does its own set-up and repeats none of it: a machine
@@ -39,6 +40,7 @@ TOOLS = [
     "safetensors",
     "ruff",
     "pyright",
+    *(ROOT / "docs/requirements.txt").read_text().split(),
 ]
 RIVALS = ["torch", "jax", "numpy>=2", "tqdm", "scikit-learn", "pytest", "hypothesis"]
 # Sources of the extension module; Python files are used in place.
@@ -60,6 +62,7 @@ def main() -> int:
     bench = commands.add_parser("bench", help="measure against other libraries")
     bench.add_argument("--no-peers", action="store_true", help="NumPy only: install neither PyTorch nor JAX")
     bench.add_argument("cases", nargs="*", help="only cases whose names contain one of these")
+    commands.add_parser("docs", help="build the documentation")
     commands.add_parser("wheel", help="build the package: wheel and source archive")
     arguments = parser.parse_args()
     if sys.version_info < (3, 11):  # noqa: UP036 (this file is started by whatever Python there is)
@@ -100,6 +103,7 @@ def run_test(arguments: argparse.Namespace) -> int:
     steps.run("Rust documentation tests", ["cargo", "test", *packages, "--doc", "--quiet"])
     # The tests take the CPU and, where Vulkan is there, the GPU in turn.
     steps.run("Python tests", [python, "-m", "pytest", "-q", *["--full"] * arguments.full, "tests"], gpu)
+    steps.run("Documentation", documentation(python))
     if arguments.peers:
         peers = build(PEERS, RIVALS)
         beside = ["-m", "pytest", "-q", "--peers", "-m", "peers", "tests"]
@@ -135,6 +139,18 @@ def run_bench(arguments: argparse.Namespace) -> int:
     for file in sorted(ROOT.glob("benches/bench_*.py")):
         steps.run(file.stem, [python, str(file.relative_to(ROOT)), *arguments.cases])
     return steps.close("bench")
+
+
+def run_docs(_: argparse.Namespace) -> int:
+    """Builds the documentation into docs/_build/."""
+    step("documentation", documentation(build()))
+    print("\ndocs/_build/index.html")
+    return 0
+
+
+def documentation(python: str) -> list[str]:
+    """The command that builds the pages: all of them, since unchanged ones show docstrings; a warning is an error."""
+    return [python, "-m", "sphinx", "-W", "--keep-going", "--quiet", "--fresh-env", "-b", "html", "docs", "docs/_build"]
 
 
 def run_wheel(_: argparse.Namespace) -> int:
@@ -304,7 +320,7 @@ def software_vulkan() -> bool:
 
 def python_files() -> list[str]:
     """What the Python formatter and linter read."""
-    return [path for path in ("python", "tests", "examples", "benches", "x.py") if (ROOT / path).exists()]
+    return [path for path in ("python", "tests", "examples", "benches", "docs", "x.py") if (ROOT / path).exists()]
 
 
 if __name__ == "__main__":

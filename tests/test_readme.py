@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+GUIDE = [*sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs/reference").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", *GUIDE]
 ROOMS = ("rust", "python", "tests", "docs", "examples", "benches", "fuzz", ".ci")
 SUFFIXES = {".py", ".pyi", ".rs", ".md", ".toml", ".wgsl", ".typed"}
 

@@ -59,6 +59,15 @@ def _dtype_of(type: DType | Tensor | str) -> DType:
 def finfo(type: DType | Tensor | str, /) -> FloatInfo:
     """Limits of a floating-point dtype.
 
+    Args:
+        type: A dtype, its name, or a tensor.
+
+    Returns:
+        `dtype`, `bits`, `eps`, `max`, `min` and `smallest_normal`.
+
+    Raises:
+        DTypeError: If it is not a floating-point dtype.
+
     Example:
         >>> ad.finfo(ad.float64).eps
         2.220446049250313e-16
@@ -73,6 +82,15 @@ def finfo(type: DType | Tensor | str, /) -> FloatInfo:
 
 def iinfo(type: DType | Tensor | str, /) -> IntegerInfo:
     """Limits of an integer dtype.
+
+    Args:
+        type: A dtype, its name, or a tensor.
+
+    Returns:
+        `dtype`, `bits`, `max` and `min`.
+
+    Raises:
+        DTypeError: If it is not an integer dtype.
 
     Example:
         >>> ad.iinfo("int8").max
@@ -103,6 +121,13 @@ def isdtype(dtype: DType, kind: DType | str | tuple[DType | str, ...], /) -> boo
 
     Kinds are "bool", "signed integer", "unsigned integer", "integral", "real floating", "complex floating", "numeric".
 
+    Args:
+        dtype: The dtype in question.
+        kind: A dtype, the name of a kind, or a tuple of these.
+
+    Raises:
+        DomainError: If there is no such kind.
+
     Example:
         >>> ad.isdtype(ad.int8, "integral")
         True
@@ -118,6 +143,12 @@ def isdtype(dtype: DType, kind: DType | str | tuple[DType | str, ...], /) -> boo
 
 def result_type(*operands: Tensor | DType | bool | int | float) -> DType:
     """The dtype that tensors, dtypes and weak Python numbers promote to.
+
+    Args:
+        *operands: Tensors, dtypes, and Python numbers, which count by their kind only.
+
+    Raises:
+        DomainError: If there are only numbers.
 
     Example:
         >>> ad.result_type(ad.float32, ad.int8), ad.result_type(ad.int8, 1.5)
@@ -138,6 +169,10 @@ def result_type(*operands: Tensor | DType | bool | int | float) -> DType:
 def can_cast(from_: DType | Tensor | str, to: DType | str, /) -> bool:
     """Whether promotion leads from one dtype to another.
 
+    Args:
+        from_: A dtype, its name, or a tensor.
+        to: The dtype, or its name, in question.
+
     Example:
         >>> ad.can_cast(ad.int8, ad.float32), ad.can_cast(ad.float32, ad.int8)
         (True, False)
@@ -147,6 +182,12 @@ def can_cast(from_: DType | Tensor | str, to: DType | str, /) -> bool:
 
 def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     """The shape that several shapes broadcast to.
+
+    Args:
+        *shapes: Tuples of sizes.
+
+    Raises:
+        ShapeError: If they do not fit together.
 
     Example:
         >>> ad.broadcast_shapes((3, 1), (4,))
@@ -159,6 +200,12 @@ def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
 
 def broadcast_arrays(*arrays: Tensor) -> list[Tensor]:
     """The tensors, all of the shape that they broadcast to.
+
+    Args:
+        *arrays: Tensors.
+
+    Raises:
+        ShapeError: If their shapes do not fit together.
 
     Example:
         >>> [x.shape for x in ad.broadcast_arrays(ad.zeros((3, 1)), ad.zeros(4))]

@@ -12,6 +12,13 @@ from typing import Any
 
 import adret as ad
 
+__all__ = [
+    "gather",
+    "memory",
+    "report",
+    "self_test",
+]
+
 _GIB = 1 << 30
 
 
@@ -186,6 +193,12 @@ CHECKS: dict[str, Callable[[str], str | None]] = {
 def self_test(devices: list[str]) -> list[dict[str, Any]]:
     """Runs every test on every device; what raises has failed.
 
+    Args:
+        devices: Names of devices, such as "cpu".
+
+    Returns:
+        For each test and device `test`, `device`, `problem` (None where it passed) and `seconds`.
+
     Example:
         >>> from adret import info
         >>> [result["problem"] for result in info.self_test(["cpu"])]
@@ -214,7 +227,17 @@ def _gibibytes(size: int | None) -> str:
 
 
 def report(found: dict[str, Any]) -> str:
-    """What `gather` and `self_test` found, as text."""
+    """What `gather` and `self_test` found, as text.
+
+    Args:
+        found: What `gather` gave, with the results of `self_test` under "self_test".
+
+    Example:
+        >>> from adret import info
+        >>> found = info.gather() | {"self_test": info.self_test(["cpu"])}
+        >>> info.report(found).startswith("adret " + ad.__version__)
+        True
+    """
     processor, gpu, ram = found["processor"], found["gpu"], found["memory"]
     lines = [
         f"adret {found['version']} in {found['location']}",

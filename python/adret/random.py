@@ -40,6 +40,17 @@ def uniform(
 ) -> Tensor:
     """Numbers evenly distributed over [low, high).
 
+    Args:
+        shape: Sizes of the result; none for a single number.
+        low: The lower end, which can be drawn.
+        high: The upper end, which cannot.
+        dtype: A floating dtype; by default the default one.
+        device: Where the numbers are; by default the default device.
+        generator: The stream they come from; by default the one of `manual_seed`.
+
+    Raises:
+        DTypeError: If the dtype is not a floating one.
+
     Example:
         >>> x = ad.random.uniform((2, 3), 1.0, 2.0)
         >>> x.shape, bool((x >= 1).all())
@@ -57,6 +68,17 @@ def normal(
     generator: Generator | None = None,
 ) -> Tensor:
     """Normally distributed numbers.
+
+    Args:
+        shape: Sizes of the result; none for a single number.
+        mean: The mean of the distribution.
+        std: Its standard deviation.
+        dtype: A floating dtype; by default the default one.
+        device: Where the numbers are; by default the default device.
+        generator: The stream they come from; by default the one of `manual_seed`.
+
+    Raises:
+        DTypeError: If the dtype is not a floating one.
 
     Example:
         >>> ad.random.normal((2, 3), std=0.1).dtype
@@ -77,6 +99,20 @@ def truncated_normal(
 ) -> Tensor:
     """Normally distributed numbers that lie in [low, high].
 
+    Args:
+        shape: Sizes of the result; none for a single number.
+        mean: The mean of the distribution before it is cut.
+        std: Its standard deviation before it is cut.
+        low: The lower end.
+        high: The upper end.
+        dtype: A floating dtype; by default the default one.
+        device: Where the numbers are; by default the default device.
+        generator: The stream they come from; by default the one of `manual_seed`.
+
+    Raises:
+        DTypeError: If the dtype is not a floating one.
+        DomainError: If the ends do not leave a range.
+
     Example:
         >>> bool((ad.abs(ad.random.truncated_normal(100)) <= 2).all())
         True
@@ -88,6 +124,15 @@ def bernoulli(
     shape: Shape = (), p: float = 0.5, device: str | None = None, generator: Generator | None = None
 ) -> Tensor:
     """`True` with probability p.
+
+    Args:
+        shape: Sizes of the result; none for a single truth.
+        p: The probability, from 0 to 1.
+        device: Where the numbers are; by default the default device.
+        generator: The stream they come from; by default the one of `manual_seed`.
+
+    Raises:
+        DomainError: If p is no probability.
 
     Example:
         >>> ad.random.bernoulli(3, p=1.0)
@@ -106,6 +151,17 @@ def integers(
 ) -> Tensor:
     """Integers evenly distributed over [low, high), or [0, low) where `high` is left out.
 
+    Args:
+        low: The smallest integer, or the bound where `high` is left out.
+        high: The bound, which cannot be drawn.
+        shape: Sizes of the result; none for a single number.
+        dtype: An integer dtype; int64 by default.
+        device: Where the numbers are; by default the default device.
+        generator: The stream they come from; by default the one of `manual_seed`.
+
+    Raises:
+        DomainError: If the range is empty.
+
     Example:
         >>> x = ad.random.integers(6, shape=100)
         >>> x.dtype, bool((x < 6).all())
@@ -118,6 +174,12 @@ def integers(
 def randint(low: int, high: int, size: Shape = (), **options: Any) -> Tensor:
     """As `integers`, under PyTorch's name.
 
+    Args:
+        low: The smallest integer.
+        high: The bound, which cannot be drawn.
+        size: Sizes of the result.
+        **options: `dtype`, `device` and `generator`, as of `integers`.
+
     Example:
         >>> ad.random.randint(0, 2, (2, 2)).shape
         (2, 2)
@@ -127,6 +189,11 @@ def randint(low: int, high: int, size: Shape = (), **options: Any) -> Tensor:
 
 def permutation(n: int, device: str | None = None, generator: Generator | None = None) -> Tensor:
     """The numbers below n in random order.
+
+    Args:
+        n: How many numbers, from 0.
+        device: Where the numbers are; by default the default device.
+        generator: The stream they come from; by default the one of `manual_seed`.
 
     Example:
         >>> sorted(ad.random.permutation(3).tolist())
@@ -138,6 +205,10 @@ def permutation(n: int, device: str | None = None, generator: Generator | None =
 def rand(*shape: int, **options: Any) -> Tensor:
     """Numbers evenly distributed over [0, 1): `rand(2, 3)`.
 
+    Args:
+        *shape: Sizes of the result.
+        **options: `dtype`, `device` and `generator`, as of `uniform`.
+
     Example:
         >>> ad.random.rand(2, 3).shape
         (2, 3)
@@ -147,6 +218,10 @@ def rand(*shape: int, **options: Any) -> Tensor:
 
 def randn(*shape: int, **options: Any) -> Tensor:
     """Numbers of the standard normal distribution: `randn(2, 3)`.
+
+    Args:
+        *shape: Sizes of the result.
+        **options: `dtype`, `device` and `generator`, as of `normal`.
 
     Example:
         >>> ad.random.randn(2, 3).shape
@@ -170,6 +245,9 @@ def get_state() -> tuple[int, int]:
 
 def set_state(state: tuple[int, int]) -> None:
     """Continues the default stream from a state.
+
+    Args:
+        state: What `get_state` gave.
 
     Example:
         >>> ad.random.set_state(ad.random.get_state())

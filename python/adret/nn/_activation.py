@@ -15,6 +15,9 @@ from ._parameter import Parameter
 class ReLU(Module):
     """max(x, 0), with gradient 0 at 0.
 
+    Args:
+        inplace: Accepted and without effect; memory is reused anyway.
+
     Example:
         >>> ReLU()(ad.tensor([-1.0, 2.0])).tolist()
         [0.0, 2.0]
@@ -31,6 +34,10 @@ class ReLU(Module):
 
 class LeakyReLU(Module):
     """x where x >= 0, else negative_slope * x.
+
+    Args:
+        negative_slope: The factor of negative inputs.
+        inplace: Accepted and without effect; memory is reused anyway.
 
     Example:
         >>> LeakyReLU(0.5)(ad.tensor([-1.0, 2.0])).tolist()
@@ -53,6 +60,18 @@ class LeakyReLU(Module):
 
 class PReLU(Module):
     """x where x >= 0, else weight * x, with a trained weight: one, or one per channel (axis 1).
+
+    Args:
+        num_parameters: 1, or the size of axis 1.
+        init: The weight at first.
+        device: Where the weight is.
+        dtype: The weight's dtype.
+
+    Shape:
+        input `[...]`, or `[batch, num_parameters, ...]` for several weights; the output the same.
+
+    Raises:
+        ShapeError: If the input's axis 1 is not of that size.
 
     Source:
         He, Zhang, Ren, Sun (2015), Delving Deep into Rectifiers.
@@ -80,6 +99,10 @@ class PReLU(Module):
 
 class ELU(Module):
     """x where x > 0, else alpha * (exp(x) - 1).
+
+    Args:
+        alpha: The limit for large negative inputs, negated.
+        inplace: Accepted and without effect; memory is reused anyway.
 
     Source:
         Clevert, Unterthiner, Hochreiter (2016), Fast and Accurate Deep Network Learning by Exponential Linear Units.
@@ -133,6 +156,9 @@ class GELU(Module):
 class SiLU(Module):
     """x * sigmoid(x), also called swish.
 
+    Args:
+        inplace: Accepted and without effect; memory is reused anyway.
+
     Example:
         >>> SiLU()(ad.zeros(2)).tolist()
         [0.0, 0.0]
@@ -149,6 +175,10 @@ class SiLU(Module):
 
 class Softplus(Module):
     """log(1 + exp(beta * x)) / beta; x itself where beta * x > threshold.
+
+    Args:
+        beta: The sharpness of the bend.
+        threshold: Where the result passes into x itself.
 
     Example:
         >>> Softplus()(ad.tensor([100.0])).tolist()

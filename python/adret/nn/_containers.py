@@ -127,6 +127,12 @@ class _Holder(Module):
 class ModuleList(_Holder, _Row):
     """A list of modules that its owner calls as it likes.
 
+    Args:
+        modules: The modules in order.
+
+    Raises:
+        DTypeError: If one is not a Module.
+
     Example:
         >>> layers = ModuleList(Linear(4, 4) for _ in range(3))
         >>> len(layers), len(list(layers.parameters()))
@@ -147,6 +153,12 @@ class ModuleList(_Holder, _Row):
 
 class ModuleDict(_Holder):
     """A dictionary of modules.
+
+    Args:
+        modules: Names with modules: a dictionary or pairs.
+
+    Raises:
+        DomainError: If a name has a dot or means something else already.
 
     Example:
         >>> ModuleDict({"encode": Linear(4, 2), "decode": Linear(2, 4)})["decode"].out_features
@@ -210,6 +222,9 @@ class ModuleDict(_Holder):
 
 class ParameterList(Module):
     """A list of parameters; plain tensors become parameters.
+
+    Args:
+        values: The parameters in order.
 
     Example:
         >>> len(list(ParameterList([ad.zeros(2), ad.zeros(3)]).parameters()))

@@ -22,6 +22,15 @@ class _Loss(Module):
 class MSELoss(_Loss):
     """(input - target)^2, averaged.
 
+    Args:
+        reduction: "mean", "sum" or "none".
+
+    Shape:
+        input and target of one shape; the result `[]`, or that shape with "none".
+
+    Raises:
+        ShapeError: If the shapes differ.
+
     Example:
         >>> MSELoss()(ad.tensor([1.0, 3.0]), ad.tensor([1.0, 1.0])).item()
         2.0
@@ -35,6 +44,15 @@ class MSELoss(_Loss):
 class L1Loss(_Loss):
     """|input - target|, averaged.
 
+    Args:
+        reduction: "mean", "sum" or "none".
+
+    Shape:
+        input and target of one shape; the result `[]`, or that shape with "none".
+
+    Raises:
+        ShapeError: If the shapes differ.
+
     Example:
         >>> L1Loss()(ad.tensor([1.0, 3.0]), ad.tensor([1.0, 1.0])).item()
         1.0
@@ -47,6 +65,16 @@ class L1Loss(_Loss):
 
 class SmoothL1Loss(_Loss):
     """d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, for d = input - target, averaged.
+
+    Args:
+        reduction: "mean", "sum" or "none".
+        beta: Where the parabola passes into the straight line.
+
+    Shape:
+        input and target of one shape; the result `[]`, or that shape with "none".
+
+    Raises:
+        ShapeError: If the shapes differ.
 
     Example:
         >>> SmoothL1Loss()(ad.tensor([1.0, 3.0]), ad.tensor([1.0, 1.0])).item()
@@ -65,6 +93,16 @@ class SmoothL1Loss(_Loss):
 
 class HuberLoss(_Loss):
     """d^2 / 2 where |d| < delta, else delta * (|d| - delta / 2), for d = input - target, averaged.
+
+    Args:
+        reduction: "mean", "sum" or "none".
+        delta: Where the parabola passes into the straight line.
+
+    Shape:
+        input and target of one shape; the result `[]`, or that shape with "none".
+
+    Raises:
+        ShapeError: If the shapes differ.
 
     Example:
         >>> HuberLoss()(ad.tensor([1.0, 3.0]), ad.tensor([1.0, 1.0])).item()

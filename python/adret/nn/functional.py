@@ -13,6 +13,35 @@ from collections.abc import Sequence
 from .. import _core
 from .._core import DomainError, DType, ShapeError, Tensor
 
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "dropout",
+    "elu",
+    "embedding",
+    "flatten",
+    "gelu",
+    "huber_loss",
+    "l1_loss",
+    "layer_norm",
+    "leaky_relu",
+    "linear",
+    "log_softmax",
+    "mse_loss",
+    "nll_loss",
+    "one_hot",
+    "prelu",
+    "relu",
+    "sigmoid",
+    "silu",
+    "smooth_l1_loss",
+    "softmax",
+    "softplus",
+    "tanh",
+    "unflatten",
+]
+
 relu = _core.relu
 silu = _core.silu
 sigmoid = _core.sigmoid
@@ -21,6 +50,14 @@ tanh = _core.tanh
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`input @ weight.T + bias`, for input `[..., in]`, weight `[out, in]`, bias `[out]`.
+
+    Args:
+        input: A tensor `[..., in]`.
+        weight: A matrix `[out, in]`.
+        bias: A vector `[out]`, or None.
+
+    Raises:
+        ShapeError: If the sizes do not fit together.
 
     Example:
         >>> linear(ad.ones((2, 3)), ad.ones((4, 3))).tolist()[0]
@@ -32,6 +69,11 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Joins the axes from `start_dim` to `end_dim`.
 
+    Args:
+        input: A tensor.
+        start_dim: The first axis of those that are joined.
+        end_dim: The last one.
+
     Example:
         >>> flatten(ad.zeros((2, 3, 4)), 1).shape
         (2, 12)
@@ -41,6 +83,14 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """Cuts the axis `dim` into axes of the given sizes, one of which may be -1.
+
+    Args:
+        input: A tensor.
+        dim: The axis.
+        sizes: The new sizes.
+
+    Raises:
+        ShapeError: If the sizes do not make that of the axis.
 
     Example:
         >>> unflatten(ad.zeros((2, 12)), 1, (3, -1)).shape
@@ -66,6 +116,10 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
 def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
     """`x` where x >= 0, else negative_slope * x.
 
+    Args:
+        input: A tensor.
+        negative_slope: The factor of negative elements.
+
     Example:
         >>> leaky_relu(ad.tensor([-2.0, 1.0]), 0.5).tolist()
         [-1.0, 1.0]
@@ -75,6 +129,13 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """`x` where x >= 0, else weight * x, for a weight `[1]`, or `[channels]` along axis 1.
+
+    Args:
+        input: A tensor.
+        weight: The factor of negative elements.
+
+    Raises:
+        ShapeError: If there is neither one weight nor one per channel.
 
     Example:
         >>> prelu(ad.tensor([-2.0, 1.0]), ad.tensor([0.5])).tolist()
@@ -94,6 +155,10 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
     """`x` where x > 0, else alpha * (exp(x) - 1).
 
+    Args:
+        input: A tensor.
+        alpha: The limit for large negative elements, negated.
+
     Example:
         >>> elu(ad.tensor([0.0, 1.0])).tolist()
         [0.0, 1.0]
@@ -103,6 +168,13 @@ def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """`x * Phi(x)`, exactly or, with approximate="tanh", through tanh.
+
+    Args:
+        input: A tensor.
+        approximate: "none" or "tanh".
+
+    Raises:
+        DomainError: If it is neither.
 
     Example:
         >>> gelu(ad.zeros(1)).tolist()
@@ -115,6 +187,11 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + exp(beta * x)) / beta; x itself where beta * x > threshold.
+
+    Args:
+        input: A tensor.
+        beta: The sharpness of the bend.
+        threshold: Where the result passes into x itself.
 
     Example:
         >>> softplus(ad.tensor([50.0])).tolist()
@@ -129,6 +206,11 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 def softmax(input: Tensor, dim: int = -1, dtype: DType | None = None) -> Tensor:
     """exp(x) / sum(exp(x)) along the axis `dim`.
 
+    Args:
+        input: A tensor.
+        dim: The axis.
+        dtype: What the input is converted to first.
+
     Example:
         >>> softmax(ad.zeros(2)).tolist()
         [0.5, 0.5]
@@ -139,6 +221,11 @@ def softmax(input: Tensor, dim: int = -1, dtype: DType | None = None) -> Tensor:
 def log_softmax(input: Tensor, dim: int = -1, dtype: DType | None = None) -> Tensor:
     """`x - log(sum(exp(x)))` along the axis `dim`.
 
+    Args:
+        input: A tensor.
+        dim: The axis.
+        dtype: What the input is converted to first.
+
     Example:
         >>> log_softmax(ad.zeros(1)).tolist()
         [0.0]
@@ -148,6 +235,14 @@ def log_softmax(input: Tensor, dim: int = -1, dtype: DType | None = None) -> Ten
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     """Zeroes elements with probability p and scales the others by 1 / (1 - p); nothing unless `training`.
+
+    Args:
+        input: A tensor.
+        p: The probability of a zero.
+        training: Whether anything is done.
+
+    Raises:
+        DomainError: If p is no probability.
 
     Example:
         >>> dropout(ad.ones(2), training=False).tolist()
@@ -169,6 +264,16 @@ def layer_norm(
 ) -> Tensor:
     """(x - mean(x)) / sqrt(var(x) + eps) * weight + bias over the last axes, whose sizes are `normalized_shape`.
 
+    Args:
+        input: A tensor `[..., *normalized_shape]`.
+        normalized_shape: Sizes of the axes that are normalised together.
+        weight: Factors of that shape.
+        bias: Summands of that shape.
+        eps: Added to the variance; keeps constant rows finite.
+
+    Raises:
+        ShapeError: If the input's last axes have other sizes.
+
     Example:
         >>> layer_norm(ad.ones((2, 3)), (3,)).tolist()[0]
         [0.0, 0.0, 0.0]
@@ -186,6 +291,17 @@ def layer_norm(
 def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
     """weight[input]: rows of `weight` named by integers; the row `padding_idx` receives no gradient.
 
+    Args:
+        input: Integers of any shape.
+        weight: A matrix `[rows, columns]`.
+        padding_idx: A row, which may be counted from the end.
+
+    Shape:
+        result `[*input.shape, columns]`.
+
+    Raises:
+        OutOfRangeError: If there is no such row.
+
     Example:
         >>> embedding(ad.tensor([1, 0]), ad.tensor([[1.0], [2.0]])).tolist()
         [[2.0], [1.0]]
@@ -201,6 +317,13 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """int64 rows with a one at the label's place; -1 classes are the largest label's plus one (evaluates).
 
+    Args:
+        tensor: Labels of any shape.
+        num_classes: The size of the new last axis.
+
+    Raises:
+        OutOfRangeError: If a label is not below it.
+
     Example:
         >>> one_hot(ad.tensor([0, 2])).tolist()
         [[1, 0, 0], [0, 0, 1]]
@@ -213,6 +336,14 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
 def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """(input - target)^2, reduced: "mean", "sum" or "none".
 
+    Args:
+        input: A tensor.
+        target: A tensor of its shape.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ShapeError: If the shapes differ.
+
     Example:
         >>> mse_loss(ad.tensor([3.0]), ad.tensor([1.0])).item()
         4.0
@@ -222,6 +353,14 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
 
 def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """|input - target|, reduced.
+
+    Args:
+        input: A tensor.
+        target: A tensor of its shape.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ShapeError: If the shapes differ.
 
     Example:
         >>> l1_loss(ad.tensor([3.0]), ad.tensor([1.0])).item()
@@ -233,6 +372,15 @@ def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
 def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, for d = input - target, reduced.
 
+    Args:
+        input: A tensor.
+        target: A tensor of its shape.
+        reduction: "mean", "sum" or "none".
+        beta: Where the parabola passes into the straight line.
+
+    Raises:
+        ShapeError: If the shapes differ.
+
     Example:
         >>> smooth_l1_loss(ad.tensor([3.0]), ad.tensor([1.0])).item()
         1.5
@@ -242,6 +390,15 @@ def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta:
 
 def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0) -> Tensor:
     """d^2 / 2 where |d| < delta, else delta * (|d| - delta / 2), for d = input - target, reduced.
+
+    Args:
+        input: A tensor.
+        target: A tensor of its shape.
+        reduction: "mean", "sum" or "none".
+        delta: Where the parabola passes into the straight line.
+
+    Raises:
+        ShapeError: If the shapes differ.
 
     Example:
         >>> huber_loss(ad.tensor([3.0]), ad.tensor([1.0])).item()
@@ -254,6 +411,12 @@ def binary_cross_entropy(
     input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
 ) -> Tensor:
     """-(target log(input) + (1 - target) log(1 - input)) * weight, reduced; logarithms are held at -100 or above.
+
+    Args:
+        input: Probabilities.
+        target: Probabilities, or 0 and 1.
+        weight: Weights of the elements.
+        reduction: "mean", "sum" or "none".
 
     Example:
         >>> binary_cross_entropy(ad.tensor([1.0]), ad.tensor([1.0])).item()
@@ -271,6 +434,13 @@ def binary_cross_entropy_with_logits(
 ) -> Tensor:
     """`binary_cross_entropy` of sigmoid(input), finite for every finite input.
 
+    Args:
+        input: Logits.
+        target: Probabilities, or 0 and 1.
+        weight: Weights of the elements.
+        reduction: "mean", "sum" or "none".
+        pos_weight: Weights of the terms with target 1.
+
     Example:
         >>> binary_cross_entropy_with_logits(ad.tensor([-1000.0]), ad.tensor([1.0])).item()
         1000.0
@@ -282,6 +452,16 @@ def nll_loss(
     input: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean"
 ) -> Tensor:
     """-weight[target] * input[target] for log-probabilities; the mean is over the weights.
+
+    Args:
+        input: Log-probabilities `[batch, classes, ...]`, or `[classes]`.
+        target: Labels `[batch, ...]`.
+        weight: Weights of the classes.
+        ignore_index: A label without loss or gradient.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        OutOfRangeError: If a label names no class.
 
     Example:
         >>> nll_loss(ad.tensor([[-1.0, -2.0]]), ad.tensor([0])).item()
@@ -299,6 +479,17 @@ def cross_entropy(
     label_smoothing: float = 0.0,
 ) -> Tensor:
     """-log softmax(input)[target] for logits and labels (or probabilities), classes along axis 1.
+
+    Args:
+        input: Logits `[batch, classes, ...]`, or `[classes]`.
+        target: Labels `[batch, ...]` as integers, or probabilities of the input's shape.
+        weight: Weights of the classes.
+        ignore_index: A label without loss or gradient.
+        reduction: "mean", "sum" or "none".
+        label_smoothing: Share of the target that is spread over all classes, from 0 to 1.
+
+    Raises:
+        OutOfRangeError: If a label names no class.
 
     Example:
         >>> round(cross_entropy(ad.zeros((1, 4)), ad.tensor([2])).item(), 4)

@@ -11,12 +11,33 @@ import math
 from .. import random
 from .._core import DomainError, ShapeError, Tensor, eye, full_like, no_grad
 
+__all__ = [
+    "calculate_gain",
+    "constant_",
+    "eye_",
+    "kaiming_normal_",
+    "kaiming_uniform_",
+    "normal_",
+    "ones_",
+    "uniform_",
+    "xavier_normal_",
+    "xavier_uniform_",
+    "zeros_",
+]
+
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor by which a layer before this nonlinearity is scaled to keep the spread of its signals.
 
     1 for linear, conv and sigmoid; 5/3 for tanh; sqrt(2) for relu; sqrt(2 / (1 + slope^2)) for leaky_relu with
     slope `param` (0.01 unless given); 3/4 for selu.
+
+    Args:
+        nonlinearity: Its name in lower case.
+        param: The slope of leaky_relu.
+
+    Raises:
+        DomainError: If the nonlinearity is not known.
 
     Example:
         >>> calculate_gain("leaky_relu", 1.0)
@@ -46,6 +67,11 @@ def _assign(tensor: Tensor, value: Tensor) -> Tensor:
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
     """Values from U(a, b).
 
+    Args:
+        tensor: What is given new values.
+        a: The lower end.
+        b: The upper end.
+
     Example:
         >>> bool((uniform_(ad.empty(100), 2.0, 3.0) >= 2.0).all())
         True
@@ -55,6 +81,11 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Values from N(mean, std^2).
+
+    Args:
+        tensor: What is given new values.
+        mean: The mean.
+        std: The standard deviation.
 
     Example:
         >>> normal_(ad.empty((2, 3))).shape
@@ -66,6 +97,10 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """The same value everywhere.
 
+    Args:
+        tensor: What is given new values.
+        val: The value.
+
     Example:
         >>> constant_(ad.empty(2), 3.0).tolist()
         [3.0, 3.0]
@@ -75,6 +110,9 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
 
 def zeros_(tensor: Tensor) -> Tensor:
     """Zeros.
+
+    Args:
+        tensor: What is given new values.
 
     Example:
         >>> zeros_(ad.ones(1)).tolist()
@@ -86,6 +124,9 @@ def zeros_(tensor: Tensor) -> Tensor:
 def ones_(tensor: Tensor) -> Tensor:
     """Ones.
 
+    Args:
+        tensor: What is given new values.
+
     Example:
         >>> ones_(ad.zeros(1)).tolist()
         [1.0]
@@ -95,6 +136,12 @@ def ones_(tensor: Tensor) -> Tensor:
 
 def eye_(tensor: Tensor) -> Tensor:
     """Ones on the diagonal of a matrix, zeros elsewhere.
+
+    Args:
+        tensor: What is given new values.
+
+    Raises:
+        ShapeError: If it is not a matrix.
 
     Example:
         >>> eye_(ad.empty((2, 2))).tolist()
@@ -122,6 +169,13 @@ def _xavier_std(name: str, tensor: Tensor, gain: float) -> float:
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """U(-a, a) with a = gain * sqrt(6 / (fan_in + fan_out)).
 
+    Args:
+        tensor: What is given new values.
+        gain: As of `calculate_gain`.
+
+    Raises:
+        ShapeError: If it has fewer than two axes.
+
     Source:
         Glorot, Bengio (2010), Understanding the Difficulty of Training Deep Feedforward Neural Networks.
 
@@ -135,6 +189,13 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """N(0, std^2) with std = gain * sqrt(2 / (fan_in + fan_out)).
+
+    Args:
+        tensor: What is given new values.
+        gain: As of `calculate_gain`.
+
+    Raises:
+        ShapeError: If it has fewer than two axes.
 
     Source:
         Glorot, Bengio (2010), Understanding the Difficulty of Training Deep Feedforward Neural Networks.
@@ -156,6 +217,16 @@ def _kaiming_std(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: s
 def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
     """U(-b, b) with b = gain * sqrt(3 / fan); `a` is the slope of leaky_relu.
 
+    Args:
+        tensor: What is given new values.
+        a: The slope of leaky_relu.
+        mode: "fan_in" keeps the spread of signals, "fan_out" that of gradients.
+        nonlinearity: As of `calculate_gain`.
+
+    Raises:
+        ShapeError: If it has fewer than two axes.
+        DomainError: If the mode or the nonlinearity is not known.
+
     Source:
         He, Zhang, Ren, Sun (2015), Delving Deep into Rectifiers.
 
@@ -169,6 +240,16 @@ def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonli
 
 def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
     """N(0, std^2) with std = gain / sqrt(fan); `a` is the slope of leaky_relu.
+
+    Args:
+        tensor: What is given new values.
+        a: The slope of leaky_relu.
+        mode: "fan_in" keeps the spread of signals, "fan_out" that of gradients.
+        nonlinearity: As of `calculate_gain`.
+
+    Raises:
+        ShapeError: If it has fewer than two axes.
+        DomainError: If the mode or the nonlinearity is not known.
 
     Source:
         He, Zhang, Ren, Sun (2015), Delving Deep into Rectifiers.

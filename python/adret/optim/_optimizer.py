@@ -56,6 +56,23 @@ class Optimizer(ABC):
     Args:
         params: Parameters, or dictionaries with "params" and settings of their own.
         defaults: Settings of groups that do not set them.
+
+    Raises:
+        DTypeError: If `params` are not tensors of a floating dtype, or groups of them.
+        DomainError: If there are none, or one is there twice.
+
+    Example:
+        >>> class SignDescent(Optimizer):
+        ...     def __init__(self, params, lr):
+        ...         super().__init__(params, {"lr": lr})
+        ...     def update(self, parameter, grad, state, group):
+        ...         parameter.assign(parameter - group["lr"] * ad.sign(grad))
+        >>> p = ad.tensor([1.0, -2.0], requires_grad=True)
+        >>> optimizer = SignDescent([p], lr=0.5)
+        >>> (p * p).sum().backward()
+        >>> optimizer.step()
+        >>> p.tolist()
+        [0.5, -1.5]
     """
 
     live_settings: frozenset[str] = frozenset()

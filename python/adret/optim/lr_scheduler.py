@@ -36,6 +36,16 @@ class LRScheduler(Schedule, ABC):
     Args:
         optimizer: Whose rates are set.
         last_epoch: The epoch that was the last one, -1 to begin.
+
+    Example:
+        >>> class Halving(lr_scheduler.LRScheduler):
+        ...     def get_lr(self):
+        ...         return [rate * 0.5**self.last_epoch for rate in self.base_lrs]
+        >>> optimizer = SGD([ad.tensor([1.0], requires_grad=True)], lr=0.8)
+        >>> schedule = Halving(optimizer)
+        >>> schedule.step()
+        >>> schedule.get_last_lr()
+        [0.4]
     """
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
