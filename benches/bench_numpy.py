@@ -14,7 +14,9 @@ Function = Callable[..., Any]
 
 # Functions that both libraries have under one name, or under the two names given.
 ONE = ["abs", "exp", "log", "sqrt", "sin", "cos", "tanh", "floor", "square", "sign", "isnan", "negative"]
-ONE += ["reciprocal", "expm1", "log1p"]
+ONE += ["reciprocal", "expm1", "log1p", "log2", "log10", "tan", "atan:arctan", "sinh", "cosh", "asinh:arcsinh", "round"]
+# The same for operands in (0, 1).
+UNIT = ["asin:arcsin", "acos:arccos", "atanh:arctanh"]
 TWO = ["add", "multiply", "divide", "subtract", "maximum", "minimum", "less", "equal", "atan2:arctan2", "pow:power"]
 FOLDS = ["sum", "mean", "var", "max", "min", "prod", "argmax", "argmin", "any", "all", "std"]
 SIZES = {"10k": (10_000,), "1M": (1_000, 1_000)}
@@ -34,6 +36,8 @@ def _table(library: str) -> dict[str, tuple[Function, tuple[Any, ...]]]:
     table: dict[str, tuple[Function, tuple[Any, ...]]] = {}
     for size, shape in SIZES.items():
         for dtype in ["float32", "float64", "int32"]:
+            for names in _named(UNIT) if dtype != "int32" else []:
+                table[f"{names[0]} {dtype} {size}"] = (getattr(module, names[which]), ((shape, f"unit {dtype}"),))
             for names in _named(ONE):
                 if dtype == "int32" and names[0] not in ("abs", "square", "negative", "sign"):
                     continue
@@ -127,6 +131,8 @@ def _cases(library: str) -> Cases:
             for shape, dtype in makers:
                 if dtype == "index":
                     arrays.append(rng.integers(0, int(np.prod(shape)), shape))
+                elif dtype.startswith("unit "):
+                    arrays.append((rng.random(shape) * 0.9 + 0.05).astype(dtype.removeprefix("unit ")))
                 elif dtype == "int32":
                     arrays.append(rng.integers(1, 100, shape).astype(dtype))
                 else:

@@ -142,12 +142,13 @@ fn turned<T: Sortable>(key: u64, is_last: bool, descending: bool) -> u64 {
     if descending && !is_last { largest - key } else { key }
 }
 
-/// Calls `sort` for every row of a chunk, with where it is read and written; both are given in elements with a step.
-fn each_row(
-    host: &HostArguments<'_>,
-    passes: usize,
-    sort: &(dyn Fn(&mut dyn FnMut(&mut dyn FnMut(*const u8, *mut u8))) + Sync),
-) {
+/// Sorts one row: where it is read and where it is written.
+type Row<'a> = dyn FnMut(*const u8, *mut u8) + 'a;
+/// Calls its argument for every row of a chunk.
+type Rows<'a> = dyn FnMut(&mut Row<'_>) + 'a;
+
+/// Calls `sort` for every chunk of rows.
+fn each_row(host: &HostArguments<'_>, passes: usize, sort: &(dyn Fn(&mut Rows<'_>) + Sync)) {
     let [x, result] = host.arguments else { unreachable!("sorting has two arguments") };
     let (rank, size, written) = (x.layout.shape.rank(), x.dtype.size(), result.dtype.size());
     let chunks = Chunks::along(&x.layout.shape, size * passes, |axis| axis + 1 != rank);
