@@ -193,9 +193,20 @@ def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
         >>> ad.broadcast_shapes((3, 1), (4,))
         (3, 4)
     """
-    one = _core.zeros((), dtype=_core.bool)
-    tensors = [one.expand(shape) for shape in shapes]
-    return functools.reduce(_core.logical_or, tensors, one).shape
+    result: list[int] = []
+    for shape in shapes:
+        sizes = [*[1] * (len(result) - len(shape)), *shape]
+        result = [*[1] * (len(sizes) - len(result)), *result]
+        for axis, size in enumerate(sizes):
+            if result[axis] == 1:
+                result[axis] = size
+            elif size not in (1, result[axis]):
+                listed = ", ".join(map(str, shapes))
+                raise _core.ShapeError(
+                    f"broadcast_shapes: {listed}: sizes {result[axis]} and {size} meet, counted from the last axis at "
+                    f"{axis - len(sizes)}. Sizes must be equal or 1."
+                )
+    return tuple(result)
 
 
 def broadcast_arrays(*arrays: Tensor) -> list[Tensor]:

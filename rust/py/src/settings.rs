@@ -10,6 +10,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
+use crate::arguments::Count;
 use crate::dtype::{DTypeArgument, DTypeObject};
 use crate::errors::exception;
 use crate::functions::add_functions;
@@ -95,8 +96,8 @@ fn reset_peak_memory(py: Python<'_>) {
 ///     1
 ///     >>> ad.set_num_threads(0)
 #[pyfunction]
-fn set_num_threads(threads: usize) {
-    threads::set_num_threads(threads);
+fn set_num_threads(threads: Count) {
+    threads::set_num_threads(threads.0);
 }
 
 /// How many threads compute on the CPU.

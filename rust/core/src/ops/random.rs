@@ -87,6 +87,9 @@ pub fn uniform(
 ) -> Result<Tensor> {
     float("uniform", dtype)?;
     finite("uniform", &[("low", low), ("high", high)])?;
+    if low > high {
+        return Err(Error::value(format!("uniform: low is {low} and high {high}. Use low <= high.")));
+    }
     (Draw::new(shape, device, key, counter)?.unit(dtype, 0) * (high - low) + low).done()
 }
 
@@ -112,6 +115,9 @@ pub fn normal(
 ) -> Result<Tensor> {
     float("normal", dtype)?;
     finite("normal", &[("mean", mean), ("std", std)])?;
+    if std < 0.0 {
+        return Err(Error::value(format!("normal: std is {std}. Use 0 or more.")));
+    }
     let draw = Draw::new(shape, device, key, counter)?;
     let (wide, second) = if dtype == DType::F64 { (DType::F64, 2) } else { (DType::F32, 1) };
     // Box and Muller: √(−2 ln u) · cos 2πv; 1 − u is never 0.
