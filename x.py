@@ -61,6 +61,8 @@ def main() -> int:
     commands.add_parser("check", help="formatters, linters, type checker")
     bench = commands.add_parser("bench", help="measure against other libraries")
     bench.add_argument("--no-peers", action="store_true", help="NumPy only: install neither PyTorch nor JAX")
+    bench.add_argument("--json", help="write every figure, with the machine, into this file")
+    bench.add_argument("--plot", help="draw the ratios, as PNG and SVG, into files named like this one")
     bench.add_argument("cases", nargs="*", help="only cases whose names contain one of these")
     commands.add_parser("docs", help="build the documentation")
     commands.add_parser("wheel", help="build the package: wheel and source archive")
@@ -135,9 +137,15 @@ def run_check(_: argparse.Namespace) -> int:
 def run_bench(arguments: argparse.Namespace) -> int:
     """Measures against the other libraries that are there."""
     python = build() if arguments.no_peers else build(PEERS, RIVALS)
+    if arguments.plot and call("matplotlib", [python, "-c", "import matplotlib"]) != 0:
+        step("matplotlib", [python, "-m", "pip", "install", "--quiet", "matplotlib"])
+    options = [
+        *(["--json", arguments.json] if arguments.json else []),
+        *(["--plot", arguments.plot] if arguments.plot else []),
+    ]
     steps = Steps()
     for file in sorted(ROOT.glob("benches/bench_*.py")):
-        steps.run(file.stem, [python, str(file.relative_to(ROOT)), *arguments.cases])
+        steps.run(file.stem, [python, str(file.relative_to(ROOT)), *options, *arguments.cases])
     return steps.close("bench")
 
 

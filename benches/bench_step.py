@@ -1,7 +1,8 @@
 """Whole training steps: adret against NumPy, PyTorch and JAX, on the CPU, in float32.
 
 Depends on `yardstick`. Invariant: a step is forward, loss, backward and update of the same network with the same sizes
-in every library; NumPy's is written out by hand, JAX's is jitted.
+in every library; NumPy's is written out by hand, JAX's is jitted. A case "… compiled" is the same step as one recorded
+function in adret, beside the others' usual step.
 """
 
 from __future__ import annotations
@@ -18,13 +19,22 @@ class Net(NamedTuple):
     sizes: tuple[int, ...]
     batch: int
     adam: bool = False
+    compiled: bool = False
 
 
-NETS = {
+PLAIN = {
     "xor 2-8-2, batch 4": Net((2, 8, 2), 4),
     "digits 64-128-10, batch 64": Net((64, 128, 10), 64, adam=True),
+    "mlp 784-256-10, batch 8": Net((784, 256, 10), 8),
+    "mlp 784-256-10, batch 128": Net((784, 256, 10), 128),
+    "mlp 784-256-10, batch 1024": Net((784, 256, 10), 1024),
     "mlp 784-512-512-10, sgd": Net((784, 512, 512, 10), 128),
     "mlp 784-512-512-10, adam": Net((784, 512, 512, 10), 128, adam=True),
+}
+NETS = {
+    name: net
+    for plain, of in PLAIN.items()
+    for name, net in ((plain, of), (f"{plain} compiled", of._replace(compiled=True)))
 }
 RATE, MOMENTUM, BETA1, BETA2, EPS = 0.01, 0.9, 0.9, 0.999, 1e-8
 
@@ -74,7 +84,11 @@ def adret_cases() -> Cases:
     import adret as ad
     from adret import nn, optim
 
-    return _cases(lambda net: _module_step(nn, optim, ad.tensor, net))
+    def build(net: Net) -> Work:
+        step = _module_step(nn, optim, ad.tensor, net)
+        return ad.compile(step) if net.compiled else step
+
+    return _cases(build)
 
 
 def torch_cases() -> Cases:

@@ -1,11 +1,13 @@
 """Times the same work in several libraries: one process each, taking turns, so that a busy machine is busy for all.
 
-Depends on the standard library only; a bench hands over its cases. Invariant: what is reported is the median of rounds
-and the ratio of medians; a library that is not installed is left out and named.
+Depends on the standard library; a bench hands over its cases, and `report` writes what came of them. Invariant: a case
+is the median of rounds with its quartiles, a ratio is that of the rounds of one turn; a library that is not installed
+is left out and named.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import json
 import statistics
@@ -13,6 +15,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
+
+from report import Row, Spread, machine, plot, save
 
 # One call does the work and waits for its end; making it happens outside the timing.
 Work = Callable[[], object]
@@ -76,42 +81,82 @@ class Library:
         self.process.wait()
 
 
+def spread(numbers: list[float]) -> Spread:
+    """Median and quartiles."""
+    low, middle, high = statistics.quantiles(numbers, n=4, method="inclusive")
+    return Spread(middle, low, high)
+
+
+def summary(case: str, names: list[str], rounds: list[list[float | None]]) -> Row:
+    """What rounds, each with a time per library, say of a case; the first library is the measure of the ratios."""
+    times: dict[str, Spread] = {}
+    ratios: dict[str, Spread] = {}
+    own = [turn[0] for turn in rounds]
+    for name, column in zip(names, zip(*rounds, strict=True), strict=True):
+        known = [seconds for seconds in column if seconds is not None]
+        if len(known) < len(rounds):
+            continue
+        times[name] = spread(known)
+        if name != names[0] and None not in own:
+            ratios[name] = spread([other / mine for other, mine in zip(known, own, strict=True) if mine])
+    return Row(case, times, ratios)
+
+
 def compare(names: list[str], libraries: dict[str, Callable[[], Cases]]) -> None:
     """Runs a bench: `names` in order, for every library that is installed; the first library is the measure.
 
-    Command line: words choose the cases whose names contain one of them.
+    Command line: words choose the cases whose names contain one of them; `--json FILE` and `--plot FILE` keep results.
     """
-    arguments = sys.argv[1:]
-    if arguments[:1] == ["--serve"]:
-        serve(libraries[arguments[1]]())
+    if sys.argv[1:2] == ["--serve"]:
+        serve(libraries[sys.argv[2]]())
         return
+    parser = argparse.ArgumentParser(description=f"Times {', '.join(libraries)} in turns.")
+    parser.add_argument("words", nargs="*", help="only cases whose names contain one of these")
+    parser.add_argument("--json", type=Path, help="write every figure, with the machine, into this file")
+    parser.add_argument(
+        "--plot", type=Path, help="draw the ratios into this file, as PNG and as SVG (needs matplotlib)"
+    )
+    arguments = parser.parse_args()
     installed = [library for library in libraries if importlib.util.find_spec(library)]
     absent = [library for library in libraries if library not in installed]
     if absent:
         print(f"not installed: {', '.join(absent)}")
-    chosen = [name for name in names if not arguments or any(word in name for word in arguments)]
+    chosen = [name for name in names if not arguments.words or any(word in name for word in arguments.words)]
+    if not chosen:
+        print(f"no case is named like {', '.join(arguments.words)}")
+        return
     first, *others = installed
-    print(f"{'median of one call':28}{first:>12}" + "".join(f"{other:>12}{'ratio':>7}" for other in others), flush=True)
+    print(
+        f"{'median of one call ± quartiles':34}{first:>18}" + "".join(f"{other:>18}{'ratio':>22}" for other in others)
+    )
     processes = [Library(library) for library in installed]
+    rows: list[Row] = []
     for case in chosen:
-        rounds = [[process.time(case) for process in processes] for _ in range(ROUNDS)]
-        medians = [
-            None if None in times else statistics.median(t for t in times if t is not None)
-            for times in zip(*rounds, strict=True)
-        ]
-        own = medians[0]
-        row = f"{case:28}{in_units(own):>12}"
-        for other in medians[1:]:
-            ratio = f"{other / own:.2f}" if own and other else "-"
-            row += f"{in_units(other):>12}{ratio:>7}"
-        print(row, flush=True)
+        row = summary(case, installed, [[process.time(case) for process in processes] for _ in range(ROUNDS)])
+        rows.append(row)
+        line = f"{case:34}{in_units(row.times.get(first)):>18}"
+        for other in others:
+            line += f"{in_units(row.times.get(other)):>18}{in_times(row.ratios.get(other)):>22}"
+        print(line, flush=True)
     for process in processes:
         process.close()
-    print(f"ratio: how many times as long as {first}", flush=True)
+    print(f"ratio: how many times as long as {first} [quartiles]", flush=True)
+    title = Path(sys.argv[0]).stem
+    if arguments.json:
+        save(arguments.json, title, machine(installed), rows)
+    if arguments.plot:
+        plot(arguments.plot, title, first, rows)
 
 
-def in_units(seconds: float | None) -> str:
-    """A time as people read it."""
-    if seconds is None:
+def in_units(time: Spread | None) -> str:
+    """A time as people read it, and half the distance of its quartiles in percent."""
+    if time is None:
         return "-"
-    return f"{seconds * 1e3:.3f} ms" if seconds >= 1e-4 else f"{seconds * 1e6:.2f} us"
+    seconds = time.median
+    text = f"{seconds * 1e3:.3f} ms" if seconds >= 1e-4 else f"{seconds * 1e6:.2f} us"
+    return f"{text} ±{(time.high - time.low) / 2 / seconds:.0%}"
+
+
+def in_times(ratio: Spread | None) -> str:
+    """A ratio with its quartiles."""
+    return "-" if ratio is None else f"{ratio.median:.2f} [{ratio.low:.2f} {ratio.high:.2f}]"

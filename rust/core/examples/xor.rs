@@ -70,3 +70,8 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     println!("0^0, 0^1, 1^0, 1^1: {found:?}");
     if found == [0, 1, 1, 0] { Ok(()) } else { Err("exclusive or was not learned".into()) }
 }
+
+#[test]
+fn exclusive_or_is_learned() {
+    main().unwrap();
+}
