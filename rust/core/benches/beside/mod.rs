@@ -132,7 +132,7 @@ fn measure_case(group: &mut BenchmarkGroup<'_, WallTime>, case: &Case, numpy: &m
 /// Prints the ratio of the turns that count: those of the measurement, whose calls are the most.
 fn report(mut turns: Vec<(u64, f64)>) {
     let Some(most) = turns.iter().map(|&(calls, _)| calls).max() else { return };
-    turns.retain(|&(calls, _)| calls * 2 > most);
+    turns.retain(|&(calls, _)| calls * 4 >= most);
     let mut ratios: Vec<f64> = turns.into_iter().map(|(_, ratio)| ratio).collect();
     ratios.sort_by(f64::total_cmp);
     let at = |part: f64| ratios[((ratios.len() - 1) as f64 * part).round() as usize];
