@@ -61,8 +61,10 @@ def main() -> int:
     commands.add_parser("check", help="formatters, linters, type checker")
     bench = commands.add_parser("bench", help="measure against other libraries")
     bench.add_argument("--no-peers", action="store_true", help="NumPy only: install neither PyTorch nor JAX")
-    bench.add_argument("--json", help="write every figure, with the machine, into this file")
-    bench.add_argument("--plot", help="draw the ratios, as PNG and SVG, into files named like this one")
+    bench.add_argument("--json", type=os.path.abspath, help="write every figure, with the machine, into this file")
+    bench.add_argument(
+        "--plot", type=os.path.abspath, help="draw the ratios, as PNG and SVG, into files named like this one"
+    )
     bench.add_argument("cases", nargs="*", help="only cases whose names contain one of these")
     commands.add_parser("docs", help="build the documentation")
     commands.add_parser("wheel", help="build the package: wheel and source archive")

@@ -14,6 +14,9 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+# What begins so in the environment sets the threads, or the ways of working, of some library.
+SETTINGS = ("ADRET_", "OMP_", "OPENBLAS_", "MKL_", "XLA_", "JAX_", "LP_")
+
 
 class Spread(NamedTuple):
     """What rounds say: the median and the quartiles around it."""
@@ -40,7 +43,7 @@ def machine(libraries: list[str]) -> dict[str, Any]:
         "system": platform.platform(),
         "python": platform.python_version(),
         "libraries": {library: version(library) for library in libraries},
-        "environment": {key: os.environ[key] for key in sorted(os.environ) if key.startswith(("ADRET_", "OMP_"))},
+        "environment": {key: os.environ[key] for key in sorted(os.environ) if key.startswith(SETTINGS)},
         "taken": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 

@@ -125,6 +125,12 @@ def compare(names: list[str], libraries: dict[str, Callable[[], Cases]]) -> None
     if not chosen:
         print(f"no case is named like {', '.join(arguments.words)}")
         return
+    before = machine(installed)
+    if (before["load"] or 0) > (before["cores"] or 1) / 2:
+        print(
+            f"The machine is busy: load {before['load']:.1f} on {before['cores']} cores. Threads that wait for others"
+        )
+        print("suffer most from that: judge libraries on an idle machine, or with one thread each.")
     first, *others = installed
     print(
         f"{'median of one call ± quartiles':34}{first:>18}" + "".join(f"{other:>18}{'ratio':>22}" for other in others)
@@ -143,7 +149,7 @@ def compare(names: list[str], libraries: dict[str, Callable[[], Cases]]) -> None
     print(f"ratio: how many times as long as {first} [quartiles]", flush=True)
     title = Path(sys.argv[0]).stem
     if arguments.json:
-        save(arguments.json, title, machine(installed), rows)
+        save(arguments.json, title, before, rows)
     if arguments.plot:
         plot(arguments.plot, title, first, rows)
 
