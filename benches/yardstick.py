@@ -1,5 +1,8 @@
 """Times the same work in several libraries: one process each, taking turns, so that a busy machine is busy for all.
 
+The process whose turn it is has the machine for itself: the others are stopped, since threads that spin while they wait
+for work would take its cores.
+
 Depends on the standard library; a bench hands over its cases, and `report` writes what came of them. Invariant: a case
 is the median of rounds with its quartiles, a ratio is that of the rounds of one turn; a library that is not installed
 is left out and named.
@@ -10,6 +13,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import signal
 import statistics
 import subprocess
 import sys
@@ -24,11 +28,14 @@ Work = Callable[[], object]
 Cases = dict[str, Callable[[], Work]]
 
 ROUNDS = 9
-SECONDS = 0.05
+SECONDS = 0.1
 
 
 def time_round(work: Work) -> float:
-    """Seconds of one call, over a round of `SECONDS`."""
+    """Seconds of one call, over a round of `SECONDS` after a quarter as much to wake up."""
+    waking = time.perf_counter() + SECONDS / 4
+    while time.perf_counter() < waking:
+        work()
     calls = 0
     start = time.perf_counter()
     while (passed := time.perf_counter() - start) < SECONDS:
@@ -63,13 +70,21 @@ class Library:
             stdout=subprocess.PIPE,
             text=True,
         )
+        self._signal("SIGSTOP")
+
+    def _signal(self, name: str) -> None:
+        """Stops or continues the process, where the system can."""
+        if hasattr(signal, name):
+            self.process.send_signal(getattr(signal, name))
 
     def time(self, case: str) -> float | None:
         """Seconds of one call in one round; None where the library has no such case."""
         assert self.process.stdin
         assert self.process.stdout
+        self._signal("SIGCONT")
         print(case, file=self.process.stdin, flush=True)
         answer = self.process.stdout.readline()
+        self._signal("SIGSTOP")
         if not answer:
             raise SystemExit(f"{self.name}: its process ended during {case}")
         return json.loads(answer)
@@ -77,6 +92,7 @@ class Library:
     def close(self) -> None:
         """Ends the process."""
         assert self.process.stdin
+        self._signal("SIGCONT")
         self.process.stdin.close()
         self.process.wait()
 

@@ -253,3 +253,40 @@ def test_signals_keep_pythons_handlers() -> None:
         assert seen == [1]
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_panic_in_any_kernel_is_an_exception_and_poisons_nothing(compiled: bool, capfd) -> None:
+    """A bug in the n-th kernel of a step, for every n: an error, whole tensors, and the next step works."""
+    ad.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3))
+    optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    x, y = ad.random.normal((5, 6)), ad.tensor([0, 1, 2, 0, 1])
+    ad.eval(x)
+
+    def step() -> None:
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    run = ad.compile(step) if compiled else step
+    for _ in range(3):
+        run()
+    panics = 0
+    for n in range(1, 100):
+        ad._core._panic_in_kernel(n)
+        try:
+            run()
+        except ad.InternalError as error:
+            panics += 1
+            assert "ordered by a test" in str(error)
+        finally:
+            ad._core._panic_in_kernel(None)
+            optimizer.zero_grad()
+        before = [parameter.tolist() for parameter in model.parameters()]
+        assert all(np.isfinite(np.array(values)).all() for values in before)
+        run()
+        assert [parameter.tolist() for parameter in model.parameters()] != before
+        if panics < n:
+            break
+    assert panics > 3

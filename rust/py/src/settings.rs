@@ -170,6 +170,13 @@ fn _fail_allocation(n: Option<u64>) {
     cpu::memory::fail_allocation(n);
 }
 
+/// Makes the n-th kernel from now on panic, for tests; `None` ends that.
+#[pyfunction]
+#[pyo3(signature = (n))]
+fn _panic_in_kernel(n: Option<u64>) {
+    cpu::fault::panic_in_kernel(n);
+}
+
 /// Puts the functions into the module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add_functions!(
@@ -186,6 +193,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         pop_scope,
         _set_fusion,
         _fail_allocation,
+        _panic_in_kernel,
     );
     Ok(())
 }

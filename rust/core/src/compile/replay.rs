@@ -27,6 +27,34 @@ struct Bound {
     tensor: Tensor,
 }
 
+/// Names bound to what a run will compute; dropped without `keep`, after an error or a panic, they get their tensors back.
+struct Promises<'a>(Vec<(&'a Bound, Tensor)>);
+
+impl<'a> Promises<'a> {
+    fn make(program: &Program, bound: &'a [Bound], results: &mut [Option<Tensor>]) -> Self {
+        let made = program.writes.iter().map(|&(name, result)| {
+            let (name, meta) = (&bound[name], &program.results[result].meta);
+            let promise = || graph::promise(meta.clone(), program.device, name.tensor.node.slot.clone());
+            let tensor = results[result].get_or_insert_with(promise).clone();
+            name.handle.rebind(tensor.clone());
+            (name, tensor)
+        });
+        Self(made.collect())
+    }
+
+    fn keep(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Promises<'_> {
+    fn drop(&mut self) {
+        for (name, promised) in &self.0 {
+            name.handle.rebind_if(promised, name.tensor.clone());
+        }
+    }
+}
+
 impl Program {
     /// Does once more what was recorded.
     ///
@@ -50,10 +78,10 @@ impl Program {
         let mut results: Vec<Option<Tensor>> = vec![None; self.results.len()];
         // Other evaluations wait, so that none of them meets a promise.
         evaluate::alone(|| -> Result<()> {
-            self.promise(&bound, &mut results);
+            let promises = Promises::make(self, &bound, &mut results);
             let leaves = inputs.clone();
-            let outputs = evaluate::execute(plan, inputs, &numbers, &*backend, cancelled)
-                .inspect_err(|_| self.take_back(&bound, &results))?;
+            let outputs = evaluate::execute(plan, inputs, &numbers, &*backend, cancelled)?;
+            promises.keep();
             self.publish(&outputs, &leaves, &numbers, &mut results);
             Ok(())
         })?;
@@ -66,25 +94,6 @@ impl Program {
             Returned::Name(number) => bound[number].tensor.clone(),
         });
         Ok(Replay::Done(returned.collect()))
-    }
-
-    /// Binds the names that the run writes to what it will compute.
-    fn promise(&self, bound: &[Bound], results: &mut [Option<Tensor>]) {
-        for &(name, result) in &self.writes {
-            let meta = &self.results[result].meta;
-            let made = || graph::promise(meta.clone(), self.device, bound[name].tensor.node.slot.clone());
-            let tensor = results[result].get_or_insert_with(made);
-            bound[name].handle.rebind(tensor.clone());
-        }
-    }
-
-    /// Gives the names their tensors back.
-    fn take_back(&self, bound: &[Bound], results: &[Option<Tensor>]) {
-        for &(name, result) in &self.writes {
-            if let Some(tensor) = &results[result] {
-                bound[name].handle.rebind_if(tensor, bound[name].tensor.clone());
-            }
-        }
     }
 
     /// Gives the results their values.

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use super::bound::{Bound, Span};
 use super::monitor::Monitor;
 use super::program::Program;
-use super::{group, matmul, memory};
+use super::{fault, group, matmul, memory};
 use crate::backend::{Backend, Bindings, BufferRef, Device, HostArgument, HostArguments, HostPointer, Stats};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -36,6 +36,7 @@ impl CpuBackend {
             spans.push(span(argument, plan, bindings)?);
         }
         self.kernels.fetch_add(1, Relaxed);
+        fault::kernel_begins();
         let foreign = || Error::internal("eval: a plan was prepared by another backend. Please report this.");
         match &kernel.work {
             Work::Group(work) => {

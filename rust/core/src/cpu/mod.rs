@@ -9,6 +9,7 @@ mod bound;
 mod check;
 mod copy;
 mod domain;
+pub mod fault;
 mod group;
 mod levels;
 mod machine;
