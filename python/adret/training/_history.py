@@ -5,6 +5,7 @@ Depends on nothing of the package; plots need matplotlib. Invariant: every list 
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -75,7 +76,8 @@ class History:
             ImportError: If matplotlib is missing.
         """
         try:
-            from matplotlib import pyplot
+            # By name: a type checker need not have matplotlib either.
+            library: Any = importlib.import_module("matplotlib.pyplot")
         except ImportError as error:
             raise ImportError(
                 "History.plot: matplotlib is missing. Install it with `pip install matplotlib`."
@@ -88,7 +90,6 @@ class History:
             if name not in pictures:
                 self[name]  # raises, with the names that there are
                 pictures[name] = [name]
-        library: Any = pyplot
         if axes is None:
             _, made = library.subplots(1, max(len(chosen), 1), figsize=(4.8 * max(len(chosen), 1), 3.4), squeeze=False)
             axes = made[0]
