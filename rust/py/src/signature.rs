@@ -7,7 +7,7 @@ use adret_core::dtype::DType;
 use adret_core::graph::{self, Handle, Tensor};
 use adret_core::shape::Shape;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
 
 use crate::device;
 use crate::dtype::{DTypeObject, default_float};
@@ -43,8 +43,8 @@ enum Spec {
         /// An earlier argument that is the same object.
         same_as: Option<usize>,
     },
-    Tuple(Vec<Spec>),
-    List(Vec<Spec>),
+    /// A tuple or a list: its class and its items.
+    Sequence(Py<PyType>, Vec<Spec>),
     Dict(Vec<(Py<PyAny>, Spec)>),
     Value(Py<PyAny>),
     Object(Py<PyAny>),
@@ -120,11 +120,9 @@ impl Spec {
                 same_as,
             });
         }
-        if let Ok(items) = object.cast_exact::<PyTuple>() {
-            return items.iter().map(|item| Self::of(&item, handles)).collect::<PyResult<_>>().map(Self::Tuple);
-        }
-        if let Ok(items) = object.cast_exact::<PyList>() {
-            return items.iter().map(|item| Self::of(&item, handles)).collect::<PyResult<_>>().map(Self::List);
+        if object.is_exact_instance_of::<PyTuple>() || object.is_exact_instance_of::<PyList>() {
+            let items = object.try_iter()?.map(|item| Self::of(&item?, handles)).collect::<PyResult<_>>()?;
+            return Ok(Self::Sequence(object.get_type().unbind(), items));
         }
         if let Ok(items) = object.cast_exact::<PyDict>() {
             return Self::items(items, handles).map(Self::Dict);
@@ -153,28 +151,17 @@ impl Spec {
                 };
                 same == *same_as && fits(&tensor)
             }
-            Self::Tuple(specs) => match object.cast_exact::<PyTuple>() {
-                Ok(items) if items.len() == specs.len() => {
-                    for (spec, item) in specs.iter().zip(items.iter()) {
-                        if !spec.matches(&item, handles)? {
-                            return Ok(false);
-                        }
-                    }
-                    true
+            Self::Sequence(class, specs) => {
+                if !object.get_type().is(class.bind(py)) || object.len()? != specs.len() {
+                    return Ok(false);
                 }
-                _ => false,
-            },
-            Self::List(specs) => match object.cast_exact::<PyList>() {
-                Ok(items) if items.len() == specs.len() => {
-                    for (spec, item) in specs.iter().zip(items.iter()) {
-                        if !spec.matches(&item, handles)? {
-                            return Ok(false);
-                        }
+                for (spec, item) in specs.iter().zip(object.try_iter()?) {
+                    if !spec.matches(&item?, handles)? {
+                        return Ok(false);
                     }
-                    true
                 }
-                _ => false,
-            },
+                true
+            }
             Self::Dict(specs) => match object.cast_exact::<PyDict>() {
                 Ok(items) => Self::items_match(specs, items, handles)?,
                 Err(_) => false,
@@ -206,7 +193,7 @@ impl Spec {
     fn objects<'py>(&self, object: &Bound<'py, PyAny>, found: &mut Vec<Bound<'py, PyAny>>) -> PyResult<()> {
         match self {
             Self::Tensor { .. } => found.push(object.clone()),
-            Self::Tuple(specs) | Self::List(specs) => {
+            Self::Sequence(_, specs) => {
                 for (spec, item) in specs.iter().zip(object.try_iter()?) {
                     spec.objects(&item?, found)?;
                 }
