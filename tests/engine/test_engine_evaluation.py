@@ -224,3 +224,15 @@ def test_expanded_and_taken_gradients_accumulate_in_order() -> None:
     y = ad.tensor(1.5, dtype="float64", requires_grad=True)
     ad.broadcast_to(y, (3, 4)).sum().backward()
     assert y.grad.item() == 12.0
+
+
+def test_a_bad_tensor_does_not_keep_a_loop_from_being_evaluated() -> None:
+    """A live tensor with a bad index waits for whoever asks for it; all others are computed in time."""
+    bad = ad.take(ad.arange(3), ad.tensor([0, 4]) + 1, axis=0)
+    total, waiting = ad.zeros(()), ad.stats()["pending_nodes"]
+    for _ in range(20_000):
+        total = total + 1
+    assert ad.stats()["pending_nodes"] - waiting < 9_000
+    assert total.item() == 20_000
+    with pytest.raises(ad.OutOfRangeError):
+        bad.tolist()

@@ -117,7 +117,13 @@ pub fn flush_if_large(cancelled: &Cancelled<'_>) {
     if pending < NEXT_FLUSH.fetch_min(pending + FLUSH_AT, Ordering::Relaxed) {
         return;
     }
-    let _ = evaluate(&live_pending(), cancelled);
+    let live = live_pending();
+    if evaluate(&live, cancelled).is_err_and(|error| error.kind == ErrorKind::Index) {
+        // One bad tensor must not keep the others waiting.
+        for tensor in &live {
+            let _ = evaluate(std::slice::from_ref(tensor), cancelled);
+        }
+    }
     NEXT_FLUSH.store(pending_nodes() + FLUSH_AT, Ordering::Relaxed);
 }
 
