@@ -31,7 +31,6 @@ from ._array_api import (
     pi,
     result_type,
 )
-from ._checkpoint import checkpoint
 from ._compile import compile
 from ._core import (
     AdretError,
@@ -231,15 +230,16 @@ from ._core import (
     zeros,
     zeros_like,
 )
-from ._derivatives import hessian, hvp, jacobian
-from ._files import inspect, load, save
-from ._function import Function
-from ._gradcheck import gradcheck
 from .autograd import grad, jvp, value_and_grad, vjp
-from .nn._functional_call import functional_call
 
 if TYPE_CHECKING:
     from . import callbacks, data
+    from ._checkpoint import checkpoint
+    from ._derivatives import hessian, hvp, jacobian
+    from ._files import inspect, load, save
+    from ._function import Function
+    from ._gradcheck import gradcheck
+    from .nn._functional_call import functional_call
     from .training import History, NonFiniteError, evaluate, fit, predict, summary
 
 __version__ = "0.1.0"
@@ -487,6 +487,12 @@ __all__ = [
 # Loaded when first asked for, so that importing the package stays quick.
 _LATER = {
     **dict.fromkeys(("callbacks", "data"), ""),
+    **dict.fromkeys(("hessian", "hvp", "jacobian"), "._derivatives"),
+    **dict.fromkeys(("inspect", "load", "save"), "._files"),
+    "checkpoint": "._checkpoint",
+    "Function": "._function",
+    "gradcheck": "._gradcheck",
+    "functional_call": ".nn._functional_call",
     **dict.fromkeys(("History", "NonFiniteError", "evaluate", "fit", "predict", "summary"), ".training"),
 }
 
