@@ -33,6 +33,7 @@ from ._losses import (
     nll_loss,
     smooth_l1_loss,
 )
+from ._pad import pad
 
 __all__ = [
     "binary_cross_entropy",
@@ -52,6 +53,7 @@ __all__ = [
     "mse_loss",
     "nll_loss",
     "one_hot",
+    "pad",
     "prelu",
     "relu",
     "sigmoid",
