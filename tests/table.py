@@ -6,7 +6,7 @@ folder that tests it.
 
 from __future__ import annotations
 
-from rows import composite, creation, gather, losses, matrix, movement, pointwise, reduce
+from rows import composite, creation, gather, losses, matrix, movement, pointwise, pool, reduce
 from rows.creation import Creation
 from rows.record import Row
 
@@ -18,6 +18,7 @@ ROWS: list[Row] = [
     *gather.ROWS,
     *composite.ROWS,
     *losses.ROWS,
+    *pool.ROWS,
 ]
 CREATIONS: list[Creation] = creation.ROWS
 

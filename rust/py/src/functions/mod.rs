@@ -7,6 +7,7 @@ mod losses;
 mod matrix;
 mod movement;
 mod neural;
+mod pool;
 mod reduce;
 mod unary;
 
@@ -29,5 +30,6 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     matrix::register(module)?;
     gather::register(module)?;
     neural::register(module)?;
+    pool::register(module)?;
     losses::register(module)
 }

@@ -1,0 +1,118 @@
+//! Weighted sums along the axes of planes: averages of windows, interpolation, and their gradients.
+//! Depends on `pool`. Invariant: every axis has a band of weights, and the gradient is the same operation with the bands
+//! transposed, so that it exists to any order.
+
+pub(super) mod band;
+mod interpolate;
+mod loops;
+mod shaders;
+
+use std::sync::Arc;
+
+use smallvec::{SmallVec, smallvec};
+
+pub use interpolate::{Interpolation, interpolate};
+
+use super::pool::axis::blocks;
+use super::pool::lanes::{Order, Planes, each_block, with_lanes, with_scratch};
+use crate::backend::HostArguments;
+use crate::error::Result;
+use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
+use crate::kit::simd::launch;
+use crate::plan::{Argument, Candidate, Caps, Structured};
+use band::{Band, Side};
+use loops::{Part, Real, Sums};
+
+/// Weighted sums along depth, height and width of a tensor of rank 5.
+#[derive(Clone, Debug)]
+pub(super) struct Resample {
+    /// Shown to users.
+    pub(super) name: &'static str,
+    pub(super) sides: [Side; 3],
+    pub(super) order: Order,
+    /// Whether the gradient of the sums is meant.
+    pub(super) transposed: bool,
+}
+
+/// The sums, of a float tensor of rank 5.
+///
+/// # Errors
+/// None of its own.
+pub(super) fn resample(x: &Tensor, name: &'static str, sides: [Side; 3], order: Order) -> Result<Tensor> {
+    apply(Resample { name, sides, order, transposed: false }, &[x])
+}
+
+impl Resample {
+    fn bands(&self) -> [Band; 3] {
+        [0, 1, 2].map(|axis| self.sides[axis].band(self.transposed))
+    }
+
+    fn counts(&self) -> [usize; 3] {
+        [0, 1, 2].map(|axis| if self.transposed { self.sides[axis].size } else { self.sides[axis].count })
+    }
+
+    fn run<T: Real, const L: usize>(&self, host: &HostArguments<'_>) {
+        let [x, result] = [0, 1].map(|argument| Planes::new(&host.arguments[argument], self.order));
+        let bands = self.bands();
+        let parts: Vec<Part<T>> = blocks(self.counts(), |axis, rows| bands[axis].reach(rows))
+            .into_iter()
+            .map(|(rows, inside)| Part::new(&bands, rows, inside))
+            .collect();
+        let larger = |axis: usize| self.sides[axis].size.max(self.sides[axis].count);
+        let bytes = x.count * larger(0) * larger(1) * larger(2) * size_of::<T>();
+        each_block(host, x.count.div_ceil(L), parts.len(), bytes, &|group, part| {
+            let part = &parts[part];
+            let [read, written, row] = [part.read(), part.written(), part.row()].map(|pixels| pixels * L);
+            with_scratch((read + written + row) * size_of::<T>(), |memory| {
+                let source = memory.cast::<T>();
+                // SAFETY: boxes lie inside the planes, rows of bands inside the box that was read; the scratch has room
+                // for both boxes and a row, and chunks write boxes of their own.
+                unsafe {
+                    let (target, row) = (source.add(read), source.add(read + written));
+                    x.load::<T, L>(group, &part.inside, source);
+                    launch(Sums::<T, L> { part, source, target, row });
+                    result.store::<T, L>(group, &part.rows, target);
+                }
+            });
+        });
+    }
+}
+
+impl Op for Resample {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+    fn key(&self, key: &mut Key) {
+        self.sides.iter().for_each(|side| side.key(key));
+        key.number(u64::from(self.order.channels_last) * 2 + u64::from(self.transposed));
+    }
+    fn infer(&self, inputs: &[&Meta]) -> Result<SmallVec<[Meta; 1]>> {
+        Ok(smallvec![Meta::new(self.order.with_planes(&inputs[0].shape, self.counts())?, inputs[0].dtype)])
+    }
+    fn vjp(&self, cx: &Vjp<'_>) -> Result<SmallVec<[Option<Cotangent>; 2]>> {
+        let other = Self { transposed: !self.transposed, ..self.clone() };
+        Ok(smallvec![Some(Cotangent::Dense(apply(other, &[cx.grad()])?))])
+    }
+    fn lower(&self) -> Lowering {
+        Lowering::Structured(Arc::new(self.clone()))
+    }
+}
+
+impl Structured for Resample {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn cpu(&self, host: &HostArguments<'_>) -> Result<()> {
+        fn run<T: Real, const L: usize>(op: &Resample, host: &HostArguments<'_>) {
+            op.run::<T, L>(host);
+        }
+        let planes = self.order.number(&host.arguments[0].layout.shape);
+        with_lanes!(host.arguments[0].dtype, planes, floats run(self, host));
+        Ok(())
+    }
+
+    fn gpu(&self, arguments: &[Argument], _slots: usize, caps: &Caps) -> Vec<Candidate> {
+        shaders::sums(self, arguments, caps)
+    }
+}
