@@ -133,7 +133,7 @@ for row in listened.tolist():
 # Where a pixel is never lit, its weights get no gradient: they stay as small as they began, and are the first to go.
 never_lit = train_x.max(axis=0).reshape(8, 8) == 0
 print(
-    f"of {never_lit.sum().item()} pixels that no digit ever lights, {(never_lit & (listened > 0)).sum().item()} are looked at"
+    f"{never_lit.sum().item()} pixels are never lit, and {(never_lit & (listened > 0)).sum().item()} of them looked at"
 )
 assert not (never_lit & (listened > 0)).any()
 # A unit counts if something comes in and something goes out.
