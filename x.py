@@ -37,6 +37,7 @@ TOOLS = [
     "pytest",
     "hypothesis",
     "scikit-learn",
+    "matplotlib",
     "safetensors",
     "ruff",
     "pyright",

@@ -145,7 +145,7 @@ def imported(path: Path) -> set[str]:
     [
         ("nn", "optim"),
         ("optim", "nn"),
-        *((room, other) for room in ("nn", "optim", "data") for other in ("training", "callbacks")),
+        *((room, other) for room in ("nn", "optim", "data") for other in ("training", "callbacks", "plot")),
         ("data", "nn"),
         ("data", "optim"),
     ],

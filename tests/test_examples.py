@@ -70,7 +70,19 @@ def test_docstrings(name: str) -> None:
 
 
 def test_public_functions_and_classes_are_documented() -> None:
-    spaces = [ad, ad.random, nn, nn.functional, nn.init, nn.utils, optim, optim.lr_scheduler, ad.data, ad.callbacks]
+    spaces = [
+        ad,
+        ad.random,
+        nn,
+        nn.functional,
+        nn.init,
+        nn.utils,
+        optim,
+        optim.lr_scheduler,
+        ad.data,
+        ad.callbacks,
+        ad.plot,
+    ]
     silent = [
         f"{space.__name__}.{name}"
         for space in spaces

@@ -233,7 +233,7 @@ from ._core import (
 from .autograd import grad, jvp, value_and_grad, vjp
 
 if TYPE_CHECKING:
-    from . import callbacks, data
+    from . import callbacks, data, plot
     from ._checkpoint import checkpoint
     from ._derivatives import hessian, hvp, jacobian
     from ._files import inspect, load, save
@@ -476,6 +476,7 @@ __all__ = [
     "random",
     "callbacks",
     "data",
+    "plot",
     "History",
     "NonFiniteError",
     "evaluate",
@@ -486,7 +487,7 @@ __all__ = [
 
 # Loaded when first asked for, so that importing the package stays quick.
 _LATER = {
-    **dict.fromkeys(("callbacks", "data"), ""),
+    **dict.fromkeys(("callbacks", "data", "plot"), ""),
     **dict.fromkeys(("hessian", "hvp", "jacobian"), "._derivatives"),
     **dict.fromkeys(("inspect", "load", "save"), "._files"),
     "checkpoint": "._checkpoint",

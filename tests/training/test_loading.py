@@ -15,10 +15,11 @@ PROGRAM = """
 import sys
 import adret
 heavy = [name for name in sys.modules if name.split(".")[0] in ("numpy", "tqdm", "matplotlib", "csv")]
-late = [name for name in sys.modules if name.startswith(("adret.training", "adret.callbacks", "adret.data"))]
+later = tuple(f"adret.{room}" for room in ("training", "callbacks", "data", "plot"))
+late = [name for name in sys.modules if name.startswith(later)]
 assert not heavy and not late, (heavy, late)
 assert "adret.optim.lr_scheduler" not in sys.modules
-assert {"fit", "data", "callbacks"} <= set(dir(adret))
+assert {"fit", "data", "callbacks", "plot"} <= set(dir(adret))
 assert adret.fit is adret.training.fit
 assert adret.optim.lr_scheduler.StepLR.__name__ == "StepLR"
 """

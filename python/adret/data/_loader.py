@@ -16,6 +16,7 @@ from . import _columns, _source
 from ._collate import default_collate
 from ._dataset import columns_under, is_indexable
 from ._prefetch import prefetched
+from ._transform import Transform
 
 # Each epoch draws from a place of its own in the seed's stream of random numbers, far from its neighbours'.
 EPOCH_SHIFT = 40
@@ -36,8 +37,12 @@ class DataLoader:
         drop_last: Whether a smaller last batch is left out.
         prefetch: How many batches a thread makes in advance; 0 for no thread.
         collate: Makes a batch of a list of samples; None stacks them.
+        transform: Changes the inputs of each batch: the first part where a batch is a tuple or a list, else the whole.
+            A `Transform` draws by the loader's seed, the epoch and the batch; it is called in the thread if there is
+            one.
 
     Raises:
+        DTypeError: If `transform` cannot be called.
         DomainError: If there are no samples, a number is out of range, or an iterable is to be shuffled.
         ShapeError: If arrays differ in length; while iterating, if samples differ in shape.
 
@@ -58,8 +63,13 @@ class DataLoader:
         drop_last: bool = False,
         prefetch: int = 0,
         collate: Callable[[list[Any]], Any] | None = None,
+        transform: Callable[[Any], Any] | None = None,
     ) -> None:
         """Takes the data and how it is cut."""
+        if transform is not None and not callable(transform):
+            raise DTypeError(
+                f"DataLoader: transform is a {type(transform).__name__}. Pass a transform, or a function of a batch."
+            )
         if batch_size < 1:
             raise DomainError(f"DataLoader: batch_size is {batch_size}. Use 1 or more.")
         if prefetch < 0:
@@ -76,7 +86,8 @@ class DataLoader:
                 f"DataLoader: a {type(data).__name__} is read as it comes and cannot be shuffled. "
                 "Pass shuffle=False, or data with a length."
             )
-        if shuffle and seed is None:
+        self._transform = transform
+        if (shuffle or transform is not None) and seed is None:
             seed = int(random_integers((), 0, 1 << 31).item())
         self._seed = 0 if seed is None else seed
         self._epoch = 0
@@ -111,7 +122,26 @@ class DataLoader:
             generator.state = (self._seed, epoch << EPOCH_SHIFT)
             order = random_permutation(size, "cpu", generator)
             evaluate(order)
-        return self._source.batches(order, self.batch_size, start, stop)
+        batches = self._source.batches(order, self.batch_size, start, stop)
+        if self._transform is None:
+            return batches
+        return (self._transformed(batch, (epoch, number)) for number, batch in enumerate(batches, start))
+
+    def _transformed(self, batch: Any, place: tuple[int, int]) -> Any:
+        """The batch with changed inputs; chance depends on its place alone, so that a loop can be taken up there."""
+        transform = self._transform
+        assert transform is not None
+        kind: Any = batch.__class__
+        is_several = isinstance(batch, tuple | list)
+        parts: list[Any] = [*batch] if is_several else [batch]
+        first = parts[0]
+        parts[0] = (
+            transform.drawn(first, (self._seed, *place)) if isinstance(transform, Transform) else transform(first)
+        )
+        if not is_several:
+            return parts[0]
+        make = getattr(kind, "_make", kind)
+        return make(parts)
 
     def _counted(self, batches: Iterator[Any]) -> Iterator[Any]:
         epoch = self._epoch
