@@ -18,6 +18,8 @@ from ._activation import (
     Softplus,
     Tanh,
 )
+from ._attention import MultiheadAttention
+from ._cells import GRUCell, LSTMCell, RNNCell
 from ._containers import ModuleDict, ModuleList, ParameterList, Sequential
 from ._dropout import Dropout
 from ._embedding import Embedding
@@ -35,7 +37,11 @@ from ._losses import (
 from ._module import Module
 from ._normalization import LayerNorm
 from ._parameter import Parameter
+from ._positional import PositionalEncoding
+from ._recurrent import GRU, LSTM, RNN
 from ._shape import Flatten, Unflatten
+from ._transformer import Transformer, TransformerDecoder, TransformerEncoder
+from ._transformer_layers import TransformerDecoderLayer, TransformerEncoderLayer
 
 __all__ = [
     "BCELoss",
@@ -46,9 +52,13 @@ __all__ = [
     "Embedding",
     "Flatten",
     "GELU",
+    "GRU",
+    "GRUCell",
     "HuberLoss",
     "Identity",
     "L1Loss",
+    "LSTM",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -57,10 +67,14 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "NLLLoss",
     "PReLU",
     "Parameter",
     "ParameterList",
+    "PositionalEncoding",
+    "RNN",
+    "RNNCell",
     "ReLU",
     "Sequential",
     "SiLU",
@@ -69,6 +83,11 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Tanh",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Unflatten",
     "functional",
     "init",

@@ -3,6 +3,7 @@
 Invariant: nothing here holds state; what needs parameters takes them.
 """
 
+from ._attention import scaled_dot_product_attention
 from ._layers import (
     dropout,
     elu,
@@ -54,6 +55,7 @@ __all__ = [
     "one_hot",
     "prelu",
     "relu",
+    "scaled_dot_product_attention",
     "sigmoid",
     "silu",
     "smooth_l1_loss",
