@@ -1,6 +1,6 @@
 """What the recurrent layers have in common: parameters, checks, layers and directions.
 
-Depends on `_recurrence` for the loop over time and on `utils.rnn` for packed sequences. Invariant: parameters, their
+Depends on `_recurrence` for the loop over time and on `utils` for packed sequences. Invariant: parameters, their
 names, their layouts, the order of gates and the first values are PyTorch's.
 """
 
@@ -18,7 +18,7 @@ from . import init
 from ._module import Module
 from ._parameter import Parameter
 from ._recurrence import UNITS, State, scan
-from .utils.rnn import PackedSequence, pack_like, pad_packed_sequence, sizes_of
+from .utils._sequences import PackedSequence, pack_like, pad_packed_sequence, sizes_of
 
 Lengths = Tensor | Sequence[int]
 
