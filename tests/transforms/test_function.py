@@ -330,3 +330,17 @@ def test_the_same_graph_makes_no_new_plan() -> None:
     before = ad.stats()["plan_misses"]
     step()
     assert ad.stats()["plan_misses"] == before
+
+
+def test_a_long_backward_pass_is_not_cut_by_evaluations() -> None:
+    x = ad.ones(3, requires_grad=True)
+    y, steps = x, []
+    for _ in range(4000):
+        y = Exp.apply(y * 0.5 - 1)
+        steps.append(y)
+    total = ad.stack(steps).sum()
+    before = ad.stats()["runs"]
+    total.backward()
+    # Enough nodes wait for several evaluations: there is one, at the end.
+    assert ad.stats()["runs"] - before == 1
+    assert np.isfinite(x.grad.numpy()).all()

@@ -30,6 +30,8 @@ from ._adaptive import (
     MaxUnpool2d,
     MaxUnpool3d,
 )
+from ._attention import MultiheadAttention
+from ._cells import GRUCell, LSTMCell, RNNCell
 from ._containers import ModuleDict, ModuleList, ParameterList, Sequential
 from ._dropout import Dropout
 from ._embedding import Embedding
@@ -65,6 +67,8 @@ from ._padding import (
 )
 from ._parameter import Parameter
 from ._pooling import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
+from ._positional import PositionalEncoding
+from ._recurrent import GRU, LSTM, RNN
 from ._resampling import (
     Fold,
     LocalResponseNorm,
@@ -74,6 +78,8 @@ from ._resampling import (
     Upsample,
 )
 from ._shape import Flatten, Unflatten
+from ._transformer import Transformer, TransformerDecoder, TransformerEncoder
+from ._transformer_layers import TransformerDecoderLayer, TransformerEncoderLayer
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -101,9 +107,13 @@ __all__ = [
     "Fold",
     "GELU",
     "GlobalAvgPool",
+    "GRU",
+    "GRUCell",
     "HuberLoss",
     "Identity",
     "L1Loss",
+    "LSTM",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -119,12 +129,16 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "NLLLoss",
     "PReLU",
     "Parameter",
     "ParameterList",
     "PixelShuffle",
     "PixelUnshuffle",
+    "PositionalEncoding",
+    "RNN",
+    "RNNCell",
     "ReLU",
     "ReflectionPad1d",
     "ReflectionPad2d",
@@ -139,6 +153,11 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Tanh",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Unflatten",
     "Unfold",
     "Upsample",

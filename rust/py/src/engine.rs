@@ -2,6 +2,8 @@
 //! Depends on the core's `evaluate` and `autograd`, and is the one place that knows `adret_gpu`.
 //! Invariant: no thread waits for Python's lock while it holds a lock of the engine.
 
+use std::cell::Cell;
+
 use adret_core::autograd::{self, Root};
 use adret_core::backend::Device;
 use adret_core::compile;
@@ -94,9 +96,27 @@ pub(crate) fn derived(tensor: &Tensor) -> Result<Tensor> {
     ops::reshape(&ops::expand_dims(tensor, 0)?, &sizes)
 }
 
+thread_local! {
+    /// Whether a backward pass is calling Python on this thread.
+    static SWEEPING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs what a backward pass calls in Python, without evaluations in between: each would end at the cotangents that wait
+/// for their turn, and compute again what lies between them. The pass itself is relieved at its end.
+pub(crate) fn sweeping<T>(body: impl FnOnce() -> T) -> T {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            SWEEPING.set(self.0);
+        }
+    }
+    let _restore = Restore(SWEEPING.replace(true));
+    body()
+}
+
 /// Evaluates the live tensors once too many nodes wait, so that graphs and memory stay bounded.
 pub(crate) fn relieve(py: Python<'_>) -> PyResult<()> {
-    if graph::pending_nodes() < FEW_PENDING || graph::recording() {
+    if graph::pending_nodes() < FEW_PENDING || graph::recording() || SWEEPING.get() {
         return Ok(());
     }
     run(py, |cancelled| {

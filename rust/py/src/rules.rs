@@ -58,7 +58,8 @@ fn pulled(
             value.map(|value| call(py, || ops::part(&value, of, "function")).map(TensorObject::new)).transpose()
         })
         .collect::<PyResult<Vec<_>>>()?;
-    let found: Vec<Option<TensorArgument>> = rule.call1((grads, cx.needs.to_vec(), outputs))?.extract()?;
+    let found: Vec<Option<TensorArgument>> =
+        engine::sweeping(|| rule.call1((grads, cx.needs.to_vec(), outputs)))?.extract()?;
     Ok(found.into_iter().map(|gradient| gradient.map(|gradient| Cotangent::Dense(gradient.0))).collect())
 }
 

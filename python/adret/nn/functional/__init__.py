@@ -14,6 +14,7 @@ from ._adaptive import (
     max_unpool2d,
     max_unpool3d,
 )
+from ._attention import scaled_dot_product_attention
 from ._layers import (
     dropout,
     elu,
@@ -89,6 +90,7 @@ __all__ = [
     "pixel_unshuffle",
     "prelu",
     "relu",
+    "scaled_dot_product_attention",
     "sigmoid",
     "silu",
     "smooth_l1_loss",

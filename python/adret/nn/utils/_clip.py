@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from .. import _core
-from .._core import DomainError, Tensor, no_grad
+from ... import _core
+from ..._core import DomainError, Tensor, no_grad
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_"]
 
