@@ -212,8 +212,9 @@ def events(of: profile) -> list[dict[str, Any]]:
 
 
 def _event(category: str, name: str, start: float, duration: float, pid: int, tid: int) -> dict[str, Any]:
-    # Nanoseconds, as they were measured.
-    ts, dur = round(start * 1e6, 3), round(duration * 1e6, 3)
+    # What began before the profile is shown from its beginning; three places are the nanoseconds that were measured.
+    duration, start = duration + min(start, 0.0), max(start, 0.0)
+    ts, dur = round(start * 1e6, 3), round(max(duration, 0.0) * 1e6, 3)
     return {"ph": "X", "cat": category, "name": name, "ts": ts, "dur": dur, "pid": pid, "tid": tid}
 
 
