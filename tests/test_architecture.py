@@ -29,8 +29,9 @@ ARROWS: dict[str, set[str]] = {
     "ops": {"graph", "kit", "wgsl"},
     "autograd": {"graph", "ops"},
     "schedule": {"graph", "ops", "kit"},
-    "compile": {"evaluate", "graph", "schedule"},
-    "evaluate": {"autograd", "cpu", "graph", "kit", "ops", "schedule"},
+    "compile": {"evaluate", "graph", "profile", "schedule"},
+    "profile": set(),
+    "evaluate": {"autograd", "cpu", "graph", "kit", "ops", "profile", "schedule"},
 }
 
 # Functions of the namespace that put nothing into the graph: settings, questions, gradients, exchange of memory.

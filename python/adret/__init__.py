@@ -239,6 +239,7 @@ if TYPE_CHECKING:
     from ._files import inspect, load, save
     from ._function import Function
     from ._gradcheck import gradcheck
+    from ._profile import profile
     from .nn._functional_call import functional_call
     from .training import History, NonFiniteError, evaluate, fit, predict, summary
 
@@ -450,6 +451,7 @@ __all__ = [
     "hessian",
     "hvp",
     "gradcheck",
+    "profile",
     "save",
     "load",
     "inspect",
@@ -493,6 +495,7 @@ _LATER = {
     "checkpoint": "._checkpoint",
     "Function": "._function",
     "gradcheck": "._gradcheck",
+    "profile": "._profile",
     "functional_call": ".nn._functional_call",
     **dict.fromkeys(("History", "NonFiniteError", "evaluate", "fit", "predict", "summary"), ".training"),
 }

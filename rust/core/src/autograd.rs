@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::dtype::Scalar;
 use crate::error::{Error, Result};
-use crate::graph::{Cotangent, GradMode, GradSlot, Handle, History, Node, Tensor, Vjp, identity};
+use crate::graph::{Cotangent, GradMode, GradSlot, Handle, History, InScope, Node, Tensor, Vjp, identity};
 use crate::ops;
 
 /// A tensor with the cotangent it starts from; `None` stands for 1 and needs a tensor of one element.
@@ -162,6 +162,8 @@ impl Sweep {
     fn run(&mut self, mut see: impl FnMut(&Tensor, &Tensor, Option<&Arc<GradSlot>>)) -> Result<()> {
         while let Some(Younger(node)) = self.queue.pop() {
             let pieces = self.gathered.remove(&node.id).unwrap_or_default();
+            // A gradient belongs to the module of what it is the gradient of.
+            let _scope = InScope::enter(node.scope);
             let outputs: Vec<Tensor> =
                 (0..node.outputs.len()).map(|output| Tensor { node: node.clone(), output }).collect();
             let mut grads: Vec<Option<Tensor>> = Vec::with_capacity(outputs.len());

@@ -4,8 +4,9 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::dtype::DType;
 use crate::error::Result;
@@ -75,6 +76,37 @@ pub struct Bindings<'a> {
     pub slots: &'a [u64],
     /// Asked now and then during the compute phase; true ends it with an `Interrupted` error.
     pub cancelled: &'a (dyn Fn() -> bool + Sync),
+    /// Where a backend that can notes the kernels that it ran, while a profile is open.
+    pub watch: Option<&'a Watch>,
+}
+
+/// One kernel that ran.
+#[derive(Clone, Copy, Debug)]
+pub struct Ran {
+    /// Its place in the plan.
+    pub kernel: usize,
+    /// When it began.
+    pub start: Instant,
+    /// When it was done.
+    pub end: Instant,
+    /// Threads that its widest part was spread over; 0 on a GPU.
+    pub threads: usize,
+}
+
+/// The kernels of one run, in the order in which they ended.
+#[derive(Debug, Default)]
+pub struct Watch(Mutex<Vec<Ran>>);
+
+impl Watch {
+    /// Notes a kernel.
+    pub fn note(&self, ran: Ran) {
+        self.0.lock().push(ran);
+    }
+
+    /// What was noted.
+    pub fn into_inner(self) -> Vec<Ran> {
+        self.0.into_inner()
+    }
 }
 
 /// Counters since the start of the process; tests assert on them, not on time.

@@ -6,13 +6,14 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::backend::{Backend, Bindings, BufferRef, Device, Stats, announce};
+use crate::backend::{Backend, Bindings, BufferRef, Device, Stats, Watch, announce};
 use crate::cpu::{CpuBackend, memory};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{RegistryGuard, Storage, Tensor, from_storage, live_pending, pending_nodes, registry};
 use crate::layout::Layout;
 use crate::plan::Plan;
+use crate::profile::{self, Activity};
 use crate::schedule::{self, Options, PlanCache, Snapshot, Walk};
 use crate::shape::Shape;
 
@@ -107,6 +108,7 @@ pub fn evaluate(targets: &[Tensor], cancelled: &Cancelled<'_>) -> Result<()> {
     if targets.iter().all(|target| target.storage().is_some()) {
         return Ok(());
     }
+    let _watched = profile::watch(Activity::Evaluate);
     engine().evaluate(targets, cancelled)
 }
 
@@ -144,6 +146,7 @@ pub(crate) fn evaluate_seen<T>(
     cancelled: &Cancelled<'_>,
     see: impl FnOnce(&Snapshot, &Arc<Plan>) -> T,
 ) -> Result<Seen<T>> {
+    let _watched = profile::watch(Activity::Evaluate);
     let mut engine = engine();
     if asked.iter().any(|tensor| tensor.storage().is_some()) {
         return Ok(Seen::Early);
@@ -152,14 +155,14 @@ pub(crate) fn evaluate_seen<T>(
     let Walk::Graph(snapshot) = Snapshot::walk(asked, &[], device, options) else {
         return Ok(Seen::Transfers);
     };
-    let plan = engine.caches.entry(device).or_default().get(&snapshot.key, || schedule::plan(&snapshot, options));
+    let plan = engine.caches.entry(device).or_default().get(&snapshot.key, || make(&snapshot, options));
     let seen = see(&snapshot, &plan);
     run(&snapshot, &plan, &*backend(device)?, cancelled)?;
     Ok(Seen::Ran(seen))
 }
 
 /// Waits for the running evaluation, and keeps others from starting while `body` runs.
-pub(crate) fn alone<T>(body: impl FnOnce() -> T) -> T {
+pub fn alone<T>(body: impl FnOnce() -> T) -> T {
     let _engine = engine();
     body()
 }
@@ -190,8 +193,7 @@ impl Engine {
             Walk::Transfers(transfers) => transfers.iter().try_for_each(|transfer| self.transfer(transfer, cancelled)),
             Walk::Graph(snapshot) => {
                 let options = self.options;
-                let plan =
-                    self.caches.entry(device).or_default().get(&snapshot.key, || schedule::plan(&snapshot, options));
+                let plan = self.caches.entry(device).or_default().get(&snapshot.key, || make(&snapshot, options));
                 run(&snapshot, &plan, &*backend(device)?, cancelled)
             }
         }
@@ -210,22 +212,32 @@ impl Engine {
     }
 }
 
+fn make(snapshot: &Snapshot, options: Options) -> Arc<Plan> {
+    let _watched = profile::watch(Activity::Plan);
+    schedule::plan(snapshot, options)
+}
+
 fn run(snapshot: &Snapshot, plan: &Plan, backend: &dyn Backend, cancelled: &Cancelled<'_>) -> Result<()> {
     let inputs: Vec<(BufferRef, isize)> =
         snapshot.leaves().map(|storage| (storage.buffer.clone(), storage.layout.offset)).collect();
     let slots: Vec<u64> = snapshot.slots.iter().chain(&plan.constants).copied().collect();
-    snapshot.publish(execute(plan, inputs, &slots, backend, cancelled)?);
+    let scope = |kernel: usize| snapshot.scope(plan.kernels[kernel].entry);
+    snapshot.publish(execute(plan, inputs, &slots, backend, cancelled, &scope)?);
     Ok(())
 }
 
 /// Runs a plan on its leaves and run-time numbers; the results. All memory is taken before the first kernel.
+/// `scope` names, for profiles, the module path that the n-th kernel computes for.
 pub(crate) fn execute(
     plan: &Plan,
     inputs: Vec<(BufferRef, isize)>,
     slots: &[u64],
     backend: &dyn Backend,
     cancelled: &Cancelled<'_>,
+    scope: &dyn Fn(usize) -> u32,
 ) -> Result<Vec<BufferRef>> {
+    let watch = profile::is_on().then(Watch::default);
+    let _watched = profile::watch(Activity::Run);
     let outputs = plan
         .outputs
         .iter()
@@ -237,8 +249,14 @@ pub(crate) fn execute(
     let arena =
         (backend.wants_arena() && !plan.temporaries.is_empty()).then(|| backend.allocate(plan.arena)).transpose()?;
     if !plan.kernels.is_empty() {
-        let bindings = Bindings { inputs: &inputs, outputs: &outputs, arena: arena.as_ref(), slots, cancelled };
-        backend.run(plan, &bindings)?;
+        let (arena, watching) = (arena.as_ref(), watch.as_ref());
+        let bindings = Bindings { inputs: &inputs, outputs: &outputs, arena, slots, cancelled, watch: watching };
+        let result = backend.run(plan, &bindings);
+        if let Some(watch) = watch {
+            let about = |kernel: usize| (profile::describe(&plan.kernels[kernel]), scope(kernel));
+            profile::record(backend.device(), &watch.into_inner(), about);
+        }
+        result?;
     }
     Ok(outputs.into_iter().map(|(buffer, _)| buffer).collect())
 }

@@ -51,6 +51,7 @@ pub mod kit;
 pub mod layout;
 pub mod ops;
 pub mod plan;
+pub mod profile;
 pub mod rng;
 pub mod schedule;
 pub mod shape;

@@ -39,6 +39,44 @@ pub struct Argument {
     pub write: bool,
 }
 
+impl Argument {
+    /// Elements in memory that the layout reaches: repeated ones count once.
+    pub fn elements(&self) -> u64 {
+        let Layout { shape, strides, .. } = &self.layout;
+        let moving = shape.iter().zip(strides).map(|(&size, &stride)| if stride == 0 { size.min(1) } else { size });
+        moving.map(|size| size as u64).product()
+    }
+}
+
+/// What a kernel costs, for profiles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Arithmetic operations.
+    pub flops: u64,
+    /// Bytes that must be read, were every element read once.
+    pub read: u64,
+    /// Bytes that are written.
+    pub written: u64,
+}
+
+impl Cost {
+    /// Moving all that the arguments hold, without arithmetic.
+    pub fn moving(arguments: &[Argument]) -> Self {
+        let bytes = |write: bool| {
+            let chosen = arguments.iter().filter(|argument| argument.write == write);
+            chosen.map(|argument| argument.elements() * argument.dtype.size() as u64).sum()
+        };
+        Self { flops: 0, read: bytes(false), written: bytes(true) }
+    }
+
+    /// Moving only those elements of the first argument that the second, indices, names.
+    pub fn looking_up(arguments: &[Argument]) -> Self {
+        let moved = Self::moving(arguments);
+        let bytes = |argument: &Argument| argument.elements() * argument.dtype.size() as u64;
+        Self { read: bytes(&arguments[1]) + moved.written.min(bytes(&arguments[0])), ..moved }
+    }
+}
+
 /// Matrix product `result[b…, i, j] = Σₖ lhs[b…, i, k] · rhs[b…, k, j]`, then the epilogue.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Matmul {
@@ -63,10 +101,23 @@ pub struct Matmul {
     pub epilogue: Option<Group>,
 }
 
+impl Matmul {
+    /// Multiplications and additions of the product, without its epilogue.
+    pub fn flops(&self) -> u64 {
+        let sizes = [self.m, self.n, self.k].into_iter().chain(self.batch.iter().copied());
+        2 * sizes.map(|size| size as u64).product::<u64>()
+    }
+}
+
 /// Work that is neither a Group nor a contraction: it brings its own routine per backend.
 pub trait Structured: fmt::Debug + Send + Sync {
     /// Name in profiles and messages.
     fn name(&self) -> &'static str;
+
+    /// What a run costs, for profiles; unless said otherwise, it moves all its arguments.
+    fn cost(&self, arguments: &[Argument]) -> Cost {
+        Cost::moving(arguments)
+    }
 
     /// Runs on the CPU. Arguments are in the order of `Kernel::arguments`.
     ///
@@ -104,16 +155,21 @@ pub struct Kernel {
     pub arguments: Vec<Argument>,
     /// What a backend worked out when it first ran the kernel.
     pub prepared: Prepared,
+    /// What profiles say of it, worked out when one first met it.
+    pub described: Prepared,
+    /// The entry of the graph that it is for, in the order that the plan's key gives them.
+    pub entry: usize,
 }
 
 impl Kernel {
     /// A kernel that no backend has prepared yet.
     pub fn new(work: Work, arguments: Vec<Argument>) -> Self {
-        Self { work, arguments, prepared: Prepared::default() }
+        let (prepared, described) = Default::default();
+        Self { work, arguments, prepared, described, entry: 0 }
     }
 }
 
-/// A backend's own form of a kernel, made at the first run; a clone starts without it.
+/// What others keep with a kernel, such as a backend's own form of it, made when first asked for; a clone starts without it.
 #[derive(Default)]
 pub struct Prepared(OnceLock<Box<dyn Any + Send + Sync>>);
 

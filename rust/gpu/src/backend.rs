@@ -146,14 +146,7 @@ impl Backend for GpuBackend {
 
 fn matmul_flops(work: &Work) -> u64 {
     match work {
-        Work::Matmul(product) => {
-            2 * product
-                .batch
-                .iter()
-                .chain([&product.m, &product.n, &product.k])
-                .map(|&size| size as u64)
-                .product::<u64>()
-        }
+        Work::Matmul(product) => product.flops(),
         Work::Group(_) | Work::Structured { .. } => 0,
     }
 }

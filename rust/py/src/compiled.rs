@@ -224,7 +224,7 @@ impl CompiledFunction {
         let changes = self.count(py)?;
         match outcome {
             Outcome::Recorded(program) => {
-                let recorded = Recorded { program, changes, streams, actions, result: tree };
+                let recorded = Recorded { program: *program, changes, streams, actions, result: tree };
                 *state = State { recorded: Some(Arc::new(recorded)), ..State::default() };
             }
             Outcome::Refused(reason) => {

@@ -22,6 +22,7 @@ mod interrupt;
 mod nested;
 mod operators;
 mod print;
+mod profile;
 mod random;
 mod rules;
 mod settings;
@@ -47,6 +48,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     rules::register(module)?;
     compiled::register(module)?;
     settings::register(module)?;
+    profile::register(module)?;
     files::register(module)?;
     info::register(module)
 }

@@ -19,7 +19,7 @@ use crate::graph::{self, Found, Handle, History, Origin, Recorder, Tensor};
 #[derive(Debug)]
 pub enum Outcome {
     /// The call can be replayed.
-    Recorded(Program),
+    Recorded(Box<Program>),
     /// It cannot, and this is why.
     Refused(Error),
     /// It could be once these tensors have their values.
@@ -97,13 +97,15 @@ pub fn finish(
         return Ok(Outcome::Later(recorder.pending.clone()));
     }
     let Some(device) = effects.results.first().map(Tensor::device) else {
-        return Ok(Outcome::Recorded(Program::idle(recorder, &effects)));
+        return Ok(Outcome::Recorded(Box::new(Program::idle(recorder, &effects))));
     };
     let seen = evaluate::evaluate_seen(&effects.results, device, cancelled, |snapshot, plan| {
         Program::new(recorder, &effects, streams, snapshot, plan, device)
     });
     let outcome = match seen? {
-        Seen::Ran(outcome) => return Ok(outcome.map_or_else(Outcome::Refused, Outcome::Recorded)),
+        Seen::Ran(outcome) => {
+            return Ok(outcome.map_or_else(Outcome::Refused, |program| Outcome::Recorded(Box::new(program))));
+        }
         Seen::Transfers => Outcome::Refused(moves()),
         Seen::Early => Outcome::Later(Vec::new()),
     };

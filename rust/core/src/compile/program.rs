@@ -78,6 +78,8 @@ pub struct Program {
     pub(super) expected: Vec<(Arc<GradSlot>, bool)>,
     pub(super) inputs: Vec<Input>,
     pub(super) plan: Option<Arc<Plan>>,
+    /// Number of the module path of each kernel of the plan.
+    pub(super) scopes: Vec<u32>,
     pub(super) numbers: Vec<u64>,
     pub(super) patches: Vec<Patch>,
     pub(super) results: Vec<ResultPlace>,
@@ -111,6 +113,7 @@ impl Program {
             expected: recorder.slots.iter().filter_map(|used| Some((used.slot.clone(), used.held?))).collect(),
             inputs: Vec::new(),
             plan: None,
+            scopes: Vec::new(),
             numbers: Vec::new(),
             patches: Vec::new(),
             results: Vec::new(),
@@ -161,6 +164,7 @@ impl Program {
                 }
             }
         }
+        program.scopes = plan.kernels.iter().map(|kernel| snapshot.scope(kernel.entry)).collect();
         program.plan = Some(plan.clone());
         Ok(program)
     }

@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::evaluate::{self, Cancelled};
 use crate::graph::{self, Handle, Origin, Storage, Tensor, from_storage};
 use crate::layout::Layout;
+use crate::profile::{self, Activity};
 
 /// What came of a replay.
 #[derive(Debug)]
@@ -63,6 +64,7 @@ impl Program {
     /// # Errors
     /// As `evaluate`; every name has its old tensor then.
     pub fn replay(&self, arguments: &[Handle], streams: &[(u64, u64)], cancelled: &Cancelled<'_>) -> Result<Replay> {
+        let _watched = profile::watch(Activity::Evaluate);
         let Some(bound) = self.bind(arguments, cancelled)? else { return Ok(Replay::Stale) };
         if self.expected.iter().any(|(slot, held)| slot.get().is_some() != *held) {
             return Ok(Replay::Stale);
@@ -77,10 +79,11 @@ impl Program {
 
         let mut results: Vec<Option<Tensor>> = vec![None; self.results.len()];
         // Other evaluations wait, so that none of them meets a promise.
+        let scope = |kernel: usize| self.scopes[kernel];
         evaluate::alone(|| -> Result<()> {
             let promises = Promises::make(self, &bound, &mut results);
             let leaves = inputs.clone();
-            let outputs = evaluate::execute(plan, inputs, &numbers, &*backend, cancelled)?;
+            let outputs = evaluate::execute(plan, inputs, &numbers, &*backend, cancelled, &scope)?;
             promises.keep();
             self.publish(&outputs, &leaves, &numbers, &mut results);
             Ok(())

@@ -3,6 +3,7 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
 
 use smallvec::SmallVec;
 
@@ -10,7 +11,7 @@ use super::bound::{Bound, Span};
 use super::monitor::Monitor;
 use super::program::Program;
 use super::{fault, group, matmul, memory};
-use crate::backend::{Backend, Bindings, BufferRef, Device, HostArgument, HostArguments, HostPointer, Stats};
+use crate::backend::{Backend, Bindings, BufferRef, Device, HostArgument, HostArguments, HostPointer, Ran, Stats};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kit::{simd, threads};
@@ -30,6 +31,17 @@ impl CpuBackend {
         Self::default()
     }
 
+    /// The n-th kernel of a plan, timed where a profile is open.
+    fn step(&self, number: usize, plan: &Plan, bindings: &Bindings<'_>, monitor: &Monitor<'_>) -> Result<()> {
+        let kernel = &plan.kernels[number];
+        let Some(watch) = bindings.watch else { return self.kernel(kernel, plan, bindings, monitor) };
+        threads::take_widest();
+        let start = Instant::now();
+        let result = self.kernel(kernel, plan, bindings, monitor);
+        watch.note(Ran { kernel: number, start, end: Instant::now(), threads: threads::take_widest() });
+        result
+    }
+
     fn kernel(&self, kernel: &Kernel, plan: &Plan, bindings: &Bindings<'_>, monitor: &Monitor<'_>) -> Result<()> {
         let mut spans: SmallVec<[Span; 8]> = SmallVec::new();
         for argument in &kernel.arguments {
@@ -47,8 +59,7 @@ impl CpuBackend {
             }
             Work::Matmul(product) => {
                 let prepared = kernel.prepared.get_or_make(|| matmul::Prepared::new(product)).ok_or_else(foreign)?;
-                let sizes = [product.m, product.n, product.k].into_iter().chain(product.batch.iter().copied());
-                self.flops.fetch_add(2 * sizes.map(|size| size as u64).product::<u64>(), Relaxed);
+                self.flops.fetch_add(product.flops(), Relaxed);
                 // SAFETY: as above.
                 unsafe { matmul::run(product, prepared, &kernel.arguments, &spans, bindings.slots, monitor) }
             }
@@ -142,18 +153,18 @@ impl Backend for CpuBackend {
 
     fn run(&self, plan: &Plan, bindings: &Bindings<'_>) -> Result<()> {
         self.runs.fetch_add(1, Relaxed);
-        let (compute, commit) = plan.kernels.split_at(plan.commit.min(plan.kernels.len()));
+        let commit = plan.commit.min(plan.kernels.len());
         let monitor = Monitor::new(Some(bindings.cancelled));
-        for kernel in compute {
+        for kernel in 0..commit {
             if monitor.stopped() {
                 return monitor.result();
             }
-            self.kernel(kernel, plan, bindings, &monitor)?;
+            self.step(kernel, plan, bindings, &monitor)?;
         }
         // From here on nothing interrupts: results replace old values.
         let monitor = Monitor::new(None);
-        for kernel in commit {
-            self.kernel(kernel, plan, bindings, &monitor)?;
+        for kernel in commit..plan.kernels.len() {
+            self.step(kernel, plan, bindings, &monitor)?;
         }
         Ok(())
     }

@@ -72,6 +72,24 @@ pub fn pop_scope() {
     SCOPES.with_borrow_mut(|scopes| scopes.pop());
 }
 
+/// A module path in force until dropped, then again the one found.
+#[derive(Debug)]
+pub struct InScope(());
+
+impl InScope {
+    /// Puts the path of that number in force; 0 is none.
+    pub fn enter(number: u32) -> Self {
+        SCOPES.with_borrow_mut(|scopes| scopes.push(number));
+        Self(())
+    }
+}
+
+impl Drop for InScope {
+    fn drop(&mut self) {
+        pop_scope();
+    }
+}
+
 /// Whether this thread is inside a module.
 pub fn is_recording_scopes() -> bool {
     SCOPES.with_borrow(|scopes| !scopes.is_empty())

@@ -3,6 +3,7 @@
 
 pub mod math;
 pub mod matmul;
+pub mod peak;
 pub mod simd;
 pub mod sort;
 pub mod threads;

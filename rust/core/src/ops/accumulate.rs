@@ -16,7 +16,7 @@ use crate::dtype::{DType, Scalar};
 use crate::error::Result;
 use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
 use crate::group::Linear;
-use crate::plan::{Argument, Candidate, Caps, Structured};
+use crate::plan::{Argument, Candidate, Caps, Cost, Structured};
 use crate::shape::Shape;
 
 /// The sum of gradient pieces of a tensor of that shape, dtype and device.
@@ -194,6 +194,12 @@ impl Op for Accumulate {
 impl Structured for Accumulate {
     fn name(&self) -> &'static str {
         "accumulate"
+    }
+
+    fn cost(&self, arguments: &[Argument]) -> Cost {
+        // Pieces are gradients, so floats; the other arguments are indices.
+        let pieces = arguments.iter().filter(|argument| !argument.write && argument.dtype.is_float());
+        Cost { flops: pieces.map(|piece| piece.layout.shape.elements() as u64).sum(), ..Cost::moving(arguments) }
     }
 
     fn cpu(&self, host: &HostArguments<'_>) -> Result<()> {

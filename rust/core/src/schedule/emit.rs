@@ -38,7 +38,11 @@ pub(super) fn emit(snapshot: &Snapshot, fused: &Fused) -> Emitted {
     let places = snapshot.outputs.iter().enumerate().map(|(index, &output)| (output, Place::Output(index))).collect();
     let mut emitter = Emitter { snapshot, fused, places, temporaries: Vec::new() };
     let pieces = 0..fused.pieces.len();
-    let (kernels, ages) = pieces.filter_map(|piece| emitter.kernel(piece).zip(fused.pieces[piece].age())).unzip();
+    let aged = |piece: usize| {
+        let (kernel, age) = emitter.kernel(piece).zip(fused.pieces[piece].age())?;
+        Some((Kernel { entry: age, ..kernel }, age))
+    };
+    let (kernels, ages) = pieces.filter_map(aged).unzip();
     // One constant: zero, in any dtype's encoding.
     Emitted { kernels, ages, temporaries: emitter.temporaries, constants: vec![0] }
 }

@@ -190,6 +190,11 @@ impl Snapshot {
         }
     }
 
+    /// Number of the module path in which the n-th entry was born.
+    pub fn scope(&self, entry: usize) -> u32 {
+        self.entries[entry].node.scope
+    }
+
     /// The view that an entry is, if it is one.
     pub(super) fn view(&self, entry: usize) -> Option<View> {
         match self.lowering(entry) {

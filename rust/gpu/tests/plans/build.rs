@@ -162,7 +162,8 @@ pub(crate) fn run_plan(
         .iter()
         .map(|output| (gpu.allocate(gpu.storage_bytes(output.dtype, output.elements)).unwrap(), 0))
         .collect();
-    let bindings = Bindings { inputs: &inputs, outputs: &outputs, arena: None, slots, cancelled: &|| false };
+    let bindings =
+        Bindings { inputs: &inputs, outputs: &outputs, arena: None, slots, cancelled: &|| false, watch: None };
     gpu.run(plan, &bindings).unwrap();
     plan.outputs
         .iter()

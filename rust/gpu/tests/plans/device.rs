@@ -89,7 +89,8 @@ fn interruptions_leave_the_rest_undone() {
     let output = [(gpu.upload(DType::I32, &[7; 256]).unwrap(), 0)];
     let asked = AtomicU32::new(0);
     let cancelled = || asked.fetch_add(1, Ordering::Relaxed) >= 2;
-    let bindings = Bindings { inputs: &input, outputs: &output, arena: None, slots: &[], cancelled: &cancelled };
+    let bindings =
+        Bindings { inputs: &input, outputs: &output, arena: None, slots: &[], cancelled: &cancelled, watch: None };
     assert_eq!(gpu.run(&plan, &bindings).unwrap_err().kind, ErrorKind::Interrupted);
     assert_eq!(read(&*gpu, &output[0].0, DType::I32, 64), [7; 256]);
     let bindings = Bindings { cancelled: &|| false, ..bindings };

@@ -143,7 +143,8 @@ fn outputs_may_take_the_place_of_inputs() {
     let buffers: Vec<(BufferRef, isize)> =
         [&p, &m].map(|data| (gpu.upload(DType::F32, &encode(DType::F32, data)).unwrap(), 0)).to_vec();
     let slots = [Scalar::Float(0.5).to_slot(DType::F32)];
-    let bindings = Bindings { inputs: &buffers, outputs: &buffers, arena: None, slots: &slots, cancelled: &|| true };
+    let bindings =
+        Bindings { inputs: &buffers, outputs: &buffers, arena: None, slots: &slots, cancelled: &|| true, watch: None };
     gpu.run(&plan, &bindings).unwrap();
     for (at, sign) in [(0, -0.5), (1, 0.5)] {
         let there = decode(DType::F32, &read(&*gpu, &buffers[at].0, DType::F32, count));

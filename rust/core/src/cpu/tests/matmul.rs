@@ -135,8 +135,14 @@ fn check(dtype: DType, batch: &[usize], [m, n, k]: [usize; 3], [left, right]: [F
         set_num_threads(threads);
         let outputs = vec![(backend.allocate(bytes).unwrap(), 0)];
         let cancelled = || false;
-        let bindings =
-            Bindings { inputs: &inputs, outputs: &outputs, arena: Some(&arena), slots: &slots, cancelled: &cancelled };
+        let bindings = Bindings {
+            inputs: &inputs,
+            outputs: &outputs,
+            arena: Some(&arena),
+            slots: &slots,
+            cancelled: &cancelled,
+            watch: None,
+        };
         backend.run(&plan, &bindings).unwrap();
         let mut got = vec![0u8; count * dtype.size()];
         backend.download(&outputs[0].0, DType::U8, 0, &mut got).unwrap();

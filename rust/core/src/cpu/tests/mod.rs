@@ -59,7 +59,8 @@ fn run(case: &Case, plan: &Plan, cancelled: &(dyn Fn() -> bool + Sync)) -> Resul
     let inputs: Vec<_> = case.memories.iter().map(|memory| buffer(&backend, memory)).collect();
     let written = (0..case.memories.len()).filter_map(|argument| Some((argument, case.outputs[argument]?)));
     let outputs: Vec<_> = written.map(|(argument, donor)| inputs[donor.unwrap_or(argument)].clone()).collect();
-    let bindings = Bindings { inputs: &inputs, outputs: &outputs, arena: None, slots: &case.slots, cancelled };
+    let bindings =
+        Bindings { inputs: &inputs, outputs: &outputs, arena: None, slots: &case.slots, cancelled, watch: None };
     backend.run(plan, &bindings)?;
     let sizes = (0..case.memories.len()).filter(|&a| case.outputs[a].is_some()).map(|a| case.memories[a].bytes.len());
     Ok(outputs

@@ -4,6 +4,7 @@
 mod pool;
 mod sync;
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::*};
 
 use pool::{Pool, is_inside};
@@ -14,6 +15,16 @@ const MOST_THREADS: usize = 1024;
 static POOL: AtomicPtr<Pool> = AtomicPtr::new(std::ptr::null_mut());
 /// Threads to use; 0 until first asked.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// Threads that a region of this thread was spread over, at most, since last asked.
+    static WIDEST: Cell<usize> = const { Cell::new(1) };
+}
+
+/// Threads that this thread's regions were spread over, at most, since the last call.
+pub fn take_widest() -> usize {
+    WIDEST.replace(1)
+}
 
 /// Sets how many threads regions use, the caller included; 0 restores the default.
 pub fn set_num_threads(n: usize) {
@@ -52,6 +63,7 @@ pub fn parallel(chunks: usize, body: &(dyn Fn(usize) + Sync)) {
         let pool = pool();
         if pool.take() {
             pool.start_workers(threads.min(chunks) - 1);
+            WIDEST.set(WIDEST.get().max(threads.min(chunks)));
             pool.run(threads.min(chunks), chunks, body);
             return;
         }

@@ -16,7 +16,7 @@ use super::scatter::IndexError;
 use crate::backend::{HostArgument, HostArguments};
 use crate::error::{Error, Result};
 use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
-use crate::plan::{Argument, Candidate, Caps, Structured};
+use crate::plan::{Argument, Candidate, Caps, Cost, Structured};
 use crate::shape::Shape;
 
 /// `x[…, indices[…, i, …], …]`: one index per element of the result; axes but `axis` broadcast.
@@ -134,6 +134,10 @@ impl Structured for TakeAlong {
         "take_along_axis"
     }
 
+    fn cost(&self, arguments: &[Argument]) -> Cost {
+        Cost::looking_up(arguments)
+    }
+
     fn cpu(&self, host: &HostArguments<'_>) -> Result<()> {
         let bad = IndexError::default();
         match host.arguments[0].dtype.size() {
@@ -198,6 +202,10 @@ impl Op for ScatterAdd {
 impl Structured for ScatterAdd {
     fn name(&self) -> &'static str {
         "scatter_add"
+    }
+
+    fn cost(&self, arguments: &[Argument]) -> Cost {
+        Cost { flops: arguments[2].layout.shape.elements() as u64, ..Cost::moving(arguments) }
     }
 
     fn cpu(&self, host: &HostArguments<'_>) -> Result<()> {

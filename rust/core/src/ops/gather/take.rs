@@ -17,7 +17,7 @@ use crate::backend::HostArguments;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
-use crate::plan::{Argument, Candidate, Caps, Structured};
+use crate::plan::{Argument, Candidate, Caps, Cost, Structured};
 use crate::shape::Shape;
 
 /// The entries `indices` of `x` along `axis`; negative indices count from the end.
@@ -103,6 +103,10 @@ impl Places<'_> {
 impl Structured for Take {
     fn name(&self) -> &'static str {
         "take"
+    }
+
+    fn cost(&self, arguments: &[Argument]) -> Cost {
+        Cost::looking_up(arguments)
     }
 
     fn cpu(&self, host: &HostArguments<'_>) -> Result<()> {
