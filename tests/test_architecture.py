@@ -40,7 +40,7 @@ NOT_OPERATIONS = {
     *("dtype", "eval", "finfo"),
     *("from_dlpack", "from_numpy", "functional_call", "get_default_device", "get_default_dtype", "get_num_threads"),
     *("grad", "gradcheck", "hessian", "hvp", "iinfo", "inspect", "is_grad_enabled", "isdtype", "jacobian", "jvp"),
-    *("load", "manual_seed", "promote_types", "reset_peak_memory", "result_type", "save"),
+    *("load", "manual_seed", "promote_types", "reset_device", "reset_peak_memory", "result_type", "save"),
     *("set_default_device", "set_default_dtype", "set_num_threads", "stats", "value_and_grad", "vjp"),
     *("evaluate", "fit", "predict", "summary"),
 }

@@ -13,9 +13,9 @@ from rows.creation import Creation
 from rows.record import ALL, Row, Values
 from table import CREATIONS, ROWS
 
-GPU_DTYPES = ("float32", "int32", "bool")
-GPU_MORE = ("uint32", "int16", "uint16", "int8", "uint8")
-GPU_LACKS = ("float64", "float16", "bfloat16")
+GPU_DTYPES = ("float32", "float16", "int32", "bool")
+GPU_MORE = ("bfloat16", "uint32", "int16", "uint16", "int8", "uint8")
+GPU_LACKS = ("float64",)
 GPU_LACKS_BY_NAME = (*GPU_LACKS, "int64", "uint64")
 
 

@@ -40,6 +40,10 @@ pub trait Buffer: Any + Send + Sync + fmt::Debug {
     fn host(&self) -> Option<*mut u8>;
     /// Whether plans may write over it once no tensor holds it: false for memory that others own.
     fn recyclable(&self) -> bool;
+    /// Smallest and largest of the integers that the buffer was filled with and holds still, where the backend has noted them.
+    fn integers(&self) -> Option<(i64, i64)> {
+        None
+    }
     /// For the backend that made it.
     fn as_any(&self) -> &dyn Any;
 }
@@ -51,7 +55,9 @@ static TAKEN: RwLock<Vec<(u32, u32)>> = RwLock::new(Vec::new());
 pub fn announce(adapter: u32, backend: &dyn Backend) {
     let bits =
         DType::ALL.iter().filter(|dtype| backend.supports(**dtype)).fold(0, |bits, dtype| bits | 1 << *dtype as u32);
-    TAKEN.write().push((adapter, bits));
+    let mut taken = TAKEN.write();
+    taken.retain(|(known, _)| *known != adapter);
+    taken.push((adapter, bits));
 }
 
 /// Whether a device can be given results of this dtype. Integers of 64 bits pass from kernel to kernel as coordinates everywhere.
@@ -128,6 +134,8 @@ pub struct Stats {
     pub runs: u64,
     /// Multiply-adds of matrix products, times two.
     pub matmul_flops: u64,
+    /// Shaders compiled.
+    pub shaders: u64,
 }
 
 /// A device that runs plans.
@@ -179,6 +187,9 @@ pub trait Backend: Send + Sync {
 
     /// Gives cached memory back to the system.
     fn trim(&self);
+
+    /// The process ends: waits for work under way and keeps what the next process can use.
+    fn close(&self) {}
 }
 
 /// An address that chunks on several threads may use; each chunk writes elements that no other chunk touches.

@@ -12,6 +12,8 @@ pub enum ErrorKind {
     DType,
     /// Tensors of different devices, or a device that is not there.
     Device,
+    /// A device that stopped working or was reset, and tensors that were on it.
+    DeviceLost,
     /// An index or a label outside its range.
     Index,
     /// A value outside an operation's domain.

@@ -95,6 +95,30 @@ pub fn backend(device: Device) -> Result<Arc<dyn Backend>> {
     Ok(backend)
 }
 
+/// Forgets a graphics adapter that was opened: its tensors are lost, and the next use opens it anew.
+///
+/// # Errors
+/// For the processor, which cannot be lost.
+pub fn reset_device(device: Device) -> Result<()> {
+    let Device::Gpu(index) = device else {
+        return Err(Error::device("reset_device: the CPU needs no reset. Name a GPU, as in reset_device(\"gpu\")."));
+    };
+    let mut engine = engine();
+    engine.caches.remove(&device);
+    let mut open = GPUS.lock();
+    let old: Vec<_> = open.extract_if(.., |(known, _)| *known == index).collect();
+    drop(open);
+    drop(engine);
+    old.iter().for_each(|(_, backend)| backend.close());
+    Ok(())
+}
+
+/// The process ends: waits for the devices, and keeps what the next process can use.
+pub fn close() {
+    let open: Vec<_> = GPUS.lock().iter().map(|(_, backend)| backend.clone()).collect();
+    open.iter().for_each(|backend| backend.close());
+}
+
 /// Whether pointwise work and reductions share kernels; returns what was in force. Values do not depend on it.
 pub fn set_fusion(fuse: bool) -> bool {
     std::mem::replace(&mut engine().options.fuse, fuse)
@@ -354,6 +378,7 @@ pub fn stats() -> EngineStats {
         sum.launches += stats.launches;
         sum.runs += stats.runs;
         sum.matmul_flops += stats.matmul_flops;
+        sum.shaders += stats.shaders;
     }
     EngineStats { plan_misses, pending_nodes: pending_nodes() as u64, devices: sum }
 }

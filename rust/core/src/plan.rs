@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use crate::backend::HostArguments;
 use crate::dtype::DType;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::group::{Affine, Group, Linear};
 use crate::layout::Layout;
 
@@ -250,6 +250,20 @@ pub struct Caps {
     pub dtypes: Vec<DType>,
 }
 
+impl Caps {
+    /// Bytes of one window of a buffer that is larger than a binding: a power of two.
+    pub fn window_bytes(&self) -> u64 {
+        1 << self.binding_bytes.max(256).ilog2()
+    }
+
+    /// How many windows reach `bytes` bytes that begin anywhere in a buffer.
+    pub fn windows(&self, bytes: u64) -> u32 {
+        // A binding begins at a multiple of at most 256 bytes.
+        let reached = bytes + 256;
+        if reached <= self.binding_bytes { 1 } else { reached.div_ceil(self.window_bytes()) as u32 }
+    }
+}
+
 /// One launch of a shader.
 #[derive(Clone, Debug)]
 pub struct Launch {
@@ -263,17 +277,62 @@ pub struct Launch {
     pub parameters: Vec<Parameter>,
     /// Whether the words are too many for immediates and come in a storage buffer, bound after `bindings`.
     pub parameters_bound: bool,
+    /// What the shader checks of indices; it reports at binding `Binding::FAULTS`, two words for each check: whether one was bad,
+    /// and the first bad one that came.
+    pub checks: Vec<IndexCheck>,
+    /// Types of the kernel's arguments.
+    pub dtypes: Vec<DType>,
     /// Workgroups along x, y, z.
     pub grid: [u32; 3],
+    /// Elementary steps that it takes, about.
+    pub work: u64,
 }
 
-/// One bound buffer of a launch.
+/// What a shader checks of an index, for the error's text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IndexCheck {
+    /// Which op, and where.
+    pub context: String,
+    /// Size of what is indexed.
+    pub limit: usize,
+    /// Whether negative indices count from the end.
+    pub wrap: bool,
+    /// Whether the reported word is unsigned.
+    pub unsigned: bool,
+}
+
+impl IndexCheck {
+    /// The error for a bad index, from the word that the shader reported.
+    pub fn error(&self, word: u32) -> Error {
+        let value = if self.unsigned { i128::from(word) } else { i128::from(word as i32) };
+        out_of_range(&self.context, value, self.limit, self.wrap)
+    }
+}
+
+/// The error for an index that was found bad while a plan ran.
+pub(crate) fn out_of_range(context: &str, value: i128, limit: usize, wrap: bool) -> Error {
+    let advice = match (limit, wrap) {
+        (0, _) => "Nothing can be taken from an empty axis.".to_string(),
+        (_, true) => format!("Use indices from -{limit} to {}.", limit - 1),
+        (_, false) => format!("Use indices from 0 to {}.", limit - 1),
+    };
+    Error::index(format!("{context}: index {value} is out of range for size {limit}. {advice}"))
+}
+
+/// One bound buffer of a launch, or one window of a buffer that is larger than the device binds at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Binding {
     /// Index into the kernel's arguments, then into the candidate's temporaries.
     pub argument: usize,
     /// Whether the shader writes it.
     pub write: bool,
+    /// Which window of `window_bytes`; 0 where one binding spans all that the kernel reaches.
+    pub window: u32,
+}
+
+impl Binding {
+    /// The argument that stands for the words where checks report.
+    pub const FAULTS: usize = usize::MAX;
 }
 
 /// One 32-bit word that a launch receives.
@@ -294,6 +353,8 @@ pub enum Parameter {
         /// Elements from there.
         index: Linear,
     },
+    /// The word at which the first of the launch's checks reports.
+    Checks,
 }
 
 /// One way to run a kernel on a GPU.

@@ -17,10 +17,25 @@ pub struct AdapterInfo {
     pub backend: String,
     /// Name and version of the driver.
     pub driver: String,
+    /// `discrete`, `integrated`, `virtual`, `software` or `other`.
+    pub kind: String,
+    /// Who made it.
+    pub vendor: String,
     /// Whether the processor plays the adapter.
     pub software: bool,
-    /// Whether `open` takes it; its place among the admitted ones is its index.
-    pub admitted: bool,
+    /// What kernels are bounded by, by name.
+    pub limits: Vec<(&'static str, u64)>,
+    /// What it offers of what kernels use.
+    pub features: Vec<&'static str>,
+    /// Why `open` does not take it; the place among those without refusal is the adapter's index.
+    pub refusal: Option<String>,
+}
+
+impl AdapterInfo {
+    /// Whether `open` takes it.
+    pub fn admitted(&self) -> bool {
+        self.refusal.is_none()
+    }
 }
 
 /// Every adapter of this machine, those with memory of their own first.
@@ -35,7 +50,7 @@ pub fn adapters() -> Vec<AdapterInfo> {
 /// When there is none: says what was found, and what to do.
 pub(crate) fn admitted(index: u32) -> Result<wgpu::Adapter> {
     let software = software_allowed();
-    let mut admitted = found().into_iter().filter(|adapter| info(adapter, software).admitted);
+    let mut admitted = found().into_iter().filter(|adapter| info(adapter, software).admitted());
     admitted.nth(index as usize).ok_or_else(|| Error::device(refusal(index, &adapters())))
 }
 
@@ -51,21 +66,34 @@ fn refusal(index: u32, seen: &[AdapterInfo]) -> String {
     let list: Vec<String> = seen
         .iter()
         .map(|adapter| {
-            let note = match (adapter.admitted, adapter.software) {
-                (true, _) => "",
-                (false, true) => ", a software adapter, slower than device='cpu'",
-                (false, false) => ", without compute shaders",
-            };
-            format!("{} ({}, {}{note})", adapter.name, adapter.backend, adapter.driver)
+            let note = adapter.refusal.as_ref().map_or(String::new(), |why| format!(": {why}"));
+            format!("{} ({}, {}){note}", adapter.name, adapter.backend, adapter.driver)
         })
         .collect();
-    let admitted = seen.iter().filter(|adapter| adapter.admitted).count();
+    let admitted = seen.iter().filter(|adapter| adapter.admitted()).count();
     let advice = if admitted > 0 {
         format!("The last is '{}'.", adret_core::backend::Device::Gpu(admitted as u32 - 1))
     } else {
         "Use device='cpu', or set ADRET_ALLOW_SOFTWARE_GPU=1 to test on a software adapter.".to_owned()
     };
     format!("device: no adapter for '{device}': found {}, of which {admitted} can be used. {advice}", list.join("; "))
+}
+
+/// A whole number in an environment variable.
+pub(crate) fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.trim().parse().ok()
+}
+
+/// Whether `ADRET_GPU_DISABLE`, a list with commas, names this: dtypes and `subgroup`, or short `f16`.
+pub(crate) fn denied(name: &str) -> bool {
+    let short = match name {
+        "float16" => "f16",
+        "bfloat16" => "bf16",
+        "float64" => "f64",
+        other => other,
+    };
+    std::env::var("ADRET_GPU_DISABLE")
+        .is_ok_and(|list| list.split(',').any(|entry| [name, short].contains(&entry.trim())))
 }
 
 fn software_allowed() -> bool {
@@ -83,9 +111,10 @@ fn instance() -> &'static wgpu::Instance {
     })
 }
 
-/// All adapters, the strongest kind first; one that two interfaces reach comes once.
+/// All adapters, the strongest kind first; one that two interfaces reach comes once. A driver that breaks off has none.
 fn found() -> Vec<wgpu::Adapter> {
-    let mut found = ready(instance().enumerate_adapters(wgpu::Backends::all()));
+    let asked = std::panic::catch_unwind(|| ready(instance().enumerate_adapters(wgpu::Backends::all())));
+    let mut found = asked.unwrap_or_default();
     found.sort_by_key(|adapter| {
         let info = adapter.get_info();
         let kind = match info.device_type {
@@ -114,13 +143,89 @@ fn info(adapter: &wgpu::Adapter, software_allowed: bool) -> AdapterInfo {
     let info = adapter.get_info();
     let computes = adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS);
     let software = info.device_type == wgpu::DeviceType::Cpu;
+    let limits = limits(&adapter.limits());
+    let refusal = if !computes {
+        Some("it has no compute shaders".to_owned())
+    } else if let Some(lacking) = lacking(&limits) {
+        Some(lacking)
+    } else if software && !software_allowed {
+        Some("a software adapter, slower than device='cpu'; ADRET_ALLOW_SOFTWARE_GPU=1 admits it for tests".to_owned())
+    } else {
+        None
+    };
+    let kind = match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => "discrete",
+        wgpu::DeviceType::IntegratedGpu => "integrated",
+        wgpu::DeviceType::VirtualGpu => "virtual",
+        wgpu::DeviceType::Cpu => "software",
+        wgpu::DeviceType::Other => "other",
+    };
+    let offered = adapter.features();
+    let features = FEATURES.iter().filter(|(feature, _)| offered.contains(*feature)).map(|(_, name)| *name).collect();
     AdapterInfo {
         name: info.name,
         backend: info.backend.to_string(),
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+        kind: kind.to_owned(),
+        vendor: vendor(info.vendor),
         software,
-        admitted: computes && (software_allowed || !software),
+        limits,
+        features,
+        refusal,
     }
+}
+
+/// What kernels use where it is there.
+const FEATURES: [(wgpu::Features, &str); 4] = [
+    (wgpu::Features::SUBGROUP, "subgroup"),
+    (wgpu::Features::IMMEDIATES, "immediates"),
+    (wgpu::Features::PIPELINE_CACHE, "pipeline_cache"),
+    (wgpu::Features::TIMESTAMP_QUERY, "timestamp_query"),
+];
+
+fn limits(limits: &wgpu::Limits) -> Vec<(&'static str, u64)> {
+    vec![
+        ("buffer_bytes", limits.max_buffer_size),
+        ("binding_bytes", limits.max_storage_buffer_binding_size),
+        ("bindings", limits.max_storage_buffers_per_shader_stage.into()),
+        ("workgroup_bytes", limits.max_compute_workgroup_storage_size.into()),
+        ("workgroup_invocations", limits.max_compute_invocations_per_workgroup.into()),
+        ("workgroups", limits.max_compute_workgroups_per_dimension.into()),
+        ("immediate_bytes", limits.max_immediate_size.into()),
+    ]
+}
+
+/// The least that kernels need.
+const NEEDED: [(&str, u64); 5] = [
+    ("bindings", 4),
+    ("binding_bytes", 1 << 27),
+    ("workgroup_bytes", 16 << 10),
+    ("workgroup_invocations", 256),
+    ("workgroups", 65535),
+];
+
+/// Which limit is too low, if one is.
+fn lacking(limits: &[(&str, u64)]) -> Option<String> {
+    NEEDED.iter().find_map(|(name, least)| {
+        let (_, found) = limits.iter().find(|(limit, _)| limit == name)?;
+        (found < least).then(|| format!("its limit of {name} is {found}, and kernels need {least}"))
+    })
+}
+
+/// A maker by its PCI number.
+fn vendor(number: u32) -> String {
+    let known = [
+        (0x10de, "NVIDIA"),
+        (0x1002, "AMD"),
+        (0x8086, "Intel"),
+        (0x106b, "Apple"),
+        (0x13b5, "Arm"),
+        (0x5143, "Qualcomm"),
+        (0x1010, "Imagination"),
+        (0x1414, "Microsoft"),
+        (0x10005, "Mesa"),
+    ];
+    known.iter().find(|(id, _)| *id == number).map_or_else(|| format!("{number:#06x}"), |(_, name)| (*name).to_owned())
 }
 
 /// The result of a future that wgpu's native interfaces complete at once.
@@ -139,16 +244,37 @@ pub(crate) fn ready<F: Future>(future: F) -> F::Output {
 mod tests {
     use super::*;
 
-    fn adapter(software: bool, admitted: bool) -> AdapterInfo {
+    fn adapter(refusal: Option<&str>) -> AdapterInfo {
         let text = |text: &str| text.to_owned();
-        AdapterInfo { name: text("Card"), backend: text("vulkan"), driver: text("1.0"), software, admitted }
+        AdapterInfo {
+            name: text("Card"),
+            backend: text("vulkan"),
+            driver: text("1.0"),
+            kind: text("discrete"),
+            vendor: text("AMD"),
+            software: false,
+            limits: Vec::new(),
+            features: Vec::new(),
+            refusal: refusal.map(text),
+        }
     }
 
     #[test]
     fn refusals_say_what_to_do() {
         assert!(refusal(0, &[]).contains("Install the graphics driver"));
-        let text = refusal(0, &[adapter(true, false)]);
-        assert!(text.contains("Card (vulkan, 1.0, a software adapter") && text.contains("ADRET_ALLOW_SOFTWARE_GPU=1"));
-        assert!(refusal(1, &[adapter(false, true)]).contains("The last is 'gpu'"));
+        let text = refusal(0, &[adapter(Some("a toy"))]);
+        assert!(text.contains("Card (vulkan, 1.0): a toy") && text.contains("ADRET_ALLOW_SOFTWARE_GPU=1"));
+        assert!(refusal(1, &[adapter(None)]).contains("The last is 'gpu'"));
+    }
+
+    #[test]
+    fn limits_below_the_least_are_named() {
+        let enough: Vec<(&str, u64)> = NEEDED.to_vec();
+        assert_eq!(lacking(&enough), None);
+        for number in 0..enough.len() {
+            let mut short = enough.clone();
+            short[number].1 -= 1;
+            assert!(lacking(&short).unwrap().contains(enough[number].0));
+        }
     }
 }

@@ -6,17 +6,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use adret_core::backend::{Backend, Bindings, BufferRef, Device, Stats};
 use adret_core::dtype::DType;
-use adret_core::error::{Error, Result};
+use adret_core::error::Result;
 use adret_core::plan::{Caps, Plan, Work};
-use adret_core::wgsl::{DTYPES, ELEMENT_BYTES};
+use adret_core::wgsl::{DTYPES, element_bytes};
 use parking_lot::Mutex;
 
-use crate::adapter::admitted;
-use crate::buffer::{GpuBuffer, Pool};
+use crate::adapter::{admitted, denied, number};
+use crate::buffer::Pool;
 use crate::context::Context;
 use crate::pipeline::Pipelines;
-use crate::run::Runner;
-use crate::transfer::{Transfer, check_dtype};
+use crate::elements::check_dtype;
+use crate::run::{Runner, own};
+use crate::transfer::Transfer;
 
 /// An opened adapter.
 struct GpuBackend {
@@ -27,6 +28,7 @@ struct GpuBackend {
     pipelines: Arc<Pipelines>,
     transfer: Transfer,
     caps: Caps,
+    software: bool,
     running: Mutex<()>,
     launches: AtomicU64,
     runs: AtomicU64,
@@ -41,12 +43,13 @@ pub fn open(index: u32) -> Result<Arc<dyn Backend>> {
     let adapter = admitted(index)?;
     let info = adapter.get_info();
     let context = Arc::new(Context::open(&adapter)?);
-    let software = if info.device_type == wgpu::DeviceType::Cpu { ", software" } else { "" };
+    let software = info.device_type == wgpu::DeviceType::Cpu;
     Ok(Arc::new(GpuBackend {
         index,
-        name: format!("{} ({}{software})", info.name, info.backend),
+        name: format!("{} ({}{})", info.name, info.backend, if software { ", software" } else { "" }),
+        software,
         pool: Pool::new(Arc::clone(&context)),
-        pipelines: Arc::new(Pipelines::new(Arc::clone(&context))),
+        pipelines: Arc::new(Pipelines::new(Arc::clone(&context), &info)),
         transfer: Transfer::new(Arc::clone(&context)),
         caps: caps(&context.device, &info),
         context,
@@ -66,17 +69,14 @@ fn caps(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Caps {
         workgroup_bytes: limits.max_compute_workgroup_storage_size,
         workgroup_invocations: limits.max_compute_invocations_per_workgroup,
         bindings: limits.max_storage_buffers_per_shader_stage.min(limits.max_bindings_per_bind_group),
-        binding_bytes: limits.max_storage_buffer_binding_size,
+        binding_bytes: number("ADRET_GPU_BINDING_BYTES").map_or(limits.max_storage_buffer_binding_size, |bytes| {
+            bytes.clamp(256, limits.max_storage_buffer_binding_size)
+        }),
         immediates: if has(wgpu::Features::IMMEDIATES) { limits.max_immediate_size } else { 0 },
-        grid: limits.max_compute_workgroups_per_dimension,
-        dtypes: DTYPES.to_vec(),
-    }
-}
-
-impl GpuBackend {
-    fn own<'a>(&self, buffer: &'a BufferRef) -> Result<&'a GpuBuffer> {
-        let found = buffer.as_any().downcast_ref::<GpuBuffer>().filter(|found| found.belongs_to(&self.pool));
-        found.ok_or_else(|| Error::internal("gpu: the buffer is of another device. Please report this."))
+        grid: number("ADRET_GPU_GRID").map_or(limits.max_compute_workgroups_per_dimension, |groups| {
+            groups.clamp(1, limits.max_compute_workgroups_per_dimension.into()) as u32
+        }),
+        dtypes: DTYPES.into_iter().filter(|dtype| !denied(dtype.name())).collect(),
     }
 }
 
@@ -98,16 +98,16 @@ impl Backend for GpuBackend {
     }
 
     fn upload(&self, dtype: DType, data: &[u8]) -> Result<BufferRef> {
-        Ok(Arc::new(self.transfer.upload(&self.pool, dtype, data)?))
+        Ok(Arc::new(self.transfer.upload(&self.pool, &self.caps.dtypes, dtype, data)?))
     }
 
     fn download(&self, buffer: &BufferRef, dtype: DType, first: usize, data: &mut [u8]) -> Result<()> {
-        check_dtype(dtype)?;
-        self.transfer.download(self.own(buffer)?, dtype, first, data)
+        check_dtype(&self.caps.dtypes, dtype)?;
+        self.transfer.download(own(buffer, &self.pool)?, dtype, first, data)
     }
 
-    fn storage_bytes(&self, _dtype: DType, elements: usize) -> usize {
-        elements * ELEMENT_BYTES
+    fn storage_bytes(&self, dtype: DType, elements: usize) -> usize {
+        elements * element_bytes(dtype)
     }
 
     fn wants_arena(&self) -> bool {
@@ -116,7 +116,14 @@ impl Backend for GpuBackend {
 
     fn run(&self, plan: &Plan, bindings: &Bindings<'_>) -> Result<()> {
         let _running = self.running.lock();
-        let runner = Runner { context: &self.context, pool: &self.pool, pipelines: &self.pipelines, caps: &self.caps };
+        let runner = Runner {
+            context: &self.context,
+            pool: &self.pool,
+            pipelines: &self.pipelines,
+            transfer: &self.transfer,
+            caps: &self.caps,
+            software: self.software,
+        };
         let launches = runner.run(plan, bindings)?;
         self.launches.fetch_add(launches, Ordering::Relaxed);
         self.runs.fetch_add(1, Ordering::Relaxed);
@@ -130,6 +137,7 @@ impl Backend for GpuBackend {
             launches: self.launches.load(Ordering::Relaxed),
             runs: self.runs.load(Ordering::Relaxed),
             matmul_flops: self.matmul_flops.load(Ordering::Relaxed),
+            shaders: self.pipelines.count() as u64,
             ..self.pool.stats()
         }
     }
@@ -141,6 +149,12 @@ impl Backend for GpuBackend {
     fn trim(&self) {
         self.pool.trim();
         self.transfer.trim();
+    }
+
+    fn close(&self) {
+        if self.context.wait(&|| false).is_ok() {
+            self.pipelines.save();
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use adret_core::error::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
 
 use crate::context::Context;
+use crate::groups::Groups;
 
 /// Smallest buffer that is made.
 const SMALLEST: u64 = 256;
@@ -27,6 +28,7 @@ struct Shelf {
 pub(crate) struct Pool {
     context: Arc<Context>,
     shelf: Mutex<Shelf>,
+    pub(crate) groups: Groups,
     largest: u64,
 }
 
@@ -46,7 +48,7 @@ fn size_class(bytes: u64) -> u64 {
 impl Pool {
     pub(crate) fn new(context: Arc<Context>) -> Arc<Pool> {
         let largest = context.device.limits().max_buffer_size;
-        Arc::new(Pool { context, shelf: Mutex::default(), largest })
+        Arc::new(Pool { context, shelf: Mutex::default(), groups: Groups::default(), largest })
     }
 
     /// Memory for `bytes` bytes, its content unspecified.
@@ -54,6 +56,7 @@ impl Pool {
     /// # Errors
     /// `OutOfMemory` with bytes asked, in use and cached.
     pub(crate) fn allocate(self: &Arc<Self>, bytes: usize) -> Result<GpuBuffer> {
+        self.context.check()?;
         let exact = (bytes as u64).div_ceil(4) * 4;
         let size = size_class(exact).min(self.largest.max(SMALLEST));
         if exact > size {
@@ -73,14 +76,17 @@ impl Pool {
                         return Err(error);
                     }
                     self.trim();
-                    self.create(size).map_err(|_| self.exhausted(bytes, "more than is free"))
+                    self.create(size).map_err(|error| match error.kind {
+                        ErrorKind::OutOfMemory => self.exhausted(bytes, "more than is free"),
+                        _ => error,
+                    })
                 })?
             }
         };
         let mut shelf = self.shelf.lock();
         shelf.stats.bytes_in_use += size;
         shelf.stats.peak_bytes = shelf.stats.peak_bytes.max(shelf.stats.bytes_in_use);
-        Ok(GpuBuffer { raw: Some(raw), bytes, pool: Arc::clone(self) })
+        Ok(GpuBuffer { raw: Some(raw), bytes, integers: Mutex::new(None), pool: Arc::clone(self) })
     }
 
     fn create(&self, size: u64) -> Result<wgpu::Buffer> {
@@ -113,6 +119,7 @@ impl Pool {
 
     /// Gives cached buffers back to the driver.
     pub(crate) fn trim(&self) {
+        self.groups.clear();
         let mut shelf = self.shelf.lock();
         shelf.stats.bytes_cached = 0;
         let free = std::mem::take(&mut shelf.free);
@@ -125,10 +132,17 @@ impl Pool {
 pub(crate) struct GpuBuffer {
     raw: Option<wgpu::Buffer>,
     bytes: usize,
+    /// Smallest and largest of the integers inside, where they are known.
+    integers: Mutex<Option<(i64, i64)>>,
     pool: Arc<Pool>,
 }
 
 impl GpuBuffer {
+    /// Notes which integers are inside; `None` once kernels write there.
+    pub(crate) fn note_integers(&self, range: Option<(i64, i64)>) {
+        *self.integers.lock() = range;
+    }
+
     /// wgpu's buffer.
     pub(crate) fn raw(&self) -> &wgpu::Buffer {
         self.raw.as_ref().expect("present until dropped")
@@ -149,6 +163,11 @@ impl fmt::Debug for GpuBuffer {
 impl Drop for GpuBuffer {
     fn drop(&mut self) {
         let Some(raw) = self.raw.take() else { return };
+        if self.pool.context.forked() {
+            // The driver's part of the buffer belongs to the parent, and locks may be held by threads that are not here.
+            std::mem::forget(raw);
+            return;
+        }
         let size = raw.size();
         let mut shelf = self.pool.shelf.lock();
         shelf.stats.bytes_in_use -= size;
@@ -169,6 +188,10 @@ impl Buffer for GpuBuffer {
 
     fn recyclable(&self) -> bool {
         true
+    }
+
+    fn integers(&self) -> Option<(i64, i64)> {
+        *self.integers.lock()
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -1,6 +1,7 @@
 //! A wgpu device with its queue, and how its failures become errors. Depends on wgpu.
 //! Invariant: no failure of wgpu or a driver becomes a panic: every call that can fail runs inside `guarded`, or reports to the handlers.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +9,17 @@ use std::time::Duration;
 use adret_core::error::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
 
-use crate::adapter::ready;
+use crate::adapter::{denied, ready};
+use crate::fault::{self, Failure};
 
 /// How long one wait for the device lasts before the caller is asked whether to go on.
 const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Submissions that may be under way: enough to keep the device busy, few enough to be waited for.
+const IN_FLIGHT: usize = 3;
+
+/// Whether to give up waiting; asked now and then.
+pub(crate) type GiveUp<'a> = dyn Fn() -> bool + 'a;
 
 /// A device, its queue, and the failure that ended it, if any.
 #[derive(Debug)]
@@ -19,8 +27,9 @@ pub(crate) struct Context {
     pub(crate) device: wgpu::Device,
     pub(crate) queue: wgpu::Queue,
     failure: Arc<Mutex<Option<String>>>,
-    /// Held while work is handed over and while it is waited for: wgpu's wait miscounts submissions that arrive meanwhile.
-    order: Mutex<()>,
+    /// Submissions under way. Held while work is handed over and while it is waited for: wgpu's wait miscounts submissions that arrive
+    /// meanwhile.
+    under_way: Mutex<VecDeque<wgpu::SubmissionIndex>>,
     process: u32,
 }
 
@@ -30,16 +39,29 @@ impl Context {
     /// # Errors
     /// When the driver refuses.
     pub(crate) fn open(adapter: &wgpu::Adapter) -> Result<Context> {
-        let wanted = wgpu::Features::IMMEDIATES | wgpu::Features::SUBGROUP;
+        let mut wanted = wgpu::Features::IMMEDIATES | wgpu::Features::PIPELINE_CACHE;
+        if !denied("subgroup") {
+            wanted |= wgpu::Features::SUBGROUP;
+        }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("adret"),
             required_features: adapter.features() & wanted,
             required_limits: adapter.limits(),
             ..Default::default()
         };
-        let (device, queue) = ready(adapter.request_device(&descriptor)).map_err(|error| {
-            Error::device(format!("device: {} cannot be opened: {error}. Use device='cpu'.", adapter.get_info().name))
-        })?;
+        let name = adapter.get_info().name;
+        let failed = |why: String| {
+            Error::device(format!(
+                "device: {name} cannot be opened: {why}. Update its driver, free its memory, or use device='cpu'."
+            ))
+        };
+        if fault::due().is_some() {
+            return Err(failed("ordered by a test".to_owned()));
+        }
+        let opened = catch_unwind(AssertUnwindSafe(|| ready(adapter.request_device(&descriptor))));
+        let (device, queue) = opened
+            .map_err(|_| failed("its driver broke off".to_owned()))?
+            .map_err(|error| failed(error.to_string()))?;
         let failure = Arc::new(Mutex::new(None));
         let lost = Arc::clone(&failure);
         device.set_device_lost_callback(move |reason, message| {
@@ -51,15 +73,20 @@ impl Context {
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             uncaptured.lock().get_or_insert(error.to_string());
         }));
-        Ok(Context { device, queue, failure, order: Mutex::new(()), process: std::process::id() })
+        Ok(Context { device, queue, failure, under_way: Mutex::default(), process: std::process::id() })
+    }
+
+    /// Whether this is a fork of the process that opened the device.
+    pub(crate) fn forked(&self) -> bool {
+        std::process::id() != self.process
     }
 
     /// Fails where the device cannot be used any more.
     ///
     /// # Errors
-    /// When it was lost, or in a forked child.
+    /// `DeviceLost` when it was lost, `Device` in a forked child.
     pub(crate) fn check(&self) -> Result<()> {
-        if std::process::id() != self.process {
+        if self.forked() {
             return Err(Error::device(
                 "gpu: this process was forked from the one that opened the GPU, and drivers do not survive that. \
                  Start workers with the 'spawn' method, or move tensors to the CPU first.",
@@ -67,18 +94,36 @@ impl Context {
         }
         match &*self.failure.lock() {
             None => Ok(()),
-            Some(message) => Err(Error::device(format!(
-                "gpu: the device stopped working: {message}. Its tensors are lost; start the process again, or use the CPU."
-            ))),
+            Some(message) => Err(Error::new(
+                ErrorKind::DeviceLost,
+                format!(
+                    "gpu: the device stopped working: {message}. Its tensors are lost. Call ad.reset_device('gpu') and make them \
+                     again from data on the CPU, or go on with device='cpu'."
+                ),
+            )),
         }
+    }
+
+    /// Ends the device: what is done on it from now on fails.
+    pub(crate) fn end(&self, why: &str) {
+        self.failure.lock().get_or_insert_with(|| why.to_owned());
     }
 
     /// Runs calls that can fail, and returns the first failure.
     ///
     /// # Errors
-    /// `OutOfMemory` where memory ran out, `Device` or `Internal` else.
+    /// `OutOfMemory` where memory ran out, `DeviceLost`, `Device` or `Internal` else.
     pub(crate) fn guarded<T>(&self, calls: impl FnOnce() -> T) -> Result<T> {
         self.check()?;
+        match fault::due() {
+            None => {}
+            Some(Failure::Memory) => return Err(out_of_memory()),
+            Some(Failure::Driver) => return Err(driver_failed("ordered by a test")),
+            Some(Failure::Lost) => {
+                self.end("ordered by a test");
+                self.check()?;
+            }
+        }
         let filters = [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory];
         let scopes = filters.map(|filter| self.device.push_error_scope(filter));
         let value = calls();
@@ -89,40 +134,54 @@ impl Context {
         }
         match failure {
             None => self.check().map(|()| value),
-            Some(wgpu::Error::OutOfMemory { .. }) => Err(Error::new(
-                ErrorKind::OutOfMemory,
-                "gpu: the device has no memory left. Free tensors, or use smaller batches.",
-            )),
+            Some(wgpu::Error::OutOfMemory { .. }) => Err(out_of_memory()),
             Some(wgpu::Error::Validation { description, .. }) => {
+                // A lost device refuses calls before it tells that it is lost.
+                self.check()?;
                 Err(Error::internal(format!("gpu: wgpu refused a call: {description}. Please report this.")))
             }
-            Some(wgpu::Error::Internal { description, .. }) => {
-                Err(Error::device(format!("gpu: the driver failed: {description}. Update it, or use the CPU.")))
-            }
+            Some(wgpu::Error::Internal { description, .. }) => Err(driver_failed(&description)),
         }
     }
 
-    /// Records work and hands it to the device.
+    /// Records work and hands it to the device; waits while much is under way.
     ///
     /// # Errors
-    /// As `guarded`.
-    pub(crate) fn submit(&self, work: impl FnOnce() -> Option<wgpu::CommandBuffer>) -> Result<()> {
+    /// As `guarded`; `Interrupted` when told to give up waiting, the work being handed over then.
+    pub(crate) fn submit(
+        &self,
+        give_up: &GiveUp<'_>,
+        work: impl FnOnce() -> Option<wgpu::CommandBuffer>,
+    ) -> Result<()> {
         let commands = self.guarded(work)?;
-        let _order = self.order.lock();
-        self.guarded(|| self.queue.submit(commands)).map(|_| ())
+        let oldest = {
+            let mut under_way = self.under_way.lock();
+            let index = self.guarded(|| self.queue.submit(commands))?;
+            under_way.push_back(index);
+            if under_way.len() > IN_FLIGHT { under_way.pop_front() } else { None }
+        };
+        oldest.map_or(Ok(()), |index| self.wait_for(Some(index), give_up))
     }
 
-    /// Waits until all submitted work is done; `give_up` is asked now and then.
+    /// Waits until all submitted work is done.
     ///
     /// # Errors
     /// `Interrupted` when told to give up; when the device is lost.
-    pub(crate) fn wait(&self, give_up: &dyn Fn() -> bool) -> Result<()> {
+    pub(crate) fn wait(&self, give_up: &GiveUp<'_>) -> Result<()> {
+        self.wait_for(None, give_up)
+    }
+
+    fn wait_for(&self, index: Option<wgpu::SubmissionIndex>, give_up: &GiveUp<'_>) -> Result<()> {
         loop {
-            let patience = wgpu::PollType::Wait { submission_index: None, timeout: Some(PATIENCE) };
+            let patience = wgpu::PollType::Wait { submission_index: index.clone(), timeout: Some(PATIENCE) };
             // A lost device is the one failure that wgpu reports by a panic, here alone.
             let outcome = {
-                let _order = self.order.lock();
-                catch_unwind(AssertUnwindSafe(|| self.device.poll(patience)))
+                let mut under_way = self.under_way.lock();
+                let outcome = catch_unwind(AssertUnwindSafe(|| self.device.poll(patience)));
+                if index.is_none() && matches!(outcome, Ok(Ok(_))) {
+                    under_way.clear();
+                }
+                outcome
             };
             match outcome {
                 Ok(Ok(_)) => return self.check(),
@@ -136,10 +195,18 @@ impl Context {
                     return Err(Error::internal(format!("gpu: waiting failed: {error}. Please report this.")));
                 }
                 Err(_) => {
-                    self.failure.lock().get_or_insert("waiting for it failed".to_owned());
+                    self.end("waiting for it failed");
                     return self.check();
                 }
             }
         }
     }
+}
+
+fn out_of_memory() -> Error {
+    Error::new(ErrorKind::OutOfMemory, "gpu: the device has no memory left. Free tensors, or use smaller batches.")
+}
+
+fn driver_failed(why: &str) -> Error {
+    Error::device(format!("gpu: the driver failed: {why}. Update it, or use the CPU."))
 }

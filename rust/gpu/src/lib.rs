@@ -13,7 +13,11 @@
 mod adapter;
 mod backend;
 mod buffer;
+mod cache;
 mod context;
+mod elements;
+mod fault;
+mod groups;
 mod pipeline;
 mod prepare;
 mod run;
@@ -21,3 +25,4 @@ mod transfer;
 
 pub use adapter::{AdapterInfo, adapters};
 pub use backend::open;
+pub use fault::{Failure, fail_call};

@@ -11,6 +11,7 @@ use adret_core::wgsl::with_writable;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
+use crate::cache::Cache;
 use crate::context::Context;
 
 /// Whether each binding is writable.
@@ -26,6 +27,7 @@ pub(crate) struct Pipeline {
 /// Everything compiled so far.
 pub(crate) struct Pipelines {
     context: Arc<Context>,
+    cache: Option<Cache>,
     checks: wgpu::ShaderRuntimeChecks,
     known: Mutex<HashMap<(String, u64), Arc<Pipeline>>>,
     layouts: Mutex<HashMap<Access, wgpu::BindGroupLayout>>,
@@ -39,11 +41,22 @@ impl fmt::Debug for Pipelines {
 
 impl Pipelines {
     /// `ADRET_GPU_CHECKED=1` keeps the bounds checks that wgpu adds to shaders.
-    pub(crate) fn new(context: Arc<Context>) -> Pipelines {
+    pub(crate) fn new(context: Arc<Context>, info: &wgpu::AdapterInfo) -> Pipelines {
         let checked = std::env::var("ADRET_GPU_CHECKED").is_ok_and(|value| value == "1");
         let checks =
             if checked { wgpu::ShaderRuntimeChecks::checked() } else { wgpu::ShaderRuntimeChecks::unchecked() };
-        Pipelines { context, checks, known: Mutex::default(), layouts: Mutex::default() }
+        let cache = Cache::open(&context.device, info);
+        Pipelines { context, cache, checks, known: Mutex::default(), layouts: Mutex::default() }
+    }
+
+    /// Writes what was compiled since the last time to the cache's file.
+    pub(crate) fn save(&self) {
+        self.cache.iter().for_each(Cache::save);
+    }
+
+    /// Shaders compiled so far.
+    pub(crate) fn count(&self) -> usize {
+        self.known.lock().len()
     }
 
     /// The pipeline of a launch; bit `i` of `writable` makes binding `i` writable that the shader only reads.
@@ -77,6 +90,7 @@ impl Pipelines {
         }
         let layout = self.layout(access)?;
         let device = &self.context.device;
+        self.cache.iter().for_each(Cache::touch);
         self.context.guarded(|| {
             let source = wgpu::ShaderSource::Wgsl(text.into());
             let descriptor = wgpu::ShaderModuleDescriptor { label: None, source };
@@ -98,7 +112,7 @@ impl Pipelines {
                     zero_initialize_workgroup_memory: false,
                     ..Default::default()
                 },
-                cache: None,
+                cache: self.cache.as_ref().map(|cache| &cache.raw),
             });
             Pipeline { raw, layout }
         })

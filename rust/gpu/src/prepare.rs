@@ -6,7 +6,7 @@ use std::sync::Arc;
 use adret_core::error::{Error, Result};
 use adret_core::group::Linear;
 use adret_core::plan::{Candidate, Caps, Kernel, Launch, Parameter, Place};
-use adret_core::wgsl::{ELEMENT_BYTES, lower};
+use adret_core::wgsl::{element_bytes, lower};
 
 use crate::pipeline::{Pipeline, Pipelines};
 
@@ -65,20 +65,21 @@ pub(crate) fn ready<'a>(kernel: &'a Kernel, caps: &Caps, pipelines: &Arc<Pipelin
     }
 }
 
-/// Bytes that each temporary of a plan takes on the device, where elements are words.
+/// Bytes that each temporary of a plan takes on the device.
 pub(crate) fn temporary_bytes(kernels: &[Kernel], temporaries: usize) -> Vec<usize> {
     let mut bytes = vec![0; temporaries];
     for argument in kernels.iter().flat_map(|kernel| &kernel.arguments) {
         if let Place::Temporary(number) = argument.place
             && let Some((_, high)) = argument.layout.reach()
         {
-            bytes[number] = bytes[number].max((high.max(0) as usize + 1) * ELEMENT_BYTES);
+            bytes[number] = bytes[number].max((high.max(0) as usize + 1) * element_bytes(argument.dtype));
         }
     }
     bytes
 }
 
-/// The words of a launch. `start` gives the element where an argument's binding points.
+/// The words of a launch. `start` gives the element where an argument's binding points; `checks` is where the launch's first
+/// check reports.
 ///
 /// # Errors
 /// When a number exceeds 32 bits.
@@ -86,6 +87,7 @@ pub(crate) fn words(
     launch: &Launch,
     slots: &[u64],
     start: &dyn Fn(usize) -> isize,
+    checks: u32,
     words: &mut Vec<u32>,
 ) -> Result<()> {
     let signed = |number: i64| {
@@ -98,6 +100,7 @@ pub(crate) fn words(
         words.push(match parameter {
             Parameter::Word(word) => *word,
             Parameter::Linear(number) => signed(linear(number))?,
+            Parameter::Checks => checks,
             Parameter::SlotLow(slot) => slots[*slot] as u32,
             Parameter::SlotHigh(slot) => (slots[*slot] >> 32) as u32,
             Parameter::Element { argument, index } => signed(start(*argument) as i64 + linear(index))?,

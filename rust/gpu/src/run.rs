@@ -4,34 +4,53 @@
 use std::sync::Arc;
 
 use adret_core::backend::{Bindings, BufferRef};
+use adret_core::dtype::DType;
 use adret_core::error::{Error, ErrorKind, Result};
-use adret_core::plan::{Caps, Kernel, Launch, Place, Plan};
+use adret_core::plan::{Argument, Binding, Caps, Launch, Place, Plan};
+use adret_core::wgsl::{WORD_BYTES, element_bytes};
 use smallvec::SmallVec;
 
 use crate::buffer::{GpuBuffer, Pool};
 use crate::context::Context;
+use crate::groups::Span;
 use crate::pipeline::{Pipeline, Pipelines};
 use crate::prepare::{Lease, ready, temporary_bytes, words};
+use crate::transfer::Transfer;
 
 /// Launches that go to the device at a time.
 const FLUSH: usize = 64;
+
+/// Elementary steps, about, that go to the device at a time: a fraction of a second, so that Ctrl-C is heard and no watchdog bites.
+const WORK: u64 = 1 << 32;
+
+/// The same for adapters that the processor plays.
+const SOFTWARE_WORK: u64 = 1 << 28;
 
 /// What running needs of the backend.
 pub(crate) struct Runner<'a> {
     pub(crate) context: &'a Context,
     pub(crate) pool: &'a Arc<Pool>,
     pub(crate) pipelines: &'a Arc<Pipelines>,
+    pub(crate) transfer: &'a Transfer,
     pub(crate) caps: &'a Caps,
+    pub(crate) software: bool,
 }
 
 /// A launch with its buffers and words.
 struct Step<'a> {
     launch: &'a Launch,
     pipeline: Arc<Pipeline>,
-    buffers: SmallVec<[&'a GpuBuffer; 8]>,
+    spans: SmallVec<[Span; 8]>,
     /// Words of the launch in the run's list.
     words: std::ops::Range<usize>,
     commit: bool,
+}
+
+/// Where an argument's bindings begin: its buffer, and the element at which window 0 starts.
+struct Placed<'a> {
+    buffer: &'a GpuBuffer,
+    base: usize,
+    start: isize,
 }
 
 /// Buffers of a plan's temporaries: those that are not needed at the same time share one.
@@ -44,42 +63,54 @@ struct Temporaries {
 }
 
 impl Runner<'_> {
-    /// Runs the plan and waits for its end; returns the number of launches.
+    /// Hands the plan's launches over; returns their number. Waits for their end only where they check indices.
     ///
     /// # Errors
-    /// `Interrupted` before the commit phase, `OutOfMemory`, and what the driver reports.
+    /// `Interrupted` before the commit phase, `Index`, `OutOfMemory`, and what the driver reports.
     pub(crate) fn run(&self, plan: &Plan, bindings: &Bindings<'_>) -> Result<u64> {
         self.context.check()?;
         let leases =
             plan.kernels.iter().map(|kernel| ready(kernel, self.caps, self.pipelines)).collect::<Result<Vec<_>>>()?;
         let temporaries = self.temporaries(plan, &leases)?;
+        let checks: usize = leases.iter().flat_map(|lease| &lease.launches).map(|(launch, _)| launch.checks.len()).sum();
+        let faults = if checks > 0 { Some(self.pool.allocate(2 * WORD_BYTES * checks)?) } else { None };
         let mut all_words = Vec::new();
         let mut steps = Vec::new();
+        let mut first_check = 0;
         // Words that are bound start where a binding may.
-        let alignment = (self.context.device.limits().min_storage_buffer_offset_alignment as usize / 4).max(1);
+        let alignment = (self.alignment() / WORD_BYTES).max(1);
         for (number, (kernel, lease)) in plan.kernels.iter().zip(&leases).enumerate() {
+            let placed = kernel
+                .arguments
+                .iter()
+                .map(|argument| self.placed(argument, &temporaries, bindings))
+                .collect::<Result<SmallVec<[Placed<'_>; 8]>>>()?;
             for (launch, pipeline) in &lease.launches {
-                let buffers = self.bound(kernel, launch, number, &temporaries, bindings)?;
+                let spans = self.spans(launch, &placed, &temporaries, number, faults.as_ref())?;
                 if launch.parameters_bound {
                     all_words.resize(all_words.len().next_multiple_of(alignment), 0);
                 }
                 let first = all_words.len();
-                let start = |argument: usize| match kernel.arguments.get(argument).map(|argument| argument.place) {
-                    Some(Place::Input(input)) => bindings.inputs[input].1,
-                    Some(Place::Output(output)) => bindings.outputs[output].1,
-                    _ => 0,
-                };
-                words(launch, bindings.slots, &start, &mut all_words)?;
+                let start = |argument: usize| placed[argument].start - placed[argument].base as isize;
+                words(launch, bindings.slots, &start, 2 * first_check as u32, &mut all_words)?;
+                first_check += launch.checks.len();
                 let words = first..all_words.len();
-                let pipeline = match aliased(launch, &buffers) {
+                let pipeline = match aliased(launch, &spans) {
                     0 => Arc::clone(pipeline),
                     writable => self.pipelines.get(launch, writable)?,
                 };
-                steps.push(Step { launch, pipeline, buffers, words, commit: number >= plan.commit });
+                steps.push(Step { launch, pipeline, spans, words, commit: number >= plan.commit });
             }
         }
-        self.execute(&steps, &all_words, bindings)?;
+        self.execute(&steps, &all_words, faults.as_ref(), bindings)?;
+        for (output, _) in bindings.outputs {
+            self.own(output)?.note_integers(None);
+        }
         Ok(steps.len() as u64)
+    }
+
+    fn alignment(&self) -> usize {
+        self.context.device.limits().min_storage_buffer_offset_alignment as usize
     }
 
     fn temporaries(&self, plan: &Plan, leases: &[Lease<'_>]) -> Result<Temporaries> {
@@ -131,49 +162,75 @@ impl Runner<'_> {
         Ok(Temporaries { buffers, places, scratch })
     }
 
-    /// The buffers of a launch, in the order of its bindings.
-    fn bound<'b>(
+    /// Where an argument lies.
+    fn placed<'b>(
         &self,
-        kernel: &Kernel,
-        launch: &Launch,
-        number: usize,
+        argument: &Argument,
         temporaries: &'b Temporaries,
         bindings: &'b Bindings<'_>,
-    ) -> Result<SmallVec<[&'b GpuBuffer; 8]>> {
-        let mut buffers = SmallVec::new();
-        for binding in &launch.bindings {
-            let buffer = match kernel.arguments.get(binding.argument).map(|argument| argument.place) {
-                Some(Place::Input(input)) => self.own(&bindings.inputs[input].0)?,
-                Some(Place::Output(output)) => self.own(&bindings.outputs[output].0)?,
-                Some(Place::Temporary(temporary)) => &temporaries.buffers[temporaries.places[temporary]],
-                None => {
-                    let own = &temporaries.scratch[number];
-                    &temporaries.buffers[own[binding.argument - kernel.arguments.len()]]
-                }
-            };
-            let bytes = adret_core::backend::Buffer::bytes(buffer) as u64;
-            if bytes > self.caps.binding_bytes {
-                return Err(Error::new(
-                    ErrorKind::Device,
-                    format!(
-                        "gpu: a tensor of {bytes} bytes is larger than this adapter binds in one piece ({} bytes). \
-                         Split it, or use the CPU.",
-                        self.caps.binding_bytes
-                    ),
-                ));
-            }
-            buffers.push(buffer);
+    ) -> Result<Placed<'b>> {
+        let (buffer, start) = match argument.place {
+            Place::Input(input) => (self.own(&bindings.inputs[input].0)?, bindings.inputs[input].1),
+            Place::Output(output) => (self.own(&bindings.outputs[output].0)?, bindings.outputs[output].1),
+            Place::Temporary(temporary) => (&temporaries.buffers[temporaries.places[temporary]], 0),
+        };
+        let mut base = 0;
+        if buffer.raw().size() > self.caps.binding_bytes
+            && let Some((low, _)) = argument.layout.reach()
+        {
+            // Windows begin near the first element that the kernel reaches.
+            let low = start + low + argument.start.resolve(bindings.slots) as isize;
+            let bytes = low.max(0) as usize * element_bytes(argument.dtype);
+            base = bytes / self.alignment() * self.alignment() / element_bytes(argument.dtype);
         }
-        Ok(buffers)
+        Ok(Placed { buffer, base, start })
+    }
+
+    /// What a launch binds, in the order of its bindings.
+    fn spans(
+        &self,
+        launch: &Launch,
+        placed: &[Placed<'_>],
+        temporaries: &Temporaries,
+        number: usize,
+        faults: Option<&GpuBuffer>,
+    ) -> Result<SmallVec<[Span; 8]>> {
+        let mut spans = SmallVec::new();
+        for binding in &launch.bindings {
+            let (raw, base, limit) = if binding.argument == Binding::FAULTS {
+                let faults = faults.ok_or_else(|| Error::internal("gpu: a check has nowhere to report."))?;
+                (faults.raw(), 0, self.caps.binding_bytes)
+            } else if let Some(Placed { buffer, base, .. }) = placed.get(binding.argument) {
+                let raw = buffer.raw();
+                let several = launch.bindings.iter().any(|other| other.argument == binding.argument && other.window > 0);
+                let window = if several { self.caps.window_bytes() } else { self.caps.binding_bytes };
+                let bytes = element_bytes(launch.dtypes[binding.argument]);
+                let first = (base * bytes) as u64 + u64::from(binding.window) * window;
+                // The last window may lie beyond the end: nothing reads it then.
+                (raw, if first < raw.size() { first } else { (base * bytes) as u64 }, window)
+            } else {
+                let own = &temporaries.scratch[number];
+                let buffer = &temporaries.buffers[own[binding.argument - placed.len()]];
+                (buffer.raw(), 0, self.caps.binding_bytes)
+            };
+            let limit = limit / WORD_BYTES as u64 * WORD_BYTES as u64;
+            spans.push((raw.clone(), base, (raw.size() - base).min(limit)));
+        }
+        Ok(spans)
     }
 
     /// This device's buffer behind a shared one.
     fn own<'b>(&self, buffer: &'b BufferRef) -> Result<&'b GpuBuffer> {
-        let found = buffer.as_any().downcast_ref::<GpuBuffer>().filter(|found| found.belongs_to(self.pool));
-        found.ok_or_else(|| Error::internal("gpu: a plan got a buffer of another device. Please report this."))
+        own(buffer, self.pool)
     }
 
-    fn execute(&self, steps: &[Step<'_>], all_words: &[u32], bindings: &Bindings<'_>) -> Result<()> {
+    fn execute(
+        &self,
+        steps: &[Step<'_>],
+        all_words: &[u32],
+        faults: Option<&GpuBuffer>,
+        bindings: &Bindings<'_>,
+    ) -> Result<()> {
         let bytes: Vec<u8> = all_words.iter().flat_map(|word| word.to_le_bytes()).collect();
         let block = if steps.iter().any(|step| step.launch.parameters_bound) {
             let block = self.pool.allocate(bytes.len())?;
@@ -184,25 +241,68 @@ impl Runner<'_> {
         };
         let split = steps.partition_point(|step| !step.commit);
         let (compute, commit) = steps.split_at(split);
-        for flush in compute.chunks(FLUSH) {
+        let mut cleared = faults;
+        for flush in self.flushes(compute) {
             if (bindings.cancelled)() {
                 return Err(Error::new(ErrorKind::Interrupted, "The evaluation was interrupted."));
             }
-            self.submit(flush, &bytes, block.as_ref())?;
+            self.submit(flush, &bytes, block.as_ref(), cleared.take(), bindings.cancelled)?;
         }
-        if !compute.is_empty() {
-            self.context.wait(bindings.cancelled)?;
+        if let Some(faults) = faults.filter(|_| cleared.is_none()) {
+            self.report(compute, faults, bindings)?;
         }
-        for flush in commit.chunks(FLUSH) {
-            self.submit(flush, &bytes, block.as_ref())?;
+        for flush in self.flushes(commit) {
+            self.submit(flush, &bytes, block.as_ref(), cleared.take(), &|| false)?;
         }
-        if commit.is_empty() { Ok(()) } else { self.context.wait(&|| false) }
+        Ok(())
+    }
+
+    /// Cuts launches into portions of bounded number and work.
+    fn flushes<'s, 'l>(&self, steps: &'s [Step<'l>]) -> impl Iterator<Item = &'s [Step<'l>]> {
+        let most = if self.software { SOFTWARE_WORK } else { WORK };
+        let mut rest = steps;
+        std::iter::from_fn(move || {
+            let mut work = 0u64;
+            let mut count = 0;
+            while count < rest.len().min(FLUSH) && (count == 0 || work + rest[count].launch.work <= most) {
+                work = work.saturating_add(rest[count].launch.work);
+                count += 1;
+            }
+            let (flush, after) = rest.split_at(count);
+            rest = after;
+            (count > 0).then_some(flush)
+        })
+    }
+
+    /// Waits for the checks of indices, and raises what the first bad one says.
+    fn report(&self, steps: &[Step<'_>], faults: &GpuBuffer, bindings: &Bindings<'_>) -> Result<()> {
+        self.context.wait(bindings.cancelled)?;
+        let checks = steps.iter().flat_map(|step| &step.launch.checks);
+        let mut words = vec![0u8; checks.clone().count() * 2 * WORD_BYTES];
+        self.transfer.download(faults, DType::U32, 0, &mut words)?;
+        let word = |at: usize| words[at * WORD_BYTES..][..WORD_BYTES].iter().rev().fold(0, |all, &b| all << 8 | u32::from(b));
+        for (number, check) in checks.enumerate() {
+            if word(2 * number) != 0 {
+                return Err(check.error(word(2 * number + 1)));
+            }
+        }
+        Ok(())
     }
 
     /// Records launches in one pass and sends them off.
-    fn submit(&self, flush: &[Step<'_>], bytes: &[u8], block: Option<&GpuBuffer>) -> Result<()> {
-        self.context.submit(|| {
+    fn submit(
+        &self,
+        flush: &[Step<'_>],
+        bytes: &[u8],
+        block: Option<&GpuBuffer>,
+        cleared: Option<&GpuBuffer>,
+        give_up: &dyn Fn() -> bool,
+    ) -> Result<()> {
+        self.context.submit(give_up, || {
             let mut encoder = self.context.device.create_command_encoder(&Default::default());
+            if let Some(faults) = cleared {
+                encoder.clear_buffer(faults.raw(), 0, None);
+            }
             let mut pass = encoder.begin_compute_pass(&Default::default());
             for step in flush {
                 self.record(&mut pass, step, bytes, block);
@@ -213,31 +313,12 @@ impl Runner<'_> {
     }
 
     fn record(&self, pass: &mut wgpu::ComputePass<'_>, step: &Step<'_>, bytes: &[u8], block: Option<&GpuBuffer>) {
-        let range = step.words.start * 4..step.words.end * 4;
-        let limit = self.caps.binding_bytes;
-        let whole = |buffer: &'_ GpuBuffer| buffer.raw().size().min(limit);
-        let mut entries: SmallVec<[wgpu::BindGroupEntry<'_>; 8]> = SmallVec::new();
-        let mut bind = |buffer, offset: u64, size: u64| {
-            entries.push(wgpu::BindGroupEntry {
-                binding: entries.len() as u32,
-                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                    buffer,
-                    offset,
-                    size: std::num::NonZeroU64::new(size),
-                }),
-            });
-        };
-        for buffer in &step.buffers {
-            bind(buffer.raw(), 0, whole(buffer));
-        }
+        let range = step.words.start * WORD_BYTES..step.words.end * WORD_BYTES;
+        let mut spans = step.spans.clone();
         if let Some(block) = block.filter(|_| step.launch.parameters_bound) {
-            bind(block.raw(), range.start as u64, (range.end - range.start) as u64);
+            spans.push((block.raw().clone(), range.start as u64, range.len() as u64));
         }
-        let group = self.context.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: None,
-            layout: &step.pipeline.layout,
-            entries: &entries,
-        });
+        let group = self.pool.groups.get(&self.context.device, &step.pipeline.layout, spans);
         pass.set_pipeline(&step.pipeline.raw);
         pass.set_bind_group(0, &group, &[]);
         if !step.launch.parameters_bound && !range.is_empty() {
@@ -248,12 +329,28 @@ impl Runner<'_> {
     }
 }
 
+/// This device's buffer behind a shared one.
+///
+/// # Errors
+/// `DeviceLost` for a buffer of a device that is no more.
+pub(crate) fn own<'b>(buffer: &'b BufferRef, pool: &Arc<Pool>) -> Result<&'b GpuBuffer> {
+    let found = buffer.as_any().downcast_ref::<GpuBuffer>();
+    let found = found.ok_or_else(|| Error::internal("gpu: the buffer is of another backend. Please report this."))?;
+    if found.belongs_to(pool) {
+        return Ok(found);
+    }
+    Err(Error::new(
+        ErrorKind::DeviceLost,
+        "gpu: the tensor was on a device that has been lost or reset. Make it again from data on the CPU.",
+    ))
+}
+
 /// The read bindings whose buffer is also bound for writing: wgpu wants both declared writable.
-fn aliased(launch: &Launch, buffers: &[&GpuBuffer]) -> u64 {
+fn aliased(launch: &Launch, spans: &[Span]) -> u64 {
     let mut writable = 0;
     for (number, _) in launch.bindings.iter().enumerate().filter(|(_, binding)| !binding.write) {
-        let same = |other: usize| launch.bindings[other].write && buffers[other].raw() == buffers[number].raw();
-        if (0..buffers.len()).any(same) {
+        let same = |other: usize| launch.bindings[other].write && spans[other].0 == spans[number].0;
+        if (0..spans.len()).any(same) {
             writable |= 1 << number;
         }
     }

@@ -1,95 +1,136 @@
-//! Copies between the processor and the device, widening narrow elements to the device's words and back.
-//! Depends on `buffer` and `context`. Invariant: element `i` of a tensor is word `i` of its buffer.
+//! Copies between the processor and the device, changing elements to the device's form and back.
+//! Depends on `buffer`, `elements` and `context`. Invariant: staging memory is used again only when the device is done with it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use adret_core::dtype::DType;
-use adret_core::error::{Error, Result};
-use adret_core::wgsl::{DTYPES, ELEMENT_BYTES};
+use adret_core::error::{Error, ErrorKind, Result};
+use adret_core::wgsl::{WORD_BYTES, element_bytes};
 use parking_lot::Mutex;
 
 use crate::buffer::{GpuBuffer, Pool};
 use crate::context::Context;
+use crate::elements::{check_dtype, integers, narrow, widened};
 
-/// Elements that are copied at a time, so that the staging memory stays small: 16 MiB on the device.
+/// Bytes of one staging buffer: long copies go in pieces of this size.
 const PIECE: usize = 4 << 20;
+
+/// Staging buffers for each direction: one is copied by the device while the processor fills or empties the other.
+const RING: usize = 2;
+
+/// Copies up to this size go through wgpu's own staging memory.
+const SMALL: usize = 64 << 10;
+
+/// Whether a staging buffer can be reached by the processor.
+const AWAY: u8 = 0;
+const MAPPED: u8 = 1;
+const FAILED: u8 = 2;
+
+/// A buffer that the processor can map.
+#[derive(Debug)]
+struct Stage {
+    raw: wgpu::Buffer,
+    state: Arc<AtomicU8>,
+}
+
+impl Stage {
+    /// Asks for the memory back once the device is done with it.
+    fn map(&self, context: &Context, mode: wgpu::MapMode, bytes: u64) -> Result<()> {
+        self.state.store(AWAY, Ordering::Release);
+        let state = Arc::clone(&self.state);
+        context.guarded(|| {
+            self.raw.map_async(mode, 0..bytes, move |outcome| {
+                state.store(if outcome.is_ok() { MAPPED } else { FAILED }, Ordering::Release);
+            });
+        })
+    }
+
+    /// Waits until the processor can reach the memory.
+    fn ready(&self, context: &Context) -> Result<()> {
+        if self.state.load(Ordering::Acquire) == AWAY {
+            context.wait(&|| false)?;
+        }
+        match self.state.load(Ordering::Acquire) {
+            MAPPED => Ok(()),
+            _ => Err(failed("its memory could not be mapped")),
+        }
+    }
+}
+
+fn failed(why: &str) -> Error {
+    Error::device(format!("gpu: a copy between the device and the processor failed: {why}. Use the CPU."))
+}
 
 /// Copies in both directions.
 #[derive(Debug)]
 pub(crate) struct Transfer {
     context: Arc<Context>,
-    /// Mappable memory of the last download.
-    staging: Mutex<Option<wgpu::Buffer>>,
-}
-
-/// Fails for dtypes that the device does not store.
-///
-/// # Errors
-/// Names the dtype and what to do.
-pub(crate) fn check_dtype(dtype: DType) -> Result<()> {
-    if DTYPES.contains(&dtype) {
-        return Ok(());
-    }
-    Err(Error::dtype(format!(
-        "gpu: this adapter stores no {dtype}. Use astype to float32, int32 or uint32 before, or the CPU."
-    )))
-}
-
-/// The words of elements of `dtype`, as the device stores them.
-fn widened(dtype: DType, data: &[u8]) -> Vec<u8> {
-    let words = |word: &mut dyn FnMut(&[u8]) -> u32| -> Vec<u8> {
-        data.chunks_exact(dtype.size()).flat_map(|element| word(element).to_le_bytes()).collect()
-    };
-    match dtype {
-        DType::Bool => words(&mut |element| u32::from(element[0] != 0)),
-        DType::U8 => words(&mut |element| u32::from(element[0])),
-        DType::I8 => words(&mut |element| i32::from(element[0] as i8) as u32),
-        DType::U16 => words(&mut |element| u32::from(u16::from_ne_bytes([element[0], element[1]]))),
-        DType::I16 => words(&mut |element| i32::from(i16::from_ne_bytes([element[0], element[1]])) as u32),
-        _ => data.to_vec(),
-    }
-}
-
-/// Writes the elements that `words` stand for.
-fn narrow(dtype: DType, words: &[u8], data: &mut [u8]) {
-    let size = dtype.size();
-    if size == ELEMENT_BYTES {
-        data.copy_from_slice(words);
-        return;
-    }
-    // The low bytes of a little-endian word are the element.
-    for (element, word) in data.chunks_exact_mut(size).zip(words.chunks_exact(ELEMENT_BYTES)) {
-        element.copy_from_slice(&word[..size]);
-    }
+    up: Mutex<Vec<Stage>>,
+    down: Mutex<Vec<Stage>>,
 }
 
 impl Transfer {
     pub(crate) fn new(context: Arc<Context>) -> Transfer {
-        Transfer { context, staging: Mutex::new(None) }
+        Transfer { context, up: Mutex::default(), down: Mutex::default() }
     }
 
     /// A new buffer with these elements.
     ///
     /// # Errors
     /// For dtypes that the device does not store, and when memory is exhausted.
-    pub(crate) fn upload(&self, pool: &Arc<Pool>, dtype: DType, data: &[u8]) -> Result<GpuBuffer> {
-        check_dtype(dtype)?;
+    pub(crate) fn upload(&self, pool: &Arc<Pool>, dtypes: &[DType], dtype: DType, data: &[u8]) -> Result<GpuBuffer> {
+        check_dtype(dtypes, dtype)?;
         let elements = data.len() / dtype.size();
-        let buffer = pool.allocate(elements * ELEMENT_BYTES)?;
-        let mut first = 0u64;
-        for piece in data.chunks(PIECE * dtype.size()) {
-            let queue = &self.context.queue;
-            let words = if dtype.size() == ELEMENT_BYTES { None } else { Some(widened(dtype, piece)) };
-            let words = words.as_deref().unwrap_or(piece);
-            self.context.guarded(|| queue.write_buffer(buffer.raw(), first, words))?;
-            first += words.len() as u64;
-            if data.len() > piece.len() {
-                // Long copies go out in pieces, and their staging memory with them.
-                self.context.submit(|| None)?;
-                self.context.wait(&|| false)?;
+        let buffer = pool.allocate(elements * element_bytes(dtype))?;
+        buffer.note_integers(integers(dtype, data));
+        let filled = self.fill(&buffer, dtype, data);
+        match filled {
+            Err(error) if error.kind == ErrorKind::OutOfMemory => {
+                pool.trim();
+                self.trim();
+                self.fill(&buffer, dtype, data)?;
             }
+            outcome => outcome?,
         }
         Ok(buffer)
+    }
+
+    fn fill(&self, buffer: &GpuBuffer, dtype: DType, data: &[u8]) -> Result<()> {
+        if data.len() <= SMALL {
+            let words = widened(dtype, data);
+            return self.context.guarded(|| self.context.queue.write_buffer(buffer.raw(), 0, &words));
+        }
+        let elements = PIECE / element_bytes(dtype);
+        let mut stages = self.up.lock();
+        let mut first = 0u64;
+        for (number, piece) in data.chunks(elements * dtype.size()).enumerate() {
+            let words = widened(dtype, piece);
+            let slot = number % RING;
+            while stages.len() <= slot {
+                stages.push(self.stage(wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC, true)?);
+            }
+            // A failure below leaves a staging buffer in no known state: it goes.
+            let stage = stages.swap_remove(slot);
+            stage.ready(&self.context)?;
+            let bytes = words.len() as u64;
+            {
+                let mut view = stage.raw.get_mapped_range_mut(0..bytes).map_err(|error| failed(&error.to_string()))?;
+                view.slice(..).copy_from_slice(&words);
+            }
+            stage.raw.unmap();
+            self.context.submit(&|| false, || {
+                let mut encoder = self.context.device.create_command_encoder(&Default::default());
+                encoder.copy_buffer_to_buffer(&stage.raw, 0, buffer.raw(), first, bytes);
+                Some(encoder.finish())
+            })?;
+            stage.map(&self.context, wgpu::MapMode::Write, PIECE as u64)?;
+            let last = stages.len();
+            stages.push(stage);
+            stages.swap(slot, last);
+            first += bytes;
+        }
+        Ok(())
     }
 
     /// Copies elements from the `first` on, as many as `data` holds.
@@ -97,72 +138,63 @@ impl Transfer {
     /// # Errors
     /// When the device is lost.
     pub(crate) fn download(&self, buffer: &GpuBuffer, dtype: DType, first: usize, data: &mut [u8]) -> Result<()> {
-        check_dtype(dtype)?;
-        let mut at = (first * ELEMENT_BYTES) as u64;
-        let mut kept = self.staging.lock();
-        for piece in data.chunks_mut(PIECE * dtype.size()) {
-            let bytes = (piece.len() / dtype.size() * ELEMENT_BYTES) as u64;
-            let staging = match kept.take().filter(|staging| staging.size() >= bytes) {
-                Some(staging) => staging,
-                None => self.stage(bytes.next_power_of_two())?,
-            };
-            let (sender, receiver) = std::sync::mpsc::channel();
-            self.context.submit(|| {
-                let mut encoder = self.context.device.create_command_encoder(&Default::default());
-                encoder.copy_buffer_to_buffer(buffer.raw(), at, &staging, 0, bytes);
-                Some(encoder.finish())
-            })?;
-            self.context.guarded(|| {
-                staging.map_async(wgpu::MapMode::Read, 0..bytes, move |outcome| {
-                    // The receiver waits below; if it left with an error, nobody wants the outcome.
-                    let _ = sender.send(outcome);
-                });
-            })?;
-            self.context.wait(&|| false)?;
-            let failed = |why: String| Error::device(format!("gpu: reading back failed: {why}. Use the CPU."));
-            match receiver.try_recv() {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => return Err(failed(error.to_string())),
-                Err(error) => return Err(failed(error.to_string())),
-            }
-            let view = staging.get_mapped_range(0..bytes).map_err(|error| failed(error.to_string()))?;
-            narrow(dtype, &view, piece);
-            drop(view);
-            staging.unmap();
-            at += bytes;
-            *kept = Some(staging);
+        let size = element_bytes(dtype);
+        let elements = PIECE / size - WORD_BYTES / size;
+        let mut stages = self.down.lock();
+        let mut pieces: Vec<(usize, &mut [u8])> = Vec::new();
+        let mut at = first;
+        for piece in data.chunks_mut(elements * dtype.size()) {
+            let count = piece.len() / dtype.size();
+            pieces.push((at, piece));
+            at += count;
         }
-        Ok(())
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let mut under_way: std::collections::VecDeque<(Stage, u64, usize, &mut [u8])> = Default::default();
+        let mut pieces = pieces.into_iter();
+        loop {
+            while under_way.len() < RING
+                && let Some((at, piece)) = pieces.next()
+            {
+                let stage = match stages.pop() {
+                    Some(stage) => stage,
+                    None => self.stage(usage, false)?,
+                };
+                // Copies are of whole words.
+                let start = at * size / WORD_BYTES * WORD_BYTES;
+                let end = ((at + piece.len() / dtype.size()) * size).next_multiple_of(WORD_BYTES);
+                let bytes = (end - start) as u64;
+                self.context.submit(&|| false, || {
+                    let mut encoder = self.context.device.create_command_encoder(&Default::default());
+                    encoder.copy_buffer_to_buffer(buffer.raw(), start as u64, &stage.raw, 0, bytes);
+                    Some(encoder.finish())
+                })?;
+                stage.map(&self.context, wgpu::MapMode::Read, bytes)?;
+                under_way.push_back((stage, bytes, at * size - start, piece));
+            }
+            let Some((stage, bytes, skipped, piece)) = under_way.pop_front() else { return Ok(()) };
+            stage.ready(&self.context)?;
+            let view = stage.raw.get_mapped_range(0..bytes).map_err(|error| failed(&error.to_string()))?;
+            narrow(dtype, &view[skipped..], piece);
+            drop(view);
+            stage.raw.unmap();
+            stages.push(stage);
+        }
     }
 
-    fn stage(&self, size: u64) -> Result<wgpu::Buffer> {
-        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+    fn stage(&self, usage: wgpu::BufferUsages, mapped: bool) -> Result<Stage> {
         let descriptor =
-            wgpu::BufferDescriptor { label: Some("staging"), size: size.max(256), usage, mapped_at_creation: false };
-        self.context.guarded(|| self.context.device.create_buffer(&descriptor))
+            wgpu::BufferDescriptor { label: Some("staging"), size: PIECE as u64, usage, mapped_at_creation: mapped };
+        let raw = self.context.guarded(|| self.context.device.create_buffer(&descriptor))?;
+        Ok(Stage { raw, state: Arc::new(AtomicU8::new(if mapped { MAPPED } else { AWAY })) })
     }
 
     /// Gives the staging memory back.
     pub(crate) fn trim(&self) {
-        *self.staging.lock() = None;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn narrow_elements_survive_the_journey() {
-        for dtype in DTYPES.into_iter().filter(|dtype| dtype.size() < ELEMENT_BYTES) {
-            let data: Vec<u8> =
-                if dtype == DType::Bool { vec![0, 1, 1, 0] } else { (0..=255).chain([7, 200]).collect() };
-            let words = widened(dtype, &data);
-            let mut back = vec![0; data.len()];
-            narrow(dtype, &words, &mut back);
-            assert_eq!(back, data, "{dtype}");
+        if let Some(mut up) = self.up.try_lock() {
+            up.clear();
         }
-        assert_eq!(widened(DType::I8, &[0xff]), [0xff; 4]);
-        assert_eq!(widened(DType::U16, &[0xff, 0xff]), [0xff, 0xff, 0, 0]);
+        if let Some(mut down) = self.down.try_lock() {
+            down.clear();
+        }
     }
 }

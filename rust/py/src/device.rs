@@ -3,9 +3,10 @@
 
 use adret_core::backend::Device;
 use adret_core::error::{Error, Result};
+use adret_core::evaluate;
 use parking_lot::Mutex;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{IntoPyDict, PyDict};
 
 use crate::engine;
 use crate::errors::{call, caught, exception};
@@ -87,23 +88,78 @@ pub(crate) fn get_default_device() -> String {
     default().to_string()
 }
 
-/// The devices of this machine by name, each with a line that describes it.
+/// The devices of this machine by name, each with what is known of it.
+///
+/// `name`, `type` ("cpu", "discrete", "integrated", "virtual", "software" or "other"), `vendor`, `driver`, `interface` ("vulkan",
+/// "metal" or "dx12"; none for the CPU), `features` and `limits`. Software adapters are listed only where
+/// ADRET_ALLOW_SOFTWARE_GPU=1 admits them.
 ///
 /// Example:
-///     >>> "cpu" in ad.devices()
-///     True
+///     >>> ad.devices()["cpu"]["type"]
+///     'cpu'
 #[pyfunction]
 pub(crate) fn devices(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let described = py.detach(|| caught(engine::devices));
     let described = described.map_err(|error| exception(py, error))?;
     let named = PyDict::new(py);
-    described.into_iter().try_for_each(|(device, line)| named.set_item(device.to_string(), line))?;
+    for (device, facts) in described {
+        let known = PyDict::new(py);
+        known.set_item("name", &facts.name)?;
+        known.set_item("type", &facts.kind)?;
+        known.set_item("vendor", &facts.vendor)?;
+        known.set_item("driver", &facts.driver)?;
+        known.set_item("interface", &facts.interface)?;
+        known.set_item("features", &facts.features)?;
+        known.set_item("limits", facts.limits.into_py_dict(py)?)?;
+        named.set_item(device.to_string(), known)?;
+    }
     Ok(named)
+}
+
+/// Gives up a GPU that stopped working, or frees one: its tensors are lost, and its next use opens it anew.
+///
+/// Args:
+///     device: The GPU's name.
+///
+/// Raises:
+///     DeviceError: If the device is the CPU, or its name is unknown.
+///
+/// Example:
+///     >>> ad.reset_device("gpu")
+#[pyfunction]
+#[pyo3(signature = (device = "gpu"))]
+pub(crate) fn reset_device(py: Python<'_>, device: &str) -> PyResult<()> {
+    let done = py.detach(|| caught(|| evaluate::reset_device(parse(device)?)));
+    done.map_err(|error| exception(py, error))
+}
+
+/// Makes the n-th call of a GPU's driver from now on fail, for tests; `None` ends that. Whether an earlier order was still open.
+#[pyfunction]
+#[pyo3(signature = (n, kind = "memory"))]
+fn _fail_gpu(py: Python<'_>, n: Option<u64>, kind: &str) -> PyResult<bool> {
+    call(py, || engine::fail_gpu(n, kind))
+}
+
+/// The process ends.
+#[pyfunction]
+fn _close_devices(py: Python<'_>) {
+    // A failure on the way out is nobody's any more.
+    let _ = py.detach(|| {
+        caught(|| {
+            evaluate::close();
+            Ok(())
+        })
+    });
 }
 
 /// Puts the functions into the module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(set_default_device, module)?)?;
     module.add_function(wrap_pyfunction!(get_default_device, module)?)?;
-    module.add_function(wrap_pyfunction!(devices, module)?)
+    module.add_function(wrap_pyfunction!(devices, module)?)?;
+    module.add_function(wrap_pyfunction!(reset_device, module)?)?;
+    module.add_function(wrap_pyfunction!(_fail_gpu, module)?)?;
+    let close = wrap_pyfunction!(_close_devices, module)?;
+    module.py().import("atexit")?.call_method1("register", (close,))?;
+    Ok(())
 }

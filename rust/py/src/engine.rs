@@ -178,48 +178,90 @@ pub(crate) fn register_gpu() {
     evaluate::register_gpu(adret_gpu::open);
 }
 
-/// The adapters that can be opened, in the order of their numbers: description, and whether it is hardware.
-fn adapters() -> Vec<(String, bool)> {
-    #[cfg(feature = "gpu")]
-    let found = adret_gpu::adapters().into_iter().filter(|adapter| adapter.admitted);
-    #[cfg(feature = "gpu")]
-    return found
-        .map(|adapter| (format!("{} ({}, {})", adapter.name, adapter.backend, adapter.driver), !adapter.software))
-        .collect();
-    #[cfg(not(feature = "gpu"))]
-    Vec::new()
+/// What is known of a device.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DeviceFacts {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) vendor: String,
+    pub(crate) driver: String,
+    pub(crate) interface: String,
+    pub(crate) limits: Vec<(&'static str, u64)>,
+    pub(crate) features: Vec<&'static str>,
+    /// Why it is not opened, if it is not.
+    pub(crate) refusal: Option<String>,
 }
 
-/// Every adapter, those too that are not opened: what it is, and why it is not, if it is not.
-pub(crate) fn adapters_and_refusals() -> Vec<(String, Option<&'static str>)> {
+impl DeviceFacts {
+    /// One line for people.
+    pub(crate) fn line(&self) -> String {
+        if self.interface.is_empty() {
+            return self.name.clone();
+        }
+        format!("{} ({}, {})", self.name, self.interface, self.driver)
+    }
+}
+
+/// Every adapter, those too that are not opened.
+pub(crate) fn adapters() -> Vec<DeviceFacts> {
     #[cfg(feature = "gpu")]
     return adret_gpu::adapters()
         .into_iter()
-        .map(|adapter| {
-            let refusal = match (adapter.admitted, adapter.software) {
-                (true, _) => None,
-                (false, true) => {
-                    Some("a software adapter, slower than the CPU: ADRET_ALLOW_SOFTWARE_GPU=1 admits it for tests")
-                }
-                (false, false) => Some("it has no compute shaders"),
-            };
-            (format!("{} ({}, {})", adapter.name, adapter.backend, adapter.driver), refusal)
+        .map(|adapter| DeviceFacts {
+            name: adapter.name,
+            kind: adapter.kind,
+            vendor: adapter.vendor,
+            driver: adapter.driver,
+            interface: adapter.backend,
+            limits: adapter.limits,
+            features: adapter.features,
+            refusal: adapter.refusal,
         })
         .collect();
     #[cfg(not(feature = "gpu"))]
     Vec::new()
 }
 
-/// The first hardware GPU.
-pub(crate) fn hardware_gpu() -> Option<Device> {
-    adapters().iter().position(|(_, hardware)| *hardware).map(|number| Device::Gpu(number as u32))
+/// The adapters that can be opened, in the order of their numbers.
+fn admitted() -> impl Iterator<Item = DeviceFacts> {
+    adapters().into_iter().filter(|adapter| adapter.refusal.is_none())
 }
 
-/// The devices of this machine with their descriptions.
-pub(crate) fn devices() -> Result<Vec<(Device, String)>> {
-    let cpu = (Device::Cpu, evaluate::backend(Device::Cpu)?.describe());
-    let gpus = adapters().into_iter().zip(0..).map(|((description, _), number)| (Device::Gpu(number), description));
-    Ok(std::iter::once(cpu).chain(gpus).collect())
+/// Makes the n-th call of a graphics driver from now on fail, for tests; whether an earlier order was still open.
+pub(crate) fn fail_gpu(n: Option<u64>, kind: &str) -> Result<bool> {
+    #[cfg(feature = "gpu")]
+    {
+        let failure = match kind {
+            "memory" => adret_gpu::Failure::Memory,
+            "driver" => adret_gpu::Failure::Driver,
+            "lost" => adret_gpu::Failure::Lost,
+            _ => return Err(Error::value(format!("fail_gpu: {kind:?} is no kind of failure."))),
+        };
+        Ok(adret_gpu::fail_call(n, failure))
+    }
+    #[cfg(not(feature = "gpu"))]
+    {
+        let _ = (n, kind);
+        Ok(false)
+    }
+}
+
+/// The first hardware GPU.
+pub(crate) fn hardware_gpu() -> Option<Device> {
+    let number = admitted().position(|adapter| adapter.kind != "software");
+    number.map(|number| Device::Gpu(number as u32))
+}
+
+/// The devices of this machine, and what is known of them.
+pub(crate) fn devices() -> Result<Vec<(Device, DeviceFacts)>> {
+    let cpu = DeviceFacts {
+        name: evaluate::backend(Device::Cpu)?.describe(),
+        kind: "cpu".to_owned(),
+        features: adret_core::kit::simd::features(),
+        ..DeviceFacts::default()
+    };
+    let gpus = admitted().zip(0..).map(|(facts, number)| (Device::Gpu(number), facts));
+    Ok(std::iter::once((Device::Cpu, cpu)).chain(gpus).collect())
 }
 
 /// The error of a thing that GPUs cannot do.

@@ -14,10 +14,11 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
 /// One row per class: kind, name, builtin that it also is, description.
-const KINDS: [(ErrorKind, &str, &str); 10] = [
+const KINDS: [(ErrorKind, &str, &str); 11] = [
     (ErrorKind::Shape, "ShapeError", "Sizes or ranks that do not fit together."),
     (ErrorKind::DType, "DTypeError", "A dtype that an operation does not take."),
     (ErrorKind::Device, "DeviceError", "Tensors of different devices, or a device that is not there."),
+    (ErrorKind::DeviceLost, "DeviceLostError", "A device that stopped working or was reset, and tensors that were on it."),
     (ErrorKind::Index, "OutOfRangeError", "An index, an axis or a label outside its range."),
     (ErrorKind::Value, "DomainError", "A value outside an operation's domain."),
     (ErrorKind::Grad, "GradError", "A backward pass, or an in-place write, that the graph does not allow."),
@@ -41,7 +42,7 @@ fn builtin(py: Python<'_>, kind: ErrorKind) -> Bound<'_, PyType> {
         ErrorKind::Index => py.get_type::<PyIndexError>(),
         ErrorKind::OutOfMemory => py.get_type::<PyMemoryError>(),
         ErrorKind::Interrupted => py.get_type::<PyKeyboardInterrupt>(),
-        ErrorKind::Device | ErrorKind::Grad | ErrorKind::Compile | ErrorKind::Foreign | ErrorKind::Internal => {
+        ErrorKind::Device | ErrorKind::DeviceLost | ErrorKind::Grad | ErrorKind::Compile | ErrorKind::Foreign | ErrorKind::Internal => {
             py.get_type::<PyRuntimeError>()
         }
     }
@@ -62,7 +63,12 @@ fn classes(py: Python<'_>) -> PyResult<&Classes> {
         let kinds = KINDS
             .iter()
             .map(|&(kind, name, doc)| class(py, name, doc, &[base.bind(py).clone(), builtin(py, kind)]))
-            .collect::<PyResult<_>>()?;
+            .collect::<PyResult<Vec<_>>>()?;
+        let at = |wanted: ErrorKind| KINDS.iter().position(|(kind, ..)| *kind == wanted).unwrap_or_default();
+        // Whoever handles devices that are not there handles lost ones.
+        let (lost, device) = (at(ErrorKind::DeviceLost), at(ErrorKind::Device));
+        let mut kinds = kinds;
+        kinds[lost] = class(py, KINDS[lost].1, KINDS[lost].2, &[kinds[device].bind(py).clone()])?;
         Ok(Classes { base, kinds })
     })
 }

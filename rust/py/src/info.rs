@@ -12,7 +12,8 @@ use crate::functions::add_functions;
 /// The processor with its features and vector paths, and the adapters with the reasons why one is not used.
 #[pyfunction]
 fn _machine(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
-    let adapters = py.detach(engine::adapters_and_refusals);
+    let adapters: Vec<(String, Option<String>)> =
+        py.detach(engine::adapters).into_iter().map(|adapter| (adapter.line(), adapter.refusal)).collect();
     let paths: Vec<&str> = Path::available().iter().map(|path| path.name()).collect();
     let machine = PyDict::new(py);
     machine.set_item("processor", cpu::processor_name())?;

@@ -51,7 +51,7 @@ fn eval(py: Python<'_>, tensors: &Bound<'_, PyTuple>) -> PyResult<()> {
 /// Counters since the start of the process, by name.
 ///
 /// `plan_misses` (plans made), `pending_nodes`, `runs`, `launches`, `pool_misses`, `allocations`, `bytes_in_use`,
-/// `peak_bytes`, `bytes_cached`, `matmul_flops`.
+/// `peak_bytes`, `bytes_cached`, `matmul_flops`, `shaders` (compiled for GPUs).
 ///
 /// Example:
 ///     >>> ad.stats()["bytes_in_use"] >= 0
@@ -71,6 +71,7 @@ fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         ("peak_bytes", stats.devices.peak_bytes),
         ("bytes_cached", stats.devices.bytes_cached),
         ("matmul_flops", stats.devices.matmul_flops),
+        ("shaders", stats.devices.shaders),
     ] {
         counters.set_item(name, value)?;
     }

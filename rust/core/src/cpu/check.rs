@@ -1,8 +1,7 @@
 //! Checks indices against the size of what they index.
-//! Depends on `error`. Invariant: what comes out is inside the size, whatever went in.
+//! Depends on `dtype`. Invariant: what comes out is inside the size, whatever went in.
 
 use crate::dtype::Compute;
-use crate::error::Error;
 
 /// Passes `n` indices of this compute type on, negative ones increased by `limit` when `wrap`, bad ones as 0; returns the first bad one.
 ///
@@ -26,16 +25,6 @@ pub(super) unsafe fn check(
             Compute::Mask | Compute::F32 | Compute::F64 => None,
         }
     }
-}
-
-/// The error for a bad index.
-pub(super) fn error(context: &str, value: i128, limit: usize, wrap: bool) -> Error {
-    let advice = match (limit, wrap) {
-        (0, _) => "Nothing can be taken from an empty axis.".to_string(),
-        (_, true) => format!("Use indices from -{limit} to {}.", limit - 1),
-        (_, false) => format!("Use indices from 0 to {}.", limit - 1),
-    };
-    Error::index(format!("{context}: index {value} is out of range for size {limit}. {advice}"))
 }
 
 /// # Safety
@@ -67,6 +56,7 @@ unsafe fn typed<T: Copy + Default + Into<i128> + TryFrom<i128>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::out_of_range;
 
     #[test]
     fn indices_wrap_and_bad_ones_are_named() {
@@ -75,7 +65,7 @@ mod tests {
         // SAFETY: the array is that long.
         let bad = unsafe { check(Compute::I64, 6, 5, true, memory, memory) };
         assert_eq!((bad, indices), (Some(5), [0, 4, 4, 0, 0, 0]));
-        let message = error("take", 5, 5, true).message;
+        let message = out_of_range("take", 5, 5, true).message;
         assert_eq!(message, "take: index 5 is out of range for size 5. Use indices from -5 to 4.");
     }
 }

@@ -183,7 +183,7 @@ impl<'a> Machine<'a> {
                     let bad = check(*compute, n, *limit, *wrap, self.address(*operand), self.address(*dst));
                     if let Some(value) = bad {
                         let context = &bound.program.contexts[*context];
-                        bound.monitor.fail(self.chunk, super::check::error(context, value, *limit, *wrap));
+                        bound.monitor.fail(self.chunk, crate::plan::out_of_range(context, value, *limit, *wrap));
                     }
                 }
             }

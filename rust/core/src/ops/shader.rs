@@ -46,8 +46,17 @@ impl<'a> Shader<'a> {
         coordinates(&mut self.source, number, prefix, sizes)
     }
 
-    /// The element of a box at these coordinates: an lvalue where `write`.
-    pub(crate) fn element(&mut self, place: &Place<'_>, write: bool, at: &[String]) -> Option<String> {
+    /// The element of a box at these coordinates, as an expression.
+    pub(crate) fn element(&mut self, place: &Place<'_>, at: &[String]) -> Option<String> {
+        self.reach(place, false, at).map(|target| target.read())
+    }
+
+    /// The element of a box at these coordinates, to be written.
+    pub(crate) fn target(&mut self, place: &Place<'_>, at: &[String]) -> Option<Target> {
+        self.reach(place, true, at)
+    }
+
+    fn reach(&mut self, place: &Place<'_>, write: bool, at: &[String]) -> Option<Target> {
         let argument = place.argument;
         let layout = &self.arguments[argument].layout;
         let memory = Memory { argument, element: Type::of(self.arguments[argument].dtype)?, write };
@@ -59,7 +68,7 @@ impl<'a> Shader<'a> {
             terms.push(format!("{coordinate} * {}", self.source.number(stride as i64)));
         }
         let index = if terms.is_empty() { "0".to_owned() } else { terms.join(" + ") };
-        Some(format!("{memory}[{index}]"))
+        Some(Target { memory, index })
     }
 
     /// The launch; `None` where there is nothing to do.
@@ -86,6 +95,25 @@ fn coordinates(source: &mut Source<'_>, number: &str, prefix: &str, sizes: &[usi
         }
     }
     names
+}
+
+/// An element that is written.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    memory: String,
+    index: String,
+}
+
+impl Target {
+    /// What it holds.
+    pub(crate) fn read(&self) -> String {
+        format!("load_{}({})", self.memory, self.index)
+    }
+
+    /// The statement that makes it `value`.
+    pub(crate) fn write(&self, value: &str) -> String {
+        format!("store_{}({}, {value});", self.memory, self.index)
+    }
 }
 
 /// A box of one argument, written or read.
@@ -117,11 +145,11 @@ pub(crate) enum Put {
 
 impl Put {
     /// The statement.
-    pub(crate) fn statement(self, dtype: DType, to: &str, from: &str) -> String {
+    pub(crate) fn statement(self, dtype: DType, to: &Target, from: &str) -> String {
         match self {
-            Put::Copy => format!("{to} = {from};"),
-            Put::Add if dtype == DType::Bool => format!("{to} = {to} | {from};"),
-            Put::Add => format!("{to} = {};", wrapped(dtype, format!("{to} + {from}"))),
+            Put::Copy => to.write(from),
+            Put::Add if dtype == DType::Bool => to.write(&format!("{} | {from}", to.read())),
+            Put::Add => to.write(&wrapped(dtype, format!("{} + {from}", to.read()))),
         }
     }
 }
@@ -138,18 +166,13 @@ pub(crate) fn boxes(
     let dtype = arguments[to.argument].dtype;
     let mut shader = Shader::new(arguments, sizes);
     let here = shader.here.clone();
-    let target = shader.element(&to, true, &here)?;
+    let target = shader.target(&to, &here)?;
     let value = match from {
-        Some(from) => shader.element(&from, false, &here)?,
-        None => if dtype.is_float() { "0.0" } else { stored_zero(dtype)? }.to_owned(),
+        Some(from) => shader.element(&from, &here)?,
+        None => Type::of(dtype)?.zero().to_owned(),
     };
     shader.line(put.statement(dtype, &target, &value));
     Some(shader.finish(if put == Put::Add { "adds a box" } else { "writes a box" }, caps))
-}
-
-/// Zero as it is stored.
-fn stored_zero(dtype: DType) -> Option<&'static str> {
-    Some(if Type::of(dtype)? == Type::I32 { "0" } else { "0u" })
 }
 
 /// One way of several launches; no way where a dtype or the device does not allow one.
@@ -191,15 +214,15 @@ pub(crate) fn entries(
     shader.line(format!("let high = min(low + {span}, {size});"));
     shader.line(format!("for (var number = 0u; number < u32({count}); number = number + 1u) {{"));
     let along = shader.coordinates("number", "i", &index.shape);
-    let place = shader.element(&Place::whole(indices, &index.strides), false, &along)?;
+    let place = shader.element(&Place::whole(indices, &index.strides), &along)?;
     shader.line(format!("let at = i32({place});"));
     shader.line("if (at >= low && at < high) {");
     let mut target: Vec<String> = here[1..].to_vec();
     let mut value = target.clone();
     target.insert(axis, "at".to_owned());
     value.splice(axis..axis, along);
-    let target = shader.element(&Place::whole(result, &to.strides), true, &target)?;
-    let value = shader.element(&Place::whole(source, &from.strides), false, &value)?;
+    let target = shader.target(&Place::whole(result, &to.strides), &target)?;
+    let value = shader.element(&Place::whole(source, &from.strides), &value)?;
     debug_assert_eq!(from.strides.len(), here.len() - 1 + rank);
     shader.line(put.statement(arguments[result].dtype, &target, &value));
     shader.line("}");

@@ -102,6 +102,7 @@ fn tree(group: &Group, arguments: &[Argument], caps: &Caps) -> Result<Candidate>
 
 /// The passes over one row. `together` is the number of invocations that share it; `None` where one walks it alone.
 fn rows(printer: &mut Printer<'_>, group: &Group, together: Option<u32>) {
+    printer.source.steps = 16 * (group.row_length() as u64).div_ceil(together.unwrap_or(1).into());
     printer.domain.open_row(&mut printer.source);
     let length = printer.source.size(group.row_length());
     for pass in 0..=printer.passes() {
@@ -199,6 +200,7 @@ pub(super) fn close_folds(printer: &mut Printer<'_>, reductions: &[Reduction], t
         carried = "t";
     }
     for (id, _, folding) in reductions {
-        printer.source.line(format!("let v{id} = {};", folding.result(&format!("{carried}{id}"))));
+        let result = folding.result(&format!("{carried}{id}"));
+        printer.source.line(format!("let v{id} = {result};"));
     }
 }

@@ -31,6 +31,7 @@ pub(super) fn launch(matmul: &Matmul, arguments: &[Argument], caps: &Caps) -> Re
     }
     let element = kind.name();
     let mut source = Source::new(arguments);
+    source.steps = 2 * matmul.k as u64;
     let result = source.memory(Memory { argument: matmul.result, element: kind, write: true });
     let [rows, columns, length] = [matmul.m, matmul.n, matmul.k].map(|size| source.size(size));
     let [tiles_down, tiles_across] = [matmul.m, matmul.n].map(|size| size.div_ceil(TILE));
@@ -66,7 +67,7 @@ pub(super) fn launch(matmul: &Matmul, arguments: &[Argument], caps: &Caps) -> Re
     let start = start.map_or(String::new(), |start| format!("{start} + "));
     let sum = wrapped(matmul.dtype, "sum".to_owned());
     source
-        .line(format!("{result}[{start}i32((batch * {rows} + tile_row + y) * {columns} + tile_column + x)] = {sum};"));
+        .line(format!("store_{result}({start}i32((batch * {rows} + tile_row + y) * {columns} + tile_column + x), {sum});"));
     source.line("}");
     source.line("}");
     let units = tiles_down * tiles_across * batches;
@@ -78,7 +79,6 @@ struct Operand {
     memory: String,
     start: &'static str,
     steps: [Option<String>; 2],
-    kind: Type,
 }
 
 impl Operand {
@@ -90,7 +90,7 @@ impl Operand {
                 index.push_str(&format!(" + i32({coordinate}){step}"));
             }
         }
-        self.kind.unpack(&format!("{}[{index}]", self.memory))
+        format!("load_{}({index})", self.memory)
     }
 }
 
@@ -125,7 +125,7 @@ fn operands(source: &mut Source<'_>, matmul: &Matmul, arguments: &[Argument], ki
             1 => Some(String::new()),
             _ => Some(format!(" * {}", source.number(stride as i64))),
         });
-        Operand { memory, start: name, steps, kind }
+        Operand { memory, start: name, steps }
     };
     Ok([bound(matmul.lhs, "lhs", &strides[0]), bound(matmul.rhs, "rhs", &strides[1])])
 }

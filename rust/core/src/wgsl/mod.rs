@@ -2,7 +2,8 @@
 //! Depends on `group`, `plan` and the vocabulary. Invariant: the text of a shader depends on structure alone (ranks, dtypes,
 //! instructions, which strides are 0 or 1); sizes, strides, starts and scalars reach it as parameters.
 //!
-//! In shaders every element is one 32-bit word: booleans and narrow integers are widened when they are copied to the device.
+//! In shaders an element is one 32-bit word: booleans and narrow integers are widened when they are copied to the device.
+//! Two 16-bit floats share a word.
 
 mod domain;
 mod kernels;
@@ -11,6 +12,7 @@ mod matmul;
 mod pointwise;
 mod source;
 mod split;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -19,8 +21,8 @@ mod wide;
 
 pub use source::with_writable;
 pub(crate) use source::{Memory, Source, WORKGROUP};
-pub use types::{DTYPES, ELEMENT_BYTES};
 pub(crate) use types::{Type, wrapped};
+pub use types::{DTYPES, WORD_BYTES, element_bytes};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};

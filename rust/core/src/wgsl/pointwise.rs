@@ -1,7 +1,7 @@
 //! Pointwise functions, conversions and folds as shader expressions. Depends on `code` and `types`.
 //! Invariant: operands are names or bracketed expressions, each used where evaluating it twice is free.
 
-use super::types::{Type, width, wrapped};
+use super::types::{Type, rounding, width, wrapped};
 use crate::code::{Code, Fold};
 use crate::dtype::DType;
 
@@ -236,6 +236,10 @@ impl Folding {
 
     /// The result of the running value.
     pub(super) fn result(self, carried: &str) -> String {
-        if self.finds_position() { format!("i32({carried}.y)") } else { carried.to_owned() }
+        match rounding(self.dtype) {
+            _ if self.finds_position() => format!("i32({carried}.y)"),
+            Some(round) => format!("{round}({carried})"),
+            None => carried.to_owned(),
+        }
     }
 }

@@ -5,10 +5,12 @@ use std::fmt::Write;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::library;
-use super::types::Type;
+use super::stored::{REPORT, Stored};
+use super::types::{Type, element_bytes, rounding};
+use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::Linear;
-use crate::plan::{Argument, Binding, Caps, Launch, Parameter, Place};
+use crate::plan::{Argument, Binding, Caps, IndexCheck, Launch, Parameter, Place};
 
 /// Invocations of a workgroup that spreads elements or rows.
 pub(crate) const WORKGROUP: u32 = 256;
@@ -30,6 +32,9 @@ pub(crate) struct Source<'a> {
     memories: Vec<Memory>,
     parameters: Vec<(Parameter, Type)>,
     shared: Vec<(String, String)>,
+    checks: Vec<IndexCheck>,
+    /// Steps of one invocation, about.
+    pub(super) steps: u64,
     body: String,
     indent: usize,
 }
@@ -42,6 +47,8 @@ impl<'a> Source<'a> {
             memories: Vec::new(),
             parameters: Vec::new(),
             shared: Vec::new(),
+            checks: Vec::new(),
+            steps: 16,
             body: String::new(),
             indent: 1,
         }
@@ -63,7 +70,17 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The name under which memory is bound.
+    /// Where a check of an index reports, as a `u32` expression for `report`.
+    pub(super) fn check(&mut self, check: IndexCheck) -> String {
+        let first = self.shared_parameter(Parameter::Checks, Type::U32);
+        let number = self.checks.iter().position(|known| *known == check).unwrap_or_else(|| {
+            self.checks.push(check);
+            self.checks.len() - 1
+        });
+        format!("{first} + {}u", 2 * number)
+    }
+
+    /// The name under which memory is bound: `load_{name}(index)` reads an element, `store_{name}(index, value)` writes one.
     pub(crate) fn memory(&mut self, memory: Memory) -> String {
         let number = match self.memories.iter_mut().position(|known| known.argument == memory.argument) {
             Some(number) => {
@@ -134,13 +151,23 @@ impl<'a> Source<'a> {
     /// When the device cannot bind so many buffers or start so many workgroups.
     pub(crate) fn finish(self, what: &str, invocations: u32, units: usize, caps: &Caps) -> Result<Launch> {
         let parameters_bound = self.parameters.len() * 4 > caps.immediates as usize;
-        let bound = self.memories.len() + usize::from(parameters_bound);
+        let stored: Vec<Stored> = self.memories.iter().map(|memory| self.stored(memory, caps)).collect();
+        let mut bindings: Vec<Binding> = Vec::new();
+        for (memory, stored) in self.memories.iter().zip(&stored) {
+            let Memory { argument, write, .. } = *memory;
+            bindings.extend((0..stored.windows).map(|window| Binding { argument, write, window }));
+        }
+        if !self.checks.is_empty() {
+            bindings.push(Binding { argument: Binding::FAULTS, write: true, window: 0 });
+        }
+        let bound = bindings.len() + usize::from(parameters_bound);
         if bound > caps.bindings as usize {
             return Err(Error::new(
                 ErrorKind::Device,
                 format!(
-                    "gpu: a kernel needs {bound} buffers and this adapter binds {}. Evaluate parts of the expression \
-                     before, for example with ad.eval, or use the CPU.",
+                    "gpu: a kernel needs {bound} buffers (or windows of {} bytes on large ones) and this adapter binds {}. \
+                     Evaluate parts of the expression before, for example with ad.eval, or use the CPU.",
+                    caps.window_bytes(),
                     caps.bindings
                 ),
             ));
@@ -154,20 +181,27 @@ impl<'a> Source<'a> {
             }
             emit(format_args!("}}\n"));
             if parameters_bound {
-                emit(format_args!("@group(0) @binding({}) var<storage, read> p: Parameters;\n", self.memories.len()));
+                emit(format_args!("@group(0) @binding({}) var<storage, read> p: Parameters;\n", bindings.len()));
             } else {
                 emit(format_args!("var<immediate> p: Parameters;\n"));
             }
         }
-        for (number, memory) in self.memories.iter().enumerate() {
-            let access = if memory.write { "read_write" } else { "read" };
-            let element = memory.element.stored().name();
-            emit(format_args!("@group(0) @binding({number}) var<storage, {access}> b{number}: array<{element}>;\n"));
+        let mut first = 0;
+        let mut accessors = String::new();
+        for (number, stored) in stored.iter().enumerate() {
+            emit(format_args!("{}", stored.declaration(number, first)));
+            accessors.push_str(&stored.accessors(number, &self.body));
+            first += stored.windows;
+        }
+        if !self.checks.is_empty() {
+            emit(format_args!("@group(0) @binding({first}) var<storage, read_write> faults: array<atomic<u32>>;\n"));
+            accessors.push_str(REPORT);
         }
         for (_, declared) in &self.shared {
             emit(format_args!("{declared}\n"));
         }
-        emit(format_args!("\n{}", library::used_by(&self.body)));
+        let body = format!("{accessors}{}", self.body);
+        emit(format_args!("\n{}{accessors}", library::used_by(&body)));
         emit(format_args!(
             "@compute @workgroup_size({invocations})\nfn main(\n    @builtin(workgroup_id) group: vec3<u32>,\n    \
              @builtin(num_workgroups) groups: vec3<u32>,\n    @builtin(local_invocation_index) lane: u32,\n) {{\n    \
@@ -177,11 +211,25 @@ impl<'a> Source<'a> {
         Ok(Launch {
             key: key_of(&text),
             wgsl: text,
-            bindings: self.memories.iter().map(|m| Binding { argument: m.argument, write: m.write }).collect(),
+            bindings,
             parameters: self.parameters.into_iter().map(|(parameter, _)| parameter).collect(),
             parameters_bound,
+            checks: self.checks,
+            dtypes: self.arguments.iter().map(|argument| argument.dtype).collect(),
             grid: grid(units, caps)?,
+            work: self.steps * units as u64 * u64::from(invocations),
         })
+    }
+
+    /// How memory is stored and bound on a device.
+    fn stored(&self, memory: &Memory, caps: &Caps) -> Stored {
+        let argument = self.arguments.get(memory.argument);
+        let dtype = argument.map(|argument| argument.dtype).filter(|dtype| rounding(*dtype).is_some());
+        let bytes = element_bytes(dtype.unwrap_or(DType::F32));
+        let reach = argument.and_then(|argument| argument.layout.reach());
+        let span = reach.map_or(0, |(low, high)| (high - low + 1) as u64 * bytes as u64);
+        let windows = caps.windows(span);
+        Stored { kind: memory.element, half: dtype, write: memory.write, windows, window: caps.window_bytes() }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::kernels::{close_folds, fold_elements, open_folds, store_rows, tree_of_folds};
 use super::source::{Memory, WORKGROUP};
-use super::types::{ELEMENT_BYTES, Type};
+use super::types::{Type, WORD_BYTES};
 use super::values::{Printer, Reduction};
 use crate::error::Result;
 use crate::group::{Group, Instr, Scope};
@@ -70,10 +70,10 @@ pub(super) fn candidate(group: &Group, arguments: &[Argument], caps: &Caps) -> R
         let (id, _, folding) = reduction;
         let memory = first.source.memory(partial(arguments, number, reduction, true));
         match folding.words() {
-            (1, kind) => first.source.line(format!("{memory}[unit] = {};", kind.pack(&format!("t{id}")))),
+            (1, _) => first.source.line(format!("store_{memory}(i32(unit), t{id});")),
             _ => {
-                first.source.line(format!("{memory}[unit * 2u] = t{id}.x;"));
-                first.source.line(format!("{memory}[unit * 2u + 1u] = t{id}.y;"));
+                first.source.line(format!("store_{memory}(i32(unit * 2u), t{id}.x);"));
+                first.source.line(format!("store_{memory}(i32(unit * 2u + 1u), t{id}.y);"));
             }
         }
     }
@@ -93,8 +93,8 @@ pub(super) fn candidate(group: &Group, arguments: &[Argument], caps: &Caps) -> R
         let (id, _, folding) = reduction;
         let memory = second.source.memory(partial(arguments, number, reduction, false));
         let carried = match folding.words() {
-            (1, kind) => kind.unpack(&format!("{memory}[at]")),
-            _ => format!("vec2<u32>({memory}[at * 2u], {memory}[at * 2u + 1u])"),
+            (1, _) => format!("load_{memory}(i32(at))"),
+            _ => format!("vec2<u32>(load_{memory}(i32(at * 2u)), load_{memory}(i32(at * 2u + 1u)))"),
         };
         second.source.line(format!("a{id} = {};", folding.combine(&format!("a{id}"), &carried)));
     }
@@ -104,7 +104,7 @@ pub(super) fn candidate(group: &Group, arguments: &[Argument], caps: &Caps) -> R
     store_rows(&mut second, group, Some(WORKGROUP));
     second.source.line("}");
 
-    let bytes = |(_, _, folding): &Reduction| units * folding.words().0 * ELEMENT_BYTES;
+    let bytes = |(_, _, folding): &Reduction| units * folding.words().0 * WORD_BYTES;
     let what = "chunks of rows: one workgroup per chunk";
     Ok(Candidate {
         key: "split".to_owned(),

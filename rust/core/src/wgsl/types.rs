@@ -1,5 +1,5 @@
 //! How element types appear in shaders. Depends on `dtype`.
-//! Invariant: every storage type is one 32-bit word, so that an element's number is its word's number.
+//! Invariant: an element is one 32-bit word, but for 16-bit floats, of which two share a word.
 
 use crate::dtype::DType;
 
@@ -20,8 +20,8 @@ impl Type {
             DType::Bool => Type::Bool,
             DType::I8 | DType::I16 | DType::I32 | DType::I64 => Type::I32,
             DType::U8 | DType::U16 | DType::U32 => Type::U32,
-            DType::F32 => Type::F32,
-            DType::U64 | DType::F16 | DType::BF16 | DType::F64 => return None,
+            DType::F16 | DType::BF16 | DType::F32 => Type::F32,
+            DType::U64 | DType::F64 => return None,
         })
     }
 
@@ -41,7 +41,7 @@ impl Type {
     }
 
     /// The value 0.
-    pub(super) fn zero(self) -> &'static str {
+    pub(crate) fn zero(self) -> &'static str {
         match self {
             Type::Bool => "false",
             Type::I32 => "0",
@@ -82,8 +82,35 @@ pub(crate) fn wrapped(dtype: DType, value: String) -> String {
 }
 
 /// The element types that tensors may have where shaders offer 32-bit types only.
-pub const DTYPES: [DType; 8] =
-    [DType::Bool, DType::I8, DType::I16, DType::I32, DType::U8, DType::U16, DType::U32, DType::F32];
+pub const DTYPES: [DType; 10] = [
+    DType::Bool,
+    DType::I8,
+    DType::I16,
+    DType::I32,
+    DType::U8,
+    DType::U16,
+    DType::U32,
+    DType::F16,
+    DType::BF16,
+    DType::F32,
+];
+
+/// Bytes of a word.
+pub const WORD_BYTES: usize = 4;
 
 /// Bytes of one stored element.
-pub const ELEMENT_BYTES: usize = 4;
+pub const fn element_bytes(dtype: DType) -> usize {
+    match dtype {
+        DType::F16 | DType::BF16 => 2,
+        _ => WORD_BYTES,
+    }
+}
+
+/// The function of the library that rounds a value to a dtype narrower than what shaders compute in.
+pub(crate) fn rounding(dtype: DType) -> Option<&'static str> {
+    match dtype {
+        DType::F16 => Some("round_f16"),
+        DType::BF16 => Some("round_bf16"),
+        _ => None,
+    }
+}

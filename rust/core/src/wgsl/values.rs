@@ -4,10 +4,10 @@
 use super::domain::Domain;
 use super::pointwise::{Folding, cast, pointwise};
 use super::source::{Memory, Source};
-use super::types::Type;
+use super::types::{Type, rounding};
 use crate::error::Result;
 use crate::group::{Group, Instr, Scope, Store, Value, ValueId};
-use crate::plan::{Argument, Parameter};
+use crate::plan::{Argument, IndexCheck, Parameter};
 
 /// A reduction, what it folds, and how.
 pub(super) type Reduction = (ValueId, ValueId, Folding);
@@ -90,7 +90,7 @@ impl<'a> Printer<'a> {
             Instr::Load { argument, access } => {
                 let memory = self.source.memory(Memory { argument: *argument, element: kind, write: false });
                 let index = self.domain.index(&mut self.source, &access.index, Some(*argument));
-                let element = kind.unpack(&format!("{memory}[{index}]"));
+                let element = format!("load_{memory}({index})");
                 if !access.guards.is_empty() {
                     let condition = self.domain.inside(&mut self.source, &access.guards);
                     self.source.line(format!("var v{id} = {};", kind.zero()));
@@ -130,19 +130,30 @@ impl<'a> Printer<'a> {
                 pointwise(*code, self.group.values[of].dtype, self.kinds[of], &names)
             }
             Instr::Cast { operand } => cast(self.kinds[*operand], *dtype, kind, &format!("v{operand}")),
-            Instr::Check { operand, limit, wrap, .. } => {
+            Instr::Check { operand, limit, wrap, context } => {
                 let name = format!("v{operand}");
+                let unsigned = kind != Type::I32;
+                let check = IndexCheck { context: context.clone(), limit: *limit, wrap: *wrap, unsigned };
                 let limit = self.source.number(*limit as i64);
-                let wrapped = if *wrap && kind == Type::I32 {
+                let place = self.source.check(check);
+                let wrapped = if *wrap && !unsigned {
                     format!("select({name}, {name} + {limit}, {name} < 0)")
                 } else {
-                    name
+                    name.clone()
                 };
-                format!("select({}, {wrapped}, u32({wrapped}) < u32({limit}))", kind.zero())
+                self.source.line(format!("var v{id} = {wrapped};"));
+                self.source.line(format!("if (u32(v{id}) >= u32({limit})) {{"));
+                self.source.line(format!("report({place}, bitcast<u32>({name}));"));
+                self.source.line(format!("v{id} = {};", kind.zero()));
+                self.source.line("}");
+                return;
             }
             Instr::Reduce { .. } => return,
         };
-        self.source.line(format!("let v{id} = {text};"));
+        match rounding(*dtype).filter(|_| !matches!(instr, Instr::Load { .. })) {
+            Some(round) => self.source.line(format!("let v{id} = {round}({text});")),
+            None => self.source.line(format!("let v{id} = {text};")),
+        }
     }
 
     /// Prints a store of a value that is there.
@@ -150,7 +161,7 @@ impl<'a> Printer<'a> {
         let kind = self.kinds[store.value];
         let memory = self.source.memory(Memory { argument: store.argument, element: kind, write: true });
         let index = self.domain.index(&mut self.source, &store.index, Some(store.argument));
-        self.source.line(format!("{memory}[{index}] = {};", kind.pack(&format!("v{}", store.value))));
+        self.source.line(format!("store_{memory}({index}, v{});", store.value));
     }
 }
 

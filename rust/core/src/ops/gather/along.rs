@@ -154,12 +154,12 @@ impl Structured for TakeAlong {
         let launch = || {
             let mut shader = Shader::new(arguments, &result.shape);
             let mut here = shader.here.clone();
-            let to = shader.element(&Place::whole(2, &result.strides), true, &here)?;
-            let place = shader.element(&Place::whole(1, &indices.strides), false, &here)?;
+            let to = shader.target(&Place::whole(2, &result.strides), &here)?;
+            let place = shader.element(&Place::whole(1, &indices.strides), &here)?;
             let last = shader.number(x.shape[self.axis].saturating_sub(1));
             shader.line(format!("let at = clamp(i32({place}), 0, {last});"));
             here[self.axis] = "at".to_owned();
-            let from = shader.element(&Place::whole(0, &x.strides), false, &here)?;
+            let from = shader.element(&Place::whole(0, &x.strides), &here)?;
             shader.line(Put::Copy.statement(arguments[2].dtype, &to, &from));
             Some(shader.finish("take_along_axis: a thread per element", caps))
         };
@@ -251,12 +251,12 @@ impl Structured for ScatterAdd {
             let (size, count) = (shader.number(x.shape[self.axis]), shader.number(indices.shape[self.axis]));
             shader.line(format!("for (var number = 0; number < {count}; number = number + 1) {{"));
             here[self.axis] = "number".to_owned();
-            let place = shader.element(&Place::whole(1, &indices.strides), false, &here)?;
-            let update = shader.element(&Place::whole(2, &updates.strides), false, &here)?;
+            let place = shader.element(&Place::whole(1, &indices.strides), &here)?;
+            let update = shader.element(&Place::whole(2, &updates.strides), &here)?;
             shader.line(format!("let at = i32({place});"));
             shader.line(format!("if (at >= 0 && at < {size}) {{"));
             here[self.axis] = "at".to_owned();
-            let to = shader.element(&Place::whole(3, &result.strides), true, &here)?;
+            let to = shader.target(&Place::whole(3, &result.strides), &here)?;
             shader.line(Put::Add.statement(arguments[3].dtype, &to, &update));
             shader.line("}");
             shader.line("}");

@@ -11,7 +11,7 @@ use super::super::create::zeros_like;
 use super::super::movement::moveaxis;
 use super::super::operand::default_integer;
 use super::super::pointwise::astype;
-use super::super::shader::{Place, Put, Shader, way};
+use super::super::shader::{Place, Put, Shader, Target, way};
 use super::super::walk::{Chunks, Walk};
 use super::along::scatter_add;
 use crate::backend::HostArguments;
@@ -299,7 +299,7 @@ fn ranks(
     descending: bool,
     arguments: &[Argument],
     caps: &Caps,
-    put: impl Fn(&str, &str, &str) -> String,
+    put: impl Fn(&Target, &str, &str) -> String,
 ) -> Vec<Candidate> {
     let [x, result] = [0, 1].map(|argument| &arguments[argument].layout);
     let rank = x.shape.rank();
@@ -308,10 +308,10 @@ fn ranks(
         let mut shader = Shader::new(arguments, &x.shape);
         let here = shader.here.clone();
         let length = shader.number(x.shape[rank - 1]);
-        let own_element = shader.element(&Place::whole(0, &x.strides), false, &here)?;
+        let own_element = shader.element(&Place::whole(0, &x.strides), &here)?;
         let mut there = here.clone();
         there[rank - 1] = "other".to_owned();
-        let other = shader.element(&Place::whole(0, &x.strides), false, &there)?;
+        let other = shader.element(&Place::whole(0, &x.strides), &there)?;
         shader.line(format!("let own = {};", shader_key(descending, dtype, &own_element)?));
         shader.line("var before = 0;");
         shader.line(format!("for (var other = 0; other < {length}; other = other + 1) {{"));
@@ -320,7 +320,7 @@ fn ranks(
         shader.line("before = before + select(0, 1, first);");
         shader.line("}");
         there[rank - 1] = "before".to_owned();
-        let to = shader.element(&Place::whole(1, &result.strides), true, &there)?;
+        let to = shader.target(&Place::whole(1, &result.strides), &there)?;
         shader.line(put(&to, &here[rank - 1], &own_element));
         Some(shader.finish(&format!("{name}: a thread per element"), caps))
     };
@@ -330,7 +330,8 @@ fn ranks(
 /// The key of a stored element as a `u32` expression: as `Sortable::key`, in 32 bits.
 fn shader_key(descending: bool, dtype: DType, element: &str) -> Option<String> {
     let key = match Type::of(dtype)? {
-        Type::Bool | Type::U32 => element.to_owned(),
+        Type::Bool => format!("select(0u, 1u, {element})"),
+        Type::U32 => element.to_owned(),
         Type::I32 => format!("(bitcast<u32>({element}) ^ 0x80000000u)"),
         Type::F32 => return Some(format!("sort_key(bitcast<u32>({element}), {}u)", u32::from(descending))),
     };
@@ -348,7 +349,7 @@ impl Structured for ArgSort {
     }
 
     fn gpu(&self, arguments: &[Argument], _slots: usize, caps: &Caps) -> Vec<Candidate> {
-        ranks("argsort", self.descending, arguments, caps, |to, position, _| format!("{to} = {position};"))
+        ranks("argsort", self.descending, arguments, caps, |to, position, _| to.write(position))
     }
 }
 

@@ -165,14 +165,14 @@ impl Structured for Take {
         let launch = || {
             let mut shader = Shader::new(arguments, &result.shape);
             let here = shader.here.clone();
-            let to = shader.element(&Place::whole(2, &result.strides), true, &here)?;
-            let place = shader.element(&Place::whole(1, &indices.strides), false, parts.inner(&here))?;
+            let to = shader.target(&Place::whole(2, &result.strides), &here)?;
+            let place = shader.element(&Place::whole(1, &indices.strides), parts.inner(&here))?;
             let last = shader.number(x.shape[self.axis].saturating_sub(1));
             // Bad indices were reported where they were checked; here they must only do no harm.
             shader.line(format!("let at = clamp(i32({place}), 0, {last});"));
             let mut from = here;
             from.splice(self.axis..self.axis + parts.rank, ["at".to_owned()]);
-            let from = shader.element(&Place::whole(0, &x.strides), false, &from)?;
+            let from = shader.element(&Place::whole(0, &x.strides), &from)?;
             shader.line(Put::Copy.statement(arguments[2].dtype, &to, &from));
             Some(shader.finish("take: a thread per element", caps))
         };

@@ -1,0 +1,109 @@
+//! Functions that read and write one element of a bound buffer, whatever its form: words, halves of words, windows of a
+//! buffer that is larger than a binding. Depends on `types`.
+//! Invariant: kernels reach memory through these functions alone, so that a form is known in one place.
+
+use std::fmt::Write;
+
+use super::types::{Type, WORD_BYTES};
+use crate::dtype::DType;
+
+/// Notes a bad index: that there was one, and the first that came.
+pub(super) const REPORT: &str = "fn report(at: u32, index: u32) {
+    if (atomicExchange(&faults[at], 1u) == 0u) {
+        atomicStore(&faults[at + 1u], index);
+    }
+}
+
+";
+
+/// How the elements of one memory lie in its bindings.
+pub(super) struct Stored {
+    /// What elements are in the shader.
+    pub(super) kind: Type,
+    /// The 16-bit dtype of elements that share words in pairs.
+    pub(super) half: Option<DType>,
+    /// Whether elements are written.
+    pub(super) write: bool,
+    /// Number of bindings.
+    pub(super) windows: u32,
+    /// Bytes of each where there are several.
+    pub(super) window: u64,
+}
+
+impl Stored {
+    /// The bindings from number `first` on.
+    pub(super) fn declaration(&self, number: usize, first: u32) -> String {
+        let access = if self.write { "read_write" } else { "read" };
+        let element = match self.half {
+            // Two invocations may write the halves of one word.
+            Some(_) if self.write => "atomic<u32>",
+            Some(_) => "u32",
+            None => self.kind.stored().name(),
+        };
+        (0..self.windows).fold(String::new(), |mut text, window| {
+            let (binding, name) = (first + window, self.name(number, window));
+            writeln!(text, "@group(0) @binding({binding}) var<storage, {access}> {name}: array<{element}>;")
+                .expect("a String takes everything");
+            text
+        })
+    }
+
+    fn name(&self, number: usize, window: u32) -> String {
+        if self.windows == 1 { format!("b{number}") } else { format!("b{number}_{window}") }
+    }
+
+    /// The functions that `body` calls.
+    pub(super) fn accessors(&self, number: usize, body: &str) -> String {
+        let mut text = String::new();
+        let kind = self.kind.name();
+        if body.contains(&format!("load_b{number}(")) {
+            let read = self.over_windows(number, |place| format!("return {};", self.read(place)));
+            write!(text, "fn load_b{number}(at: i32) -> {kind} {{\n{read}}}\n\n").expect("a String takes everything");
+        }
+        if body.contains(&format!("store_b{number}(")) {
+            let written = self.over_windows(number, |place| self.written(place));
+            write!(text, "fn store_b{number}(at: i32, value: {kind}) {{\n{written}}}\n\n")
+                .expect("a String takes everything");
+        }
+        text
+    }
+
+    /// A statement on the word of element `at`, in whichever window it lies.
+    fn over_windows(&self, number: usize, statement: impl Fn(&str) -> String) -> String {
+        let halves = if self.half.is_some() { 2 } else { 1 };
+        let word = if halves == 2 { "(u32(at) >> 1u)" } else { "at" };
+        if self.windows == 1 {
+            return format!("    {}\n", statement(&format!("b{number}[{word}]")));
+        }
+        let words = (self.window / WORD_BYTES as u64).max(1);
+        let (shift, mask) = (words.ilog2(), words - 1);
+        let mut text = format!("    let word = u32({word});\n    switch (word >> {shift}u) {{\n");
+        for window in 0..self.windows {
+            let case = if window + 1 == self.windows { "default".to_owned() } else { format!("case {window}u") };
+            let place = format!("{}[word & {mask}u]", self.name(number, window));
+            writeln!(text, "        {case}: {{ {} }}", statement(&place)).expect("a String takes everything");
+        }
+        text.push_str("    }\n");
+        text
+    }
+
+    fn read(&self, place: &str) -> String {
+        let Some(dtype) = self.half else { return self.kind.unpack(place) };
+        let word = if self.write { format!("atomicLoad(&{place})") } else { place.to_owned() };
+        format!("{}_value({word} >> ((u32(at) & 1u) * 16u))", short(dtype))
+    }
+
+    fn written(&self, place: &str) -> String {
+        let Some(dtype) = self.half else { return format!("{place} = {};", self.kind.pack("value")) };
+        let shift = "((u32(at) & 1u) * 16u)";
+        format!(
+            "atomicAnd(&{place}, 0xffff0000u >> {shift}); atomicOr(&{place}, {}_bits(value) << {shift});",
+            short(dtype)
+        )
+    }
+}
+
+/// What the library's functions of a 16-bit float begin with.
+fn short(dtype: DType) -> &'static str {
+    if dtype == DType::F16 { "f16" } else { "bf16" }
+}
