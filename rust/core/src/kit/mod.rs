@@ -3,6 +3,8 @@
 
 pub mod math;
 pub mod matmul;
+#[cfg(target_arch = "x86_64")]
+mod quicksort;
 pub mod simd;
 pub mod sort;
 pub mod threads;
