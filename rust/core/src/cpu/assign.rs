@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use smallvec::SmallVec;
 
+use super::domain::Order;
 use super::levels::operands;
 use super::prepare::Builder;
 use super::program::{Direct, Level, Place, Program, Step, StoreStep};
@@ -155,10 +156,6 @@ impl Sites {
             .iter()
             .map(|&operand| builder.element_operand(operand).map_or_else(|place| place, |node| self.place(node)))
             .collect();
-        let dying = operands(&value.instr).iter().filter_map(|&operand| builder.element_operand(operand).ok());
-        for node in dying.filter(|node| self.last_use[node] == position).collect::<SmallVec<[Node; 3]>>() {
-            self.release(builder, node);
-        }
         let node = Node::Value(id);
         let is_load = matches!(value.instr, Instr::Load { .. });
         let memory = is_load.then(|| builder.load_memory(id));
@@ -186,6 +183,11 @@ impl Sites {
             self.places.insert(node, target);
             let step = builder.step(id, &places, target);
             builder.program.segments[segment].element.push(step);
+        }
+        // Only now: a loop is faster where its result lies apart from its operands.
+        let dying = operands(&value.instr).iter().filter_map(|&operand| builder.element_operand(operand).ok());
+        for node in dying.filter(|node| self.last_use[node] == position).collect::<SmallVec<[Node; 3]>>() {
+            self.release(builder, node);
         }
     }
 
@@ -243,8 +245,11 @@ impl Sites {
 fn period(program: &Program, pattern: usize) -> Option<usize> {
     let walk = program.walk;
     let period = program.patterns[pattern].period()?;
-    let repeats = walk.rows == 1 && !walk.rectangular && period <= walk.piece && walk.piece.is_multiple_of(period);
-    (repeats && walk.piece < walk.length).then_some(period)
+    let tile = walk.block * walk.piece;
+    let repeats = !walk.rectangular && period <= tile && tile.is_multiple_of(period);
+    let in_row = walk.rows == 1 && walk.piece < walk.length;
+    let in_rows = walk.order == Order::Rows && walk.piece == walk.length && walk.block < walk.rows;
+    (repeats && (in_row || in_rows)).then_some(period)
 }
 
 /// Whether elements of a dtype lie in memory as registers hold them.

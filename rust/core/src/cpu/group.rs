@@ -8,7 +8,7 @@ use super::bound::Bound;
 use super::copy;
 use super::domain::Order;
 use super::machine::{Extent, Machine};
-use super::program::{FoldStep, Level, Program, Rows, Segment, Step};
+use super::program::{FoldStep, Level, Place, Program, Rows, Segment, Step};
 use super::reduce::{self, chunk_count, chunk_length};
 use super::scratch::{Scratch, with_scratch};
 use crate::backend::HostPointer;
@@ -25,6 +25,8 @@ const FEW_BLOCKS: usize = 8;
 /// Nanoseconds per element of heavy arithmetic, and elements that do not fit the L2 cache.
 const HEAVY: f64 = 0.6;
 const LARGE: usize = 1 << 18;
+/// Columns from which on rows are folded straight from memory.
+const WIDE: usize = 64;
 /// Tiles between two questions to the monitor.
 const POLL_TILES: usize = 32;
 
@@ -68,7 +70,8 @@ pub(super) unsafe fn run(bound: &Bound<'_>) -> Result<()> {
     }
     if program.folds() || !program.row_stores.is_empty() {
         return spread(bound, blocks, program.chunks(blocks), &|machine, range| {
-            for block in range {
+            for block in range.clone() {
+                machine.next = (block + 1 < range.end).then(|| walk.block_rows(block + 1));
                 // SAFETY: as for this function; each block belongs to one chunk.
                 unsafe { machine.block(walk.block_rows(block)) };
             }
@@ -293,7 +296,11 @@ impl Machine<'_> {
                 for fold in &segment.folds {
                     reduce::begin_columns(self, fold, rows.count);
                 }
-                if walk.piece == 1 && !segment.folds.iter().any(FoldStep::is_arg) {
+                if let Some((source, line)) = self.lines(segment, rows, first, last) {
+                    for fold in &segment.folds {
+                        reduce::fold_memory(self, fold, last - first, rows.count, source, line);
+                    }
+                } else if walk.piece == 1 && !segment.folds.iter().any(FoldStep::is_arg) {
                     // Lane by lane: the accumulators of one lane stay in the L1 cache.
                     for lane in 0..reduce::LANES.min(last - first) {
                         self.tiles(segment, rows, first + lane..last, reduce::LANES);
@@ -306,6 +313,26 @@ impl Machine<'_> {
                 }
             }
         }
+    }
+
+    /// Where the first of the elements of columns lies, and how many values there are from one to the next, if a pass does nothing but fold
+    /// what lies in memory.
+    fn lines(&self, segment: &Segment, rows: Rows, first: usize, last: usize) -> Option<(*const u8, isize)> {
+        let walk = self.bound.program.walk;
+        let [Step::Load { memory, pointer, .. }] = segment.element.as_slice() else { return None };
+        let folded = |fold: &FoldStep| !fold.is_arg() && fold.operand == Place::Pointer(*pointer);
+        if !walk.straight || rows.count < WIDE || !segment.stores.is_empty() || !segment.folds.iter().all(folded) {
+            return None;
+        }
+        // Later passes may take what this one would have loaded.
+        if !memory.guards.is_empty() || (walk.keeps() && self.bound.program.segments.len() > 1) {
+            return None;
+        }
+        let line = |element: usize| copy::direct(self.bound, memory, walk.tile(rows, element, 1));
+        let start = line(first)?;
+        let next = if first + 1 < last { line(first + 1)? } else { start };
+        let size = memory.dtype.size() as isize;
+        Some((start.cast_const(), (next as isize - start as isize) / size))
     }
 
     /// Tiles that begin every `step` elements.
@@ -328,6 +355,8 @@ impl Machine<'_> {
             if foresees && first + step < range.end {
                 let next = walk.tile(rows, first + step, walk.piece.min(range.end - first - step));
                 self.foresee(segment, next);
+            } else if let Some(next) = self.next.filter(|_| walk.keeps() && walk.order == Order::Rows) {
+                self.foresee(segment, walk.tile(next, 0, walk.length));
             }
             // SAFETY: as for this function.
             unsafe {

@@ -114,6 +114,28 @@ impl Levels {
         values.filter(|(id, _)| !stored(*id)).map(|(id, _)| bytes(id)).sum()
     }
 
+    /// Whether nothing is computed of the elements but their folds.
+    pub(super) fn folds_memory(&self, group: &Group) -> bool {
+        let element = |id: usize| self.needed[id] && self.level[id] == Level::Element;
+        let loads = |instr: &Instr| matches!(instr, Instr::Load { .. });
+        group.values.iter().enumerate().all(|(id, value)| !element(id) || loads(&value.instr))
+            && self.folds(group).all(|(_, operand, _)| self.level[operand] == Level::Element)
+            && self.written.iter().all(Option::is_none)
+    }
+
+    /// Whether the rows of what is read and written follow one another in memory, or all are one.
+    pub(super) fn rows_join(&self, group: &Group, domain: &Domain) -> bool {
+        let ([.., row], [element]) = (domain.outer.as_slice(), domain.inner.as_slice()) else { return false };
+        let joins = |index: &Affine| {
+            let step = index.strides[row.source];
+            step == 0 || step == index.strides[element.source] * element.size as i64
+        };
+        let loads =
+            group.values.iter().enumerate().filter(|(id, _)| self.needed[*id] && self.level[*id] == Level::Element);
+        loads.filter_map(|(_, value)| value_affines(&value.instr).first().copied()).all(joins)
+            && group.stores.iter().zip(&self.written).all(|(store, at)| at.is_none() || joins(&store.index))
+    }
+
     /// A result may lie in the memory of an operand that is read at the same index: it is written in the last pass that reads such an operand.
     fn delay_stores(&mut self, group: &Group) {
         let passes = self.available.iter().max().map_or(1, |last| last + 1);

@@ -8,7 +8,7 @@ use super::ahead::Ahead;
 use super::bound::Bound;
 use super::check::check;
 use super::copy;
-use super::program::{Level, Place, RowUse, Slot, Step, StoreStep};
+use super::program::{Level, Place, RowUse, Rows, Slot, Step, StoreStep};
 use super::registers::width;
 use crate::dtype::Compute;
 use crate::kit::tiles::{self, Operand};
@@ -25,6 +25,8 @@ pub(super) struct Machine<'a> {
     held: SmallVec<[(usize, usize); 12]>,
     /// What the next tile touches.
     pub(super) ahead: Ahead,
+    /// The block of rows that comes next, where that is known.
+    pub(super) next: Option<Rows>,
     /// For the order of errors.
     chunk: usize,
     /// Tiles begun, for polling.
@@ -58,6 +60,7 @@ impl<'a> Machine<'a> {
             pointers: SmallVec::from_elem(std::ptr::null_mut(), count),
             held: SmallVec::from_elem((0, 0), count),
             ahead: Ahead::default(),
+            next: None,
             chunk,
             tiles: 0,
         }
@@ -76,11 +79,16 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn operand(&self, slot: Slot, level: Level) -> Operand {
+    fn operand(&self, slot: Slot, extent: Extent) -> Operand {
         let address = self.address(slot.place);
         let scalar = match slot.place {
-            Place::Const(_) => level != Level::Const,
-            Place::Row(_) => level == Level::Element && self.bound.program.walk.row_use == RowUse::Scalar,
+            Place::Const(_) => extent.level != Level::Const,
+            Place::Row(_) if extent.level == Level::Element && self.bound.program.walk.row_use == RowUse::Scalar => {
+                if extent.rows > 1 {
+                    return Operand::Rows { start: address, length: extent.elements };
+                }
+                true
+            }
             _ => false,
         };
         if scalar {
@@ -114,14 +122,14 @@ impl<'a> Machine<'a> {
                 Step::Pointwise { code, dtype, operands, dst } => {
                     let dst = self.address(*dst);
                     match operands.as_slice() {
-                        [a] => tiles::pointwise(*code, *dtype, n, dst, &[self.operand(*a, extent.level)]),
+                        [a] => tiles::pointwise(*code, *dtype, n, dst, &[self.operand(*a, extent)]),
                         [a, b] => {
-                            let operands = [self.operand(*a, extent.level), self.operand(*b, extent.level)];
+                            let operands = [self.operand(*a, extent), self.operand(*b, extent)];
                             tiles::pointwise(*code, *dtype, n, dst, &operands);
                         }
                         more => {
                             let operands: SmallVec<[Operand; 3]> =
-                                more.iter().map(|slot| self.operand(*slot, extent.level)).collect();
+                                more.iter().map(|slot| self.operand(*slot, extent)).collect();
                             tiles::pointwise(*code, *dtype, n, dst, &operands);
                         }
                     }
@@ -201,7 +209,7 @@ impl<'a> Machine<'a> {
         let count = extent.count();
         // SAFETY: the register holds the whole tile, the source one value per row.
         unsafe {
-            if let Operand::Scalar(bits) = self.operand(source, Level::Element) {
+            if let Operand::Scalar(bits) = self.operand(source, Extent { level: Level::Element, ..extent }) {
                 tiles::fill(source.compute, count, dst, bits);
             } else if self.bound.program.walk.order == super::domain::Order::Columns {
                 let line = extent.rows * bytes;

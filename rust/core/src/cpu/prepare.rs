@@ -29,7 +29,8 @@ impl Program {
     pub(super) fn new(group: &Group, row_major: bool) -> Self {
         let domain = Domain::choose(group, row_major);
         let levels = Levels::of(group, &domain);
-        let walk = Walk::choose(&domain, levels.passes, levels.held(group, &domain), !group.is_elementwise());
+        let rows = (levels.folds_memory(group), levels.rows_join(group, &domain));
+        let walk = Walk::choose(&domain, levels.passes, levels.held(group, &domain), !group.is_elementwise(), rows);
         let program = Program {
             walk,
             patterns: Vec::new(),

@@ -158,7 +158,7 @@ impl Segment {
 /// How operands of rows meet elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RowUse {
-    /// A tile has one row: its values are scalars.
+    /// A tile has whole rows, or a part of one: the value of a row is a scalar for its elements.
     Scalar,
     /// A tile has one element of many rows: row values are vectors.
     Vector,
@@ -180,6 +180,8 @@ pub(super) struct Walk {
     pub(super) piece: usize,
     /// Whether tiles are rectangles of slow and fast axes, not flat ranges.
     pub(super) rectangular: bool,
+    /// Whether elements are one axis: steps along it are of one length.
+    pub(super) straight: bool,
     pub(super) row_use: RowUse,
 }
 

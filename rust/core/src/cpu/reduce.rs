@@ -55,14 +55,14 @@ pub(super) unsafe fn fold_rows(machine: &Machine<'_>, step: &FoldStep, rows: Row
                 let result = machine.row.add(step.partial + offset).cast::<u64>();
                 let source = row_source.add(start * form);
                 let is_first = at.is_multiple_of(run);
+                let value = tiles::fold_block(step.fold, step.dtype, count, source);
                 if step.is_arg() {
-                    let (value, position) = tiles::arg_extreme(step.fold, step.dtype, count, source);
                     if is_first || tiles::arg_better(step.fold, step.dtype, value, result.read()) {
+                        let position = at + tiles::find(step.dtype, count, source, value);
                         result.write(value);
-                        machine.row.add(step.positions + offset).cast::<i64>().write((at + position) as i64);
+                        machine.row.add(step.positions + offset).cast::<i64>().write(position as i64);
                     }
                 } else {
-                    let value = tiles::fold_block(step.fold, step.dtype, count, source);
                     let before = result.read();
                     result.write(if is_first { value } else { tiles::combine(step.fold, step.dtype, before, value) });
                 }
@@ -117,6 +117,24 @@ pub(super) unsafe fn fold_columns(machine: &Machine<'_>, step: &FoldStep, rows: 
                 better_columns(step, columns, values, at, partial, positions, machine.tile.add(step.lanes));
             }
         }
+    }
+}
+
+/// Folds a block of rows straight from memory into the lanes of its columns: row i begins `step` values after row i - 1.
+///
+/// # Safety
+/// The memory holds the rows, tile memory the lanes.
+pub(super) unsafe fn fold_memory(
+    machine: &Machine<'_>,
+    step: &FoldStep,
+    rows: usize,
+    columns: usize,
+    source: *const u8,
+    line: isize,
+) {
+    // SAFETY: as the caller vouches.
+    unsafe {
+        tiles::fold_columns(step.fold, step.dtype, (rows, columns), source, line, machine.tile.add(step.lanes));
     }
 }
 

@@ -10,7 +10,7 @@ use super::reduce::BLOCK;
 const TILE: usize = 1024;
 const LARGE_TILE: usize = 8192;
 /// Bytes of values between loads and results of a large tile, beside which its operands still fit the L1 cache.
-const HELD: usize = 16_384;
+const HELD: usize = 49_152;
 /// Large tiles that elementwise work should have for threads to share.
 const TILES: usize = 16;
 /// Rows up to this length stay in the caches between the passes of a row chain; longer ones are computed again.
@@ -20,12 +20,23 @@ const KEPT_COLUMNS: usize = 65_536;
 const NARROWEST: usize = 64;
 /// Rows at least this long are walked one by one: their row values are scalars then.
 const ALONE: usize = 128;
-/// Most columns of a block.
+/// Elements of a tile of several rows: twice as many where nothing but their folds is asked for.
+const SEVERAL: usize = 4096;
+/// Most columns of a block; and blocks that threads should have to share, where that leaves a block at least so many.
 const COLUMNS: usize = 1024;
+const BLOCKS: usize = 8;
+const FEWEST: usize = 256;
 
 impl Walk {
     /// Tile sizes for a domain that is passed over `passes` times, holds `held` bytes of values per element and folds if `folds`.
-    pub(super) fn choose(domain: &Domain, passes: usize, held: usize, folds: bool) -> Self {
+    /// `plain`: folds take what they find in memory; `joined`: rows follow one another there.
+    pub(super) fn choose(
+        domain: &Domain,
+        passes: usize,
+        held: usize,
+        folds: bool,
+        (plain, joined): (bool, bool),
+    ) -> Self {
         let (rows, length) = (domain.rows(), domain.length());
         let last = domain.outer.last().map_or(1, |axis| axis.size);
         let walk = |columns, block: usize, piece: usize, rectangular, row_use| Self {
@@ -36,6 +47,7 @@ impl Walk {
             block: block.max(1),
             piece: piece.max(1),
             rectangular,
+            straight: domain.inner.len() <= 1,
             row_use,
         };
         match domain.order {
@@ -43,6 +55,11 @@ impl Walk {
             Order::Rows if length < ALONE && rows > 1 => {
                 let block = (TILE / length.max(1)).next_multiple_of(8).min(rows);
                 walk(rows, block, length, false, RowUse::Expand)
+            }
+            Order::Rows if folds && joined && length <= SEVERAL / 2 => {
+                let most = if plain && passes == 1 { 2 * SEVERAL } else { SEVERAL };
+                let block = (most / length.max(1)).min(rows / BLOCKS).max(1);
+                walk(rows, block, length, false, RowUse::Scalar)
             }
             Order::Rows => {
                 let piece = match (folds, passes) {
@@ -57,7 +74,8 @@ impl Walk {
                 walk(rows, 1, piece, false, RowUse::Scalar)
             }
             Order::Columns => {
-                let block = even_piece(last, COLUMNS, 1);
+                let most = if plain { (last / BLOCKS).clamp(FEWEST, COLUMNS) } else { COLUMNS };
+                let block = even_piece(last, most, 1);
                 let whole = block == last;
                 if passes == 1 && !whole {
                     walk(last, block, 1, false, RowUse::Vector)

@@ -4,6 +4,8 @@
 pub mod math;
 pub mod matmul;
 pub mod peak;
+#[cfg(target_arch = "x86_64")]
+mod quicksort;
 pub mod simd;
 pub mod sort;
 pub mod threads;

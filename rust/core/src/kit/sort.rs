@@ -1,4 +1,4 @@
-//! Sorting of keys by their digits, on all threads. Depends on `threads`.
+//! Sorting of keys, on all threads: by vectors where the processor has those for it, else by digits. Depends on `quicksort` and `threads`.
 //! Invariant: entries that differ have one order, so that neither parts nor threads change the result.
 
 use super::threads::{num_threads, parallel};
@@ -7,12 +7,46 @@ use super::threads::{num_threads, parallel};
 pub trait Entry: Copy + Default + Ord + Send + Sync {
     /// Digits of eight bits, the least significant first.
     fn digit(self, number: u32) -> usize;
+    /// The entries as numbers in the same order.
+    fn words(entries: &mut [Self]) -> Words<'_>;
+}
+
+/// Entries as numbers.
+#[allow(dead_code, reason = "only some processors sort numbers by vectors")]
+pub enum Words<'a> {
+    /// Of 32 bits.
+    Narrow(&'a mut [u32]),
+    /// Of 64 bits.
+    Wide(&'a mut [u64]),
+    /// There are no numbers as long as the entries.
+    None,
+}
+
+/// A key of 32 bits and a position below it.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(transparent)]
+pub struct Placed(u64);
+
+impl Placed {
+    /// A key at a position.
+    #[inline(always)]
+    pub fn new(key: u32, position: u32) -> Self {
+        Self(u64::from(key) << 32 | u64::from(position))
+    }
+    /// Where the key was.
+    #[inline(always)]
+    pub fn position(self) -> u32 {
+        self.0 as u32
+    }
 }
 
 impl Entry for u32 {
     #[inline(always)]
     fn digit(self, number: u32) -> usize {
         (self >> (8 * number) & 0xff) as usize
+    }
+    fn words(entries: &mut [Self]) -> Words<'_> {
+        Words::Narrow(entries)
     }
 }
 
@@ -21,20 +55,31 @@ impl Entry for u64 {
     fn digit(self, number: u32) -> usize {
         (self >> (8 * number) & 0xff) as usize
     }
-}
-
-/// A key and a position: only the key has digits.
-impl Entry for (u32, u32) {
-    #[inline(always)]
-    fn digit(self, number: u32) -> usize {
-        self.0.digit(number)
+    fn words(entries: &mut [Self]) -> Words<'_> {
+        Words::Wide(entries)
     }
 }
 
+/// Only the key has digits.
+impl Entry for Placed {
+    #[inline(always)]
+    fn digit(self, number: u32) -> usize {
+        ((self.0 >> 32) as u32).digit(number)
+    }
+    fn words(entries: &mut [Self]) -> Words<'_> {
+        // SAFETY: `Placed` is transparent.
+        Words::Wide(unsafe { std::slice::from_raw_parts_mut(entries.as_mut_ptr().cast(), entries.len()) })
+    }
+}
+
+/// A key and a position: only the key has digits.
 impl Entry for (u64, u64) {
     #[inline(always)]
     fn digit(self, number: u32) -> usize {
         self.0.digit(number)
+    }
+    fn words(_: &mut [Self]) -> Words<'_> {
+        Words::None
     }
 }
 
@@ -47,6 +92,17 @@ const PIECE: usize = 1 << 15;
 /// Sorts `entries`, whose positions, if they have any, rise already; keys have `digits` digits. `spare` is memory to work in.
 pub fn sort<E: Entry>(entries: &mut Vec<E>, spare: &mut Vec<E>, digits: u32) {
     let length = entries.len();
+    #[cfg(target_arch = "x86_64")]
+    if length > 1 && super::quicksort::available() {
+        if spare.len() < length + SLACK {
+            spare.resize(length + SLACK, E::default());
+        }
+        match (E::words(entries), E::words(spare)) {
+            (Words::Narrow(keys), Words::Narrow(spare)) => return quick(keys, spare),
+            (Words::Wide(keys), Words::Wide(spare)) => return quick(keys, spare),
+            _ => {}
+        }
+    }
     if length < FEW {
         entries.sort_unstable();
         return;
@@ -66,6 +122,46 @@ pub fn sort<E: Entry>(entries: &mut Vec<E>, spare: &mut Vec<E>, digits: u32) {
         std::mem::swap(entries, spare);
         width *= 2;
     }
+}
+
+/// Keys of a piece that is sorted by vectors on a thread of its own, and such pieces per thread.
+const SHARE: usize = 1 << 15;
+const SHARES: usize = 4;
+/// Entries of spare memory that sorting by vectors takes besides one for each.
+const SLACK: usize = 1 << 12;
+
+/// Sorts keys by vectors: what lies between pivots on all threads. `spare` has `SLACK` more entries.
+#[cfg(target_arch = "x86_64")]
+fn quick<K: super::quicksort::Key + Send>(keys: &mut [K], spare: &mut [K]) {
+    use super::quicksort::{REGISTER, sort, split};
+    let length = keys.len();
+    let shares = (length / SHARE).min(SHARES * num_threads()).min(SLACK / REGISTER / 4);
+    let mut pieces = Vec::new();
+    let mut uncut = vec![(0, length)];
+    while let Some((first, last)) = uncut.pop() {
+        // Bad pivots make pieces of any size: there is room for the spare memory of so many.
+        let many = pieces.len() + uncut.len() >= 2 * shares;
+        // SAFETY: the caller has asked whether the processor sorts by vectors; spare memory is as long.
+        let below = if shares < 2 || last - first <= length / shares || many {
+            0
+        } else {
+            unsafe { split(&mut keys[first..last], spare) }
+        };
+        if below == 0 {
+            pieces.push((first, last));
+        } else {
+            uncut.extend([(first, first + below), (first + below, last)]);
+        }
+    }
+    // In order, so that a register of spare memory lies between one piece and the next.
+    pieces.sort_unstable();
+    let (keys, spare) = (Shared(keys.as_mut_ptr()), Shared(spare.as_mut_ptr()));
+    parallel(pieces.len(), &|piece| {
+        let (first, last) = pieces[piece];
+        let room = first + piece * REGISTER;
+        // SAFETY: pieces are disjoint, as above.
+        unsafe { sort(keys.slice(first, last), spare.slice(room, room + last - first + REGISTER)) };
+    });
 }
 
 /// A slice whose disjoint parts several threads write.
@@ -183,14 +279,17 @@ mod tests {
                     let mut wide = numbers(length, limit);
                     let mut narrow: Vec<u32> = wide.iter().map(|&x| x as u32).collect();
                     let mut pairs: Vec<(u64, u64)> = wide.iter().zip(0..).map(|(&x, i)| (x, i)).collect();
-                    let mut expected = (wide.clone(), narrow.clone(), pairs.clone());
+                    let mut placed: Vec<Placed> = narrow.iter().zip(0..).map(|(&x, i)| Placed::new(x, i)).collect();
+                    let mut expected = (wide.clone(), narrow.clone(), pairs.clone(), placed.clone());
                     expected.0.sort_unstable();
                     expected.1.sort_unstable();
                     expected.2.sort_unstable();
+                    expected.3.sort_unstable();
                     sort(&mut wide, &mut Vec::new(), 8);
                     sort(&mut narrow, &mut Vec::new(), 4);
                     sort(&mut pairs, &mut Vec::new(), 8);
-                    assert!(expected == (wide, narrow, pairs), "{length} below {limit} on {threads} threads");
+                    sort(&mut placed, &mut Vec::new(), 4);
+                    assert!(expected == (wide, narrow, pairs, placed), "{length} below {limit} on {threads} threads");
                 }
             }
         }

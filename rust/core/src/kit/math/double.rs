@@ -143,9 +143,9 @@ pub(super) fn log_parts(x: f64) -> (f64, f64) {
     (k, f64::from_bits((moved & MANTISSA) + ROOT_HALF) - 1.0)
 }
 
-/// k ln 2 + ln(1 + f) + correction, by ln(1 + f) = f − f²/2 + s(f²/2 + R(s²)), s = f / (2 + f).
+/// ln(1 + f) = f − f²/2 + s(f²/2 + R(s²)), s = f / (2 + f): f²/2, s and R.
 #[inline(always)]
-fn log_sum<M: Machine>(k: f64, f: f64, correction: f64) -> f64 {
+pub(super) fn log_terms<M: Machine>(f: f64) -> (f64, f64, f64) {
     let s = f / (2.0 + f);
     let z = s * s;
     let r = z * polynomial::<M, 7>(
@@ -160,7 +160,13 @@ fn log_sum<M: Machine>(k: f64, f: f64, correction: f64) -> f64 {
             0.146_218_178_945_750_6,
         ],
     );
-    let half_square = 0.5 * f * f;
+    (0.5 * f * f, s, r)
+}
+
+/// k ln 2 + ln(1 + f) + correction.
+#[inline(always)]
+fn log_sum<M: Machine>(k: f64, f: f64, correction: f64) -> f64 {
+    let (half_square, s, r) = log_terms::<M>(f);
     let tail = M::fma64(s, half_square + r, M::fma64(k, LN2_LOW, correction));
     M::fma64(k, LN2_HIGH, f - (half_square - tail))
 }

@@ -1,15 +1,20 @@
 //! f64 powers, and logarithms of other bases, by a natural logarithm of more digits than f64 has. Depends on `double` and `exact`.
 //! Invariant: the logarithm's error is below 2⁻⁶⁴ of its value, so that a power's is at most 1 ULP.
 
-use super::double::{LN2_HIGH, LN2_LOW, MAGIC, exponential_near_zero, log_parts, polynomial, power_of_two};
+use super::double::{LN2_HIGH, LN2_LOW, MAGIC, exponential_near_zero, log_parts, log_terms, polynomial, power_of_two};
 use super::exact::{product, sum_ordered};
 use super::select;
 use crate::kit::simd::Machine;
 
 const TWO_THIRDS: f64 = 0.666_666_666_666_666_6;
 const TWO_THIRDS_LOW: f64 = 3.700_743_415_417_188e-17;
-const LOG10_E_LOW: f64 = 1.098_319_650_216_765e-17;
-const LOG2_E_LOW: f64 = 2.035_527_374_093_103_3e-17;
+/// log₂ e, log₁₀ e and log₁₀ 2 in two parts.
+const LOG2_E_HIGH: f64 = 1.442_694_664_001_464_8;
+const LOG2_E_LOW: f64 = 3.768_874_985_636_099e-7;
+const LOG10_E_HIGH: f64 = 0.434_294_462_203_979_5;
+const LOG10_E_LOW: f64 = 1.969_927_233_546_362_7e-8;
+const LOG10_2_HIGH: f64 = 0.301_029_995_663_611_77;
+const LOG10_2_LOW: f64 = 3.694_239_077_158_931e-13;
 /// Larger exponents overflow or underflow for every base but 1, as this one does.
 const LARGEST_EXPONENT: f64 = 1_180_591_620_717_411_303_424.0;
 
@@ -59,24 +64,32 @@ fn log_edges(x: f64, value: f64) -> f64 {
     select(x > 0.0 && x < f64::INFINITY, value, edge)
 }
 
-/// ln x · base, base in two parts.
+/// k and ln(1 + f) times a constant in two parts, x = 2ᵏ(1 + f): the first part has 21 bits, like that of the logarithm, so that their
+/// product is exact.
 #[inline(always)]
-fn log_of_base<M: Machine>(x: f64, base: f64, base_low: f64) -> f64 {
-    let (log, log_low) = log_exact::<M>(x);
-    let (high, low) = product::<M>(log, base);
-    log_edges(x, high + (low + (log * base_low + log_low * base)))
+fn log_times<M: Machine>(x: f64, high: f64, low: f64) -> (f64, f64, f64) {
+    let denormal = x < f64::MIN_POSITIVE;
+    let (k, f) = log_parts(select(denormal, x * 18_014_398_509_481_984.0, x));
+    let (half_square, s, r) = log_terms::<M>(f);
+    let upper = f64::from_bits((f - half_square).to_bits() & 0xffff_ffff_0000_0000);
+    let lower = M::fma64(s, half_square + r, (f - upper) - half_square);
+    (k - select(denormal, 54.0, 0.0), upper * high, M::fma64(lower + upper, low, lower * high))
 }
 
 /// log₂ x; 1 ULP, 2 from the standard library's.
 #[inline(always)]
 pub fn log2<M: Machine>(x: f64) -> f64 {
-    log_of_base::<M>(x, std::f64::consts::LOG2_E, LOG2_E_LOW)
+    let (k, upper, lower) = log_times::<M>(x, LOG2_E_HIGH, LOG2_E_LOW);
+    let (sum, lost) = sum_ordered(k, upper);
+    log_edges(x, sum + (lost + lower))
 }
 
 /// log₁₀ x; 1 ULP, 2 from the standard library's.
 #[inline(always)]
 pub fn log10<M: Machine>(x: f64) -> f64 {
-    log_of_base::<M>(x, std::f64::consts::LOG10_E, LOG10_E_LOW)
+    let (k, upper, lower) = log_times::<M>(x, LOG10_E_HIGH, LOG10_E_LOW);
+    let (sum, lost) = sum_ordered(k * LOG10_2_HIGH, upper);
+    log_edges(x, sum + (lost + M::fma64(k, LOG10_2_LOW, lower)))
 }
 
 /// Whether aᵇ needs the scalar routine: zero, infinite or NaN bases, NaN exponents.

@@ -23,11 +23,19 @@ trait Folding<T: Number>: Function<(T, T), Output = T> {
     const IDENTITY: T;
     /// Whether it gives back one of its operands. LLVM then skips stores of unchanged accumulators, by slow masked stores.
     const CHOOSES: bool;
+
+    /// The fold of numbers, to the same bits: without the choice of NaN, which would lie between one element and the next.
+    #[inline(always)]
+    fn of_numbers<M: Machine>(acc: T, element: T) -> T {
+        Self::apply::<M>((acc, element))
+    }
 }
 
 /// Declares a fold's function per type.
 macro_rules! folding {
-    ($($name:ident $chooses:literal { $($type:ty = $identity:expr, |$a:ident, $b:ident| $body:expr;)* })*) => {$(
+    ($($name:ident $chooses:literal {
+        $($type:ty = $identity:expr, |$a:ident, $b:ident| $body:expr $(, of numbers $numbers:expr)?;)*
+    })*) => {$(
         struct $name;
         $(
             impl Function<($type, $type)> for $name {
@@ -40,6 +48,12 @@ macro_rules! folding {
             impl Folding<$type> for $name {
                 const IDENTITY: $type = $identity;
                 const CHOOSES: bool = $chooses;
+                $(
+                    #[inline(always)]
+                    fn of_numbers<M: Machine>($a: $type, $b: $type) -> $type {
+                        $numbers
+                    }
+                )?
             }
         )*
     )*};
@@ -67,16 +81,16 @@ folding! {
         i32 = i32::MIN, |a, b| a.max(b);
         i64 = i64::MIN, |a, b| a.max(b);
         u64 = 0, |a, b| a.max(b);
-        f32 = f32::NEG_INFINITY, |a, b| larger(b, a);
-        f64 = f64::NEG_INFINITY, |a, b| larger(b, a);
+        f32 = f32::NEG_INFINITY, |a, b| larger(b, a), of numbers if b > a { b } else { a };
+        f64 = f64::NEG_INFINITY, |a, b| larger(b, a), of numbers if b > a { b } else { a };
     }
     Smallest true {
         u8 = 1, |a, b| a & b;
         i32 = i32::MAX, |a, b| a.min(b);
         i64 = i64::MAX, |a, b| a.min(b);
         u64 = u64::MAX, |a, b| a.min(b);
-        f32 = f32::INFINITY, |a, b| smaller(b, a);
-        f64 = f64::INFINITY, |a, b| smaller(b, a);
+        f32 = f32::INFINITY, |a, b| smaller(b, a), of numbers if b < a { b } else { a };
+        f64 = f64::INFINITY, |a, b| smaller(b, a), of numbers if b < a { b } else { a };
     }
 }
 
@@ -116,31 +130,74 @@ impl<T: Number, F: Folding<T>> Kernel for Block<T, F> {
 
     #[inline(always)]
     fn run<M: Machine>(self) -> T {
-        let mut lanes = [F::IDENTITY; LANES];
         let whole = self.n / LANES * LANES;
+        // Read whole later: the bytes have long been written by then.
+        let rest = self.rest(whole);
+        let mut lanes = [F::IDENTITY; LANES];
+        let mut odd = [T::default(); LANES];
         let mut first = 0;
         while first < whole {
             // SAFETY: the source has n elements.
             let elements = unsafe { self.src.add(first).cast::<[T; LANES]>().read_unaligned() };
             for lane in 0..LANES {
-                lanes[lane] = F::apply::<M>((lanes[lane], elements[lane]));
+                lanes[lane] = F::of_numbers::<M>(lanes[lane], elements[lane]);
+                odd[lane] = if F::CHOOSES && is_nan(elements[lane]) { elements[lane] } else { odd[lane] };
             }
             first += LANES;
         }
-        for (lane, sum) in lanes.iter_mut().enumerate().take(self.n - whole) {
-            // SAFETY: as above.
-            let element = unsafe { self.src.add(whole + lane).read_unaligned() };
-            *sum = F::apply::<M>((*sum, element));
-        }
-        let mut width = LANES / 2;
-        while width > 0 {
-            for lane in 0..width {
-                lanes[lane] = F::apply::<M>((lanes[lane], lanes[lane + width]));
+        if first < self.n {
+            for lane in 0..LANES {
+                lanes[lane] = F::of_numbers::<M>(lanes[lane], rest[lane]);
+                odd[lane] = if F::CHOOSES && is_nan(rest[lane]) { rest[lane] } else { odd[lane] };
             }
-            width /= 2;
         }
-        lanes[0]
+        if F::CHOOSES && odd.iter().fold(false, |any, &x| any | is_nan(x)) {
+            return self.with_nan();
+        }
+        combine_lanes::<T, F, M>(lanes)
     }
+}
+
+impl<T: Number, F: Folding<T>> Block<T, F> {
+    /// The elements from `whole` on, filled up with what changes nothing.
+    #[inline(always)]
+    fn rest(&self, whole: usize) -> [T; LANES] {
+        let mut rest = [F::IDENTITY; LANES];
+        // SAFETY: the source has n elements, fewer than LANES of them after `whole`.
+        unsafe {
+            let bytes = (self.n - whole) * size_of::<T>();
+            std::ptr::copy_nonoverlapping(self.src.add(whole).cast::<u8>(), rest.as_mut_ptr().cast::<u8>(), bytes);
+        }
+        rest
+    }
+
+    /// The fold of elements of which some are NaN.
+    #[cold]
+    #[inline(never)]
+    fn with_nan(&self) -> T {
+        use crate::kit::simd::PortableMachine as Scalar;
+        let mut lanes = [F::IDENTITY; LANES];
+        for i in 0..self.n {
+            let lane = &mut lanes[i % LANES];
+            // SAFETY: the source has n elements.
+            *lane = F::apply::<Scalar>((*lane, unsafe { self.src.add(i).read_unaligned() }));
+        }
+        combine_lanes::<T, F, Scalar>(lanes)
+    }
+}
+
+/// Lanes combined pairwise; in loops of fixed lengths, which become shuffles.
+#[inline(always)]
+fn combine_lanes<T: Number, F: Folding<T>, M: Machine>(mut lanes: [T; LANES]) -> T {
+    macro_rules! halve {
+        ($($width:literal)*) => {$(
+            for lane in 0..$width {
+                lanes[lane] = F::apply::<M>((lanes[lane], lanes[lane + $width]));
+            }
+        )*};
+    }
+    halve!(16 8 4 2 1);
+    lanes[0]
 }
 
 /// Folds one contiguous block of a row to the slot of its result; float16 and bfloat16 stay f32, integers are not yet wrapped: see `round_to`.
@@ -215,6 +272,81 @@ pub unsafe fn fold_rows(
     });
 }
 
+/// Rows that are folded at once: as many streams of memory, and an accumulator is read and written once for all of them.
+const ROWS: usize = 8;
+
+struct Columns<T, F> {
+    rows: usize,
+    columns: usize,
+    src: *const T,
+    step: isize,
+    acc: *mut T,
+    folding: PhantomData<F>,
+}
+
+impl<T: Number, F: Folding<T>> Kernel for Columns<T, F> {
+    type Output = ();
+    const NARROW: bool = true;
+
+    #[inline(always)]
+    fn run<M: Machine>(self) {
+        /// Columns whose accumulators are registers.
+        const STRIP: usize = 32;
+        let whole = self.columns / STRIP * STRIP;
+        for lane in 0..LANES.min(self.rows) {
+            for first in (lane..self.rows).step_by(LANES * ROWS) {
+                let rows = (self.rows - first).div_ceil(LANES).min(ROWS);
+                // SAFETY: the matrix has `rows` rows and the accumulators LANES, `columns` elements each.
+                unsafe {
+                    let src = self.src.offset(first as isize * self.step);
+                    let step = self.step * LANES as isize;
+                    let acc = self.acc.add(lane * self.columns);
+                    let mut column = 0;
+                    while column < whole {
+                        let place = acc.add(column).cast::<[T; STRIP]>();
+                        let mut strip = if first == lane { [F::IDENTITY; STRIP] } else { place.read_unaligned() };
+                        for row in 0..rows as isize {
+                            let from = src.offset(row * step).add(column);
+                            let elements = from.cast::<[T; STRIP]>().read_unaligned();
+                            for i in 0..STRIP {
+                                strip[i] = F::apply::<M>((strip[i], elements[i]));
+                            }
+                        }
+                        place.write_unaligned(strip);
+                        column += STRIP;
+                    }
+                    for column in whole..self.columns {
+                        let mut sum = if first == lane { F::IDENTITY } else { acc.add(column).read_unaligned() };
+                        for row in 0..rows as isize {
+                            let element = src.offset(row * step).add(column).read_unaligned();
+                            sum = F::apply::<M>((sum, element));
+                        }
+                        acc.add(column).write_unaligned(sum);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Folds the rows of a block, at most `BLOCK`, into accumulators `[LANES, columns]`: row i begins at element i · `step` of `src`. The first
+/// `min(LANES, rows)` accumulators are written, whatever they held.
+///
+/// # Safety
+/// `src` holds the rows, `acc` has room for the accumulators, of the compute type of `dtype`, and they do not overlap.
+pub unsafe fn fold_columns(
+    fold: Fold,
+    dtype: DType,
+    (rows, columns): (usize, usize),
+    src: *const u8,
+    step: isize,
+    acc: *mut u8,
+) {
+    with_fold!(fold, dtype, F, T => {
+        launch(Columns::<T, F> { rows, columns, src: src.cast(), step, acc: acc.cast(), folding: PhantomData });
+    });
+}
+
 /// Combines the lanes of all columns; `acc` is used up.
 ///
 /// # Safety
@@ -232,25 +364,12 @@ pub unsafe fn fold_lanes(fold: Fold, dtype: DType, columns: usize, acc: *mut u8,
     });
 }
 
-/// The first largest (`ArgMax`) or smallest (`ArgMin`) value of a contiguous piece, as its slot, and its position; the first NaN if there is one.
+/// The first position of a value (of NaN: of any NaN) given as its slot; `n` where there is none.
 ///
 /// # Safety
-/// `src` holds `n` (at least one) values of the compute type of `dtype`.
-pub unsafe fn arg_extreme(fold: Fold, dtype: DType, n: usize, src: *const u8) -> (u64, usize) {
-    with_compute!(dtype.compute(), T => {
-        let src = src.cast::<T>();
-        let (mut best, mut start) = (0, 0);
-        for first in (0..n).step_by(BLOCK) {
-            // SAFETY: the piece has n elements.
-            let value = unsafe { fold_block(fold, dtype, BLOCK.min(n - first), src.add(first).cast()) };
-            if first == 0 || arg_better(fold, dtype, value, best) {
-                (best, start) = (value, first);
-            }
-        }
-        // SAFETY: as above.
-        let after = launch(Find { n: n - start, src: unsafe { src.add(start) }, value: T::from_slot(best) });
-        (best, start + after)
-    })
+/// `src` holds `n` values of the compute type of `dtype`.
+pub unsafe fn find(dtype: DType, n: usize, src: *const u8, value: u64) -> usize {
+    with_compute!(dtype.compute(), T => launch(Find { n, src: src.cast::<T>(), value: T::from_slot(value) }))
 }
 
 /// The first position of a value (of NaN: of any NaN); `n` where there is none.
@@ -267,8 +386,10 @@ impl<T: Number> Kernel for Find<T> {
     fn run<M: Machine>(self) -> usize {
         /// Elements that are compared before the first branch.
         const STRIDE: usize = 128;
-        let nan = is_nan(self.value);
-        let is_it = |x: T| (x == self.value) | (nan & is_nan(x));
+        if is_nan(self.value) {
+            return self.nan();
+        }
+        let is_it = |x: T| x == self.value;
         let mut first = 0;
         while first + STRIDE <= self.n {
             let mut found = false;
@@ -281,8 +402,26 @@ impl<T: Number> Kernel for Find<T> {
             }
             first += STRIDE;
         }
-        // SAFETY: as above.
-        (first..self.n).find(|&i| is_it(unsafe { self.src.add(i).read_unaligned() })).unwrap_or(self.n)
+        let mut found = [0u8; STRIDE];
+        let count = STRIDE.min(self.n - first);
+        for (i, found) in found.iter_mut().enumerate().take(count) {
+            // SAFETY: as above.
+            *found = u8::from(is_it(unsafe { self.src.add(first + i).read_unaligned() }));
+        }
+        let (words, _) = found.as_chunks::<8>();
+        let words = words.iter().map(|&word| u64::from_le_bytes(word)).enumerate();
+        let bits = words.filter(|(_, word)| *word != 0).map(|(i, word)| 8 * i + word.trailing_zeros() as usize / 8);
+        bits.map(|bit| first + bit).next().unwrap_or(self.n)
+    }
+}
+
+impl<T: Number> Find<T> {
+    /// The first position of a NaN.
+    #[cold]
+    #[inline(never)]
+    fn nan(&self) -> usize {
+        // SAFETY: the source has n elements.
+        (0..self.n).find(|&i| is_nan(unsafe { self.src.add(i).read_unaligned() })).unwrap_or(self.n)
     }
 }
 

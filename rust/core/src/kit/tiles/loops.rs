@@ -3,7 +3,8 @@
 //!
 //! Where the destination is apart from all sources, whole chunks run as one plain loop. In place, LLVM's run-time checks for overlap would
 //! fail and leave scalar code; there, and for what is left of a tile, a chunk's results are collected in a local array, which aliases
-//! nothing, and then copied out. A rest is padded to a whole chunk.
+//! nothing, and then copied out. The rest of a tile is its last whole chunk: that comes first, while its operands are unchanged, and is
+//! written last, some of its results for the second time. Only a tile shorter than a chunk is padded to one.
 
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -180,6 +181,73 @@ unsafe fn write<R: Number>(dst: *mut R, results: &MaybeUninit<[R; CHUNK]>, n: us
     }
 }
 
+/// The starts of chunks that cover elements `first..n`: the last one, where it overlaps its neighbour, comes first.
+struct Chunks {
+    n: usize,
+    first: usize,
+    /// Whether the last chunk is still to come.
+    overlapping: bool,
+}
+
+impl Chunks {
+    #[inline(always)]
+    fn new(first: usize, n: usize) -> Self {
+        Self { n, first, overlapping: n > CHUNK && !n.is_multiple_of(CHUNK) }
+    }
+    /// Start of the next chunk, and whether its results must wait.
+    #[inline(always)]
+    fn next(&mut self) -> Option<(usize, bool)> {
+        if self.overlapping {
+            self.overlapping = false;
+            return Some((self.n - CHUNK, true));
+        }
+        let whole = if self.n > CHUNK { self.n & !(CHUNK - 1) } else { self.n };
+        let start = self.first;
+        self.first += CHUNK;
+        (start < whole).then_some((start, false))
+    }
+}
+
+/// Runs `compute` on chunks of elements `first..n`: it fills a chunk's results from a source of `CHUNK` elements, the first `count` of
+/// which are real.
+///
+/// # Safety
+/// Source and destination have n elements.
+#[inline(always)]
+unsafe fn each_chunk<S: Source, R: Number>(
+    (first, n): (usize, usize),
+    dst: *mut R,
+    source: S,
+    compute: impl Fn(S, usize, *mut R),
+) {
+    let mut held = MaybeUninit::<[R; CHUNK]>::uninit();
+    let mut waiting = None;
+    let mut chunks = Chunks::new(first, n);
+    while let Some((start, waits)) = chunks.next() {
+        let count = CHUNK.min(n - start);
+        let mut results = MaybeUninit::<[R; CHUNK]>::uninit();
+        let mut pad = MaybeUninit::uninit();
+        // SAFETY: chunks lie inside the n elements.
+        unsafe {
+            let mut source = source.after(start);
+            if count < CHUNK {
+                source = source.padded(count, &mut pad);
+            }
+            compute(source, count, results.as_mut_ptr().cast());
+            if waits {
+                held = results;
+                waiting = Some(start);
+            } else {
+                write(dst.add(start), &results, count);
+            }
+        }
+    }
+    if let Some(start) = waiting {
+        // SAFETY: as above; the chunk that waited is filled.
+        unsafe { write(dst.add(start), &held, CHUNK) };
+    }
+}
+
 impl<S: Source, F: Function<S::Item>> Kernel for Map<S, F, F::Output> {
     type Output = ();
 
@@ -193,23 +261,13 @@ impl<S: Source, F: Function<S::Item>> Kernel for Map<S, F, F::Output> {
                 first += 1;
             }
         }
-        while first < self.n {
-            let count = CHUNK.min(self.n - first);
-            let mut results = MaybeUninit::<[F::Output; CHUNK]>::uninit();
-            let mut pad = MaybeUninit::uninit();
-            // SAFETY: sources and destination have n elements, by the contract of `map`.
-            unsafe {
-                let mut source = self.source.after(first);
-                if count < CHUNK {
-                    source = source.padded(count, &mut pad);
-                }
-                let out = results.as_mut_ptr().cast::<F::Output>();
+        // SAFETY: as above; a chunk of the source has CHUNK elements, and there is room for as many results.
+        unsafe {
+            each_chunk((first, self.n), self.dst, self.source, |source, _, out| {
                 for i in 0..CHUNK {
                     out.add(i).write(F::apply::<M>(source.at(i)));
                 }
-                write(self.dst.add(first), &results, count);
-            }
-            first += CHUNK;
+            });
         }
     }
 }
@@ -264,18 +322,9 @@ impl<S: Source, F: Mended<S::Item>> Kernel for MendedMap<S, F, F::Output> {
     #[inline(always)]
     fn run<M: Machine>(self) {
         let map = self.0;
-        let mut first = 0;
-        while first < map.n {
-            let count = CHUNK.min(map.n - first);
-            let mut results = MaybeUninit::<[F::Output; CHUNK]>::uninit();
-            let mut pad = MaybeUninit::uninit();
-            // SAFETY: as in `Map`; the source is still unchanged when special elements are done again.
-            unsafe {
-                let mut source = map.source.after(first);
-                if count < CHUNK {
-                    source = source.padded(count, &mut pad);
-                }
-                let out = results.as_mut_ptr().cast::<F::Output>();
+        // SAFETY: as in `Map`; the source is still unchanged when special elements are done again.
+        unsafe {
+            each_chunk((0, map.n), map.dst, map.source, |source, count, out| {
                 let mut specials = 0u32;
                 for i in 0..CHUNK {
                     let item = source.at(i);
@@ -290,9 +339,7 @@ impl<S: Source, F: Mended<S::Item>> Kernel for MendedMap<S, F, F::Output> {
                         }
                     }
                 }
-                write(map.dst.add(first), &results, count);
-            }
-            first += CHUNK;
+            });
         }
     }
 }
@@ -318,6 +365,7 @@ impl<T: Number> Strided<T> {
     pub(super) fn new(operand: super::Operand) -> Self {
         match operand {
             super::Operand::Vector(start) => Self { start: start.cast(), stride: 1, splat: T::default() },
+            super::Operand::Rows { .. } => unreachable!("rows come one by one"),
             super::Operand::Scalar(bits) => Self { start: std::ptr::null(), stride: 0, splat: T::from_slot(bits) },
         }
     }

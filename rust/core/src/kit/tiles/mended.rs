@@ -88,7 +88,7 @@ where
             }
             (Operand::Vector(a), Operand::Scalar(b)) => map_mended(n, dst, (Stream(a.cast()), scalar(b)), Power),
             (Operand::Scalar(a), Operand::Vector(b)) => map_mended(n, dst, (scalar(a), Stream(b.cast())), Power),
-            (Operand::Scalar(_), Operand::Scalar(_)) => unreachable!("constants are computed once"),
+            _ => unreachable!("constants are computed once, rows one by one"),
         }
     }
 }

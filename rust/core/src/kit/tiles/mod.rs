@@ -22,6 +22,8 @@ mod tests;
 
 pub use cast::cast;
 pub use convert::{load, store};
-pub use fold::{BLOCK, LANES, arg_better, arg_extreme, combine, fold_block, fold_lanes, fold_rows, identity, round_to};
+pub use fold::{
+    BLOCK, LANES, arg_better, combine, find, fold_block, fold_columns, fold_lanes, fold_rows, identity, round_to,
+};
 pub use pointwise::{Operand, fill, index_ramp, pointwise};
 pub use random::philox;

@@ -15,6 +15,13 @@ pub enum Operand {
     Vector(*const u8),
     /// One value, encoded as `Scalar::to_slot` does for the compute type.
     Scalar(u64),
+    /// One value for every `length` elements: the first of them, each of these bytes.
+    Rows {
+        /// First of the values in compute form.
+        start: *const u8,
+        /// Elements that share a value.
+        length: usize,
+    },
 }
 
 /// `dst[i] = code(operands[0][i], …)`, computed in the compute type of `dtype`, then rounded (float16, bfloat16) or wrapped to `dtype`;
@@ -29,6 +36,11 @@ pub unsafe fn pointwise(code: Code, dtype: DType, n: usize, dst: *mut u8, operan
     }
     let compute = dtype.compute();
     let result = if code.is_predicate() { Compute::Mask } else { compute };
+    if let Some(length) = row_length(operands) {
+        // SAFETY: the caller's promises are the callee's.
+        unsafe { by_rows(code, dtype, (n, length), dst, operands) };
+        return;
+    }
     if operands.iter().all(|operand| matches!(operand, Operand::Scalar(_))) {
         // SAFETY: the locals hold one value of any compute type.
         unsafe { constant(code, dtype, n, dst, operands, result) };
@@ -47,6 +59,42 @@ pub unsafe fn pointwise(code: Code, dtype: DType, n: usize, dst: *mut u8, operan
         }
         if !code.is_predicate() && rounding::leaves_dtype(code) {
             rounding::round_tile(dtype, n, dst);
+        }
+    }
+}
+
+/// Elements that share a value of an operand, where there is such an operand.
+fn row_length(operands: &[Operand]) -> Option<usize> {
+    operands.iter().find_map(|operand| match operand {
+        Operand::Rows { length, .. } => Some(*length),
+        _ => None,
+    })
+}
+
+/// Some operands have one value per row: row after row, with scalars in their place.
+///
+/// # Safety
+/// As `pointwise`.
+unsafe fn by_rows(code: Code, dtype: DType, (n, length): (usize, usize), dst: *mut u8, operands: &[Operand]) {
+    let compute_of = |operand: usize| if code == Code::Where && operand == 0 { Compute::Mask } else { dtype.compute() };
+    let size = compute_size(if code.is_predicate() { Compute::Mask } else { dtype.compute() });
+    let mut of_row = [Operand::Scalar(0); 3];
+    for (row, first) in (0..n).step_by(length).enumerate() {
+        for (i, (operand, all)) in of_row.iter_mut().zip(operands).enumerate() {
+            let compute = compute_of(i);
+            // SAFETY: vectors hold n values, rows one value per row.
+            *operand = match *all {
+                Operand::Vector(start) => Operand::Vector(unsafe { start.add(first * compute_size(compute)) }),
+                Operand::Scalar(bits) => Operand::Scalar(bits),
+                Operand::Rows { start, .. } => with_compute!(compute, T => {
+                    Operand::Scalar(unsafe { start.cast::<T>().add(row).read_unaligned() }.to_slot())
+                }),
+            };
+        }
+        // SAFETY: as for this function, for the elements of the row.
+        unsafe {
+            let dst = dst.add(first * size);
+            pointwise(code, dtype, length.min(n - first), dst, &of_row[..operands.len()]);
         }
     }
 }
@@ -85,7 +133,7 @@ where
             (Operand::Vector(a), Operand::Vector(b)) => map(n, dst, (Stream(a.cast()), Stream(b.cast())), f),
             (Operand::Vector(a), Operand::Scalar(b)) => map(n, dst, (Stream(a.cast()), Splat(T::from_slot(b))), f),
             (Operand::Scalar(a), Operand::Vector(b)) => map(n, dst, (Splat(T::from_slot(a)), Stream(b.cast())), f),
-            (Operand::Scalar(_), Operand::Scalar(_)) => unreachable!("constants are computed once"),
+            _ => unreachable!("constants are computed once, rows one by one"),
         }
     }
 }
@@ -105,7 +153,7 @@ where
             (Operand::Vector(a), Operand::Scalar(b)) | (Operand::Scalar(b), Operand::Vector(a)) => {
                 map(n, dst, (Stream(a.cast()), Splat(T::from_slot(b))), f);
             }
-            (Operand::Scalar(_), Operand::Scalar(_)) => unreachable!("constants are computed once"),
+            _ => unreachable!("constants are computed once, rows one by one"),
         }
     }
 }
@@ -114,7 +162,7 @@ where
 pub(super) fn tile<T: Number>(operands: &[Operand]) -> (Stream<T>,) {
     match operands[0] {
         Operand::Vector(start) => (Stream(start.cast()),),
-        Operand::Scalar(_) => unreachable!("constants are computed once"),
+        _ => unreachable!("constants are computed once, rows one by one"),
     }
 }
 
@@ -167,7 +215,9 @@ unsafe fn choose_wide<T: Number>(n: usize, dst: *mut u8, operands: &[Operand]) {
             (Operand::Scalar(mask), yes, no) => match if mask != 0 { yes } else { no } {
                 Operand::Vector(chosen) => std::ptr::copy(chosen, dst, n * size_of::<T>()),
                 Operand::Scalar(bits) => repeat(n, out, scalar(bits)),
+                Operand::Rows { .. } => unreachable!("rows come one by one"),
             },
+            _ => unreachable!("rows come one by one"),
         }
     }
 }

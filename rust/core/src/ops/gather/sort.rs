@@ -18,7 +18,7 @@ use crate::backend::HostArguments;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
-use crate::kit::sort::sort as sort_keys;
+use crate::kit::sort::{Placed, sort as sort_keys};
 use crate::plan::{Argument, Candidate, Caps, Structured};
 use crate::wgsl::Type;
 
@@ -181,28 +181,61 @@ impl ArgSort {
         each_row(host, passes(length), &|rows| {
             let (mut narrow, mut wide) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
             rows(&mut |from, to| {
-                let key = |i: usize| {
-                    // SAFETY: rows lie inside the input.
-                    let value = unsafe { from.cast::<T>().offset(i as isize * x_step).read_unaligned() };
-                    turned::<T>(value.key(), value.is_last(), self.descending)
-                };
-                let write = |i: usize, position: i64| {
-                    // SAFETY: rows lie inside the result, and chunks are disjoint boxes of it.
-                    unsafe { to.cast::<i64>().offset(i as isize * result_step).write_unaligned(position) };
-                };
-                if T::WIDTH <= 32 && u32::try_from(length).is_ok() {
-                    narrow.0.clear();
-                    narrow.0.extend((0..length).map(|i| (key(i) as u32, i as u32)));
-                    sort_keys(&mut narrow.0, &mut narrow.1, digits);
-                    narrow.0.iter().enumerate().for_each(|(i, entry)| write(i, i64::from(entry.1)));
-                } else {
-                    wide.0.clear();
-                    wide.0.extend((0..length).map(|i| (key(i), i as u64)));
-                    sort_keys(&mut wide.0, &mut wide.1, digits);
-                    wide.0.iter().enumerate().for_each(|(i, entry)| write(i, entry.1 as i64));
+                let key = |value: T| turned::<T>(value.key(), value.is_last(), self.descending);
+                // SAFETY: rows lie inside the input and the result, and chunks are disjoint boxes of it.
+                unsafe {
+                    if T::WIDTH <= 32 && u32::try_from(length).is_ok() {
+                        read_row(from, x_step, length, &mut narrow.0, |x, i| Placed::new(key(x) as u32, i as u32));
+                        sort_keys(&mut narrow.0, &mut narrow.1, digits);
+                        write_row(to, result_step, &narrow.0, |entry| i64::from(entry.position()));
+                    } else {
+                        read_row(from, x_step, length, &mut wide.0, |x, i| (key(x), i as u64));
+                        sort_keys(&mut wide.0, &mut wide.1, digits);
+                        write_row(to, result_step, &wide.0, |entry| entry.1 as i64);
+                    }
                 }
             });
         });
+    }
+}
+
+/// Makes entries of the elements of a row.
+///
+/// # Safety
+/// The row has `length` elements at that step.
+unsafe fn read_row<T: Copy, E>(
+    from: *const u8,
+    step: isize,
+    length: usize,
+    entries: &mut Vec<E>,
+    entry: impl Fn(T, usize) -> E,
+) {
+    let from = from.cast::<T>();
+    entries.clear();
+    // SAFETY: as the caller vouches.
+    unsafe {
+        if step == 1 {
+            entries.extend((0..length).map(|i| entry(from.add(i).read_unaligned(), i)));
+        } else {
+            entries.extend((0..length).map(|i| entry(from.offset(i as isize * step).read_unaligned(), i)));
+        }
+    }
+}
+
+/// Writes what entries stand for.
+///
+/// # Safety
+/// The row has room for them at that step.
+unsafe fn write_row<T, E: Copy>(to: *mut u8, step: isize, entries: &[E], value: impl Fn(E) -> T) {
+    let to = to.cast::<T>();
+    // SAFETY: as the caller vouches.
+    unsafe {
+        if step == 1 {
+            entries.iter().enumerate().for_each(|(i, &entry)| to.add(i).write_unaligned(value(entry)));
+        } else {
+            let put = |i: usize, entry| to.offset(i as isize * step).write_unaligned(value(entry));
+            entries.iter().enumerate().for_each(|(i, &entry)| put(i, entry));
+        }
     }
 }
 
@@ -245,27 +278,19 @@ impl Sort {
         each_row(host, passes(length), &|rows| {
             let (mut narrow, mut wide) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
             rows(&mut |from, to| {
-                let key = |i: usize| {
-                    // SAFETY: rows lie inside the input.
-                    let value = unsafe { from.cast::<T>().offset(i as isize * x_step).read_unaligned() };
-                    turned::<T>(value.value_key(), value.is_last(), self.descending)
-                };
-                let write = |i: usize, key: u64| {
-                    let is_last = T::of_key(key).is_last();
-                    let value = T::of_key(turned::<T>(key, is_last, self.descending));
-                    // SAFETY: rows lie inside the result, and chunks are disjoint boxes of it.
-                    unsafe { to.cast::<T>().offset(i as isize * result_step).write_unaligned(value) };
-                };
-                if T::WIDTH <= 32 {
-                    narrow.0.clear();
-                    narrow.0.extend((0..length).map(|i| key(i) as u32));
-                    sort_keys(&mut narrow.0, &mut narrow.1, digits);
-                    narrow.0.iter().enumerate().for_each(|(i, &key)| write(i, u64::from(key)));
-                } else {
-                    wide.0.clear();
-                    wide.0.extend((0..length).map(key));
-                    sort_keys(&mut wide.0, &mut wide.1, digits);
-                    wide.0.iter().enumerate().for_each(|(i, &key)| write(i, key));
+                let key = |value: T| turned::<T>(value.value_key(), value.is_last(), self.descending);
+                let value = |key: u64| T::of_key(turned::<T>(key, T::of_key(key).is_last(), self.descending));
+                // SAFETY: rows lie inside the input and the result, and chunks are disjoint boxes of it.
+                unsafe {
+                    if T::WIDTH <= 32 {
+                        read_row(from, x_step, length, &mut narrow.0, |x, _| key(x) as u32);
+                        sort_keys(&mut narrow.0, &mut narrow.1, digits);
+                        write_row(to, result_step, &narrow.0, |key| value(u64::from(key)));
+                    } else {
+                        read_row(from, x_step, length, &mut wide.0, |x, _| key(x));
+                        sort_keys(&mut wide.0, &mut wide.1, digits);
+                        write_row(to, result_step, &wide.0, value);
+                    }
                 }
             });
         });

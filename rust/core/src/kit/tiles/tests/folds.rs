@@ -43,6 +43,14 @@ fn rows_and_columns_fold_to_the_same_bits() {
                     fold_rows(fold, dtype, rows - first, columns, second, first, acc.start());
                     fold_lanes(fold, dtype, columns, acc.start(), out.start());
                 }
+                let mut straight = Tile::of(compute, &vec![identity(fold, dtype); LANES * columns]);
+                let mut again = Tile::new(compute, columns);
+                // SAFETY: as above.
+                unsafe {
+                    fold_columns(fold, dtype, (rows, columns), src.start(), columns as isize, straight.start());
+                    fold_lanes(fold, dtype, columns, straight.start(), again.start());
+                }
+                assert_eq!(again.slots(compute, columns), out.slots(compute, columns), "{fold:?} {dtype}");
                 for (column, got) in out.slots(compute, columns).into_iter().enumerate() {
                     let row: Vec<u64> = (0..rows).map(|r| slots[r * columns + column]).collect();
                     let exact = naive_fold(fold, dtype, &row);
@@ -58,19 +66,20 @@ fn rows_and_columns_fold_to_the_same_bits() {
 #[test]
 fn extremes_take_the_first_and_nan_first_of_all() {
     let mut row: Vec<f32> = (0..10_000).map(|i| ((i * 7919) % 5000) as f32).collect();
-    let find = |row: &[f32], fold| {
+    let extreme = |row: &[f32], fold| {
         // SAFETY: the row has as many values as said.
-        let (bits, place) = unsafe { arg_extreme(fold, DType::F32, row.len(), row.as_ptr().cast()) };
-        (f32::from_slot(bits), place)
+        let bits = unsafe { fold_block(fold, DType::F32, row.len(), row.as_ptr().cast()) };
+        // SAFETY: as above.
+        (f32::from_slot(bits), unsafe { super::find(DType::F32, row.len(), row.as_ptr().cast(), bits) })
     };
     let first = |row: &[f32], value: f32| row.iter().position(|&x| x == value).unwrap();
-    assert_eq!(find(&row, Fold::ArgMax), (4999.0, first(&row, 4999.0)));
-    assert_eq!(find(&row, Fold::ArgMin), (0.0, 0));
+    assert_eq!(extreme(&row, Fold::ArgMax), (4999.0, first(&row, 4999.0)));
+    assert_eq!(extreme(&row, Fold::ArgMin), (0.0, 0));
     row[4097] = f32::NAN;
     row[9000] = f32::NAN;
-    assert_eq!(find(&row, Fold::ArgMin).1, 4097);
-    assert_eq!(find(&row, Fold::ArgMax).1, 4097);
-    assert_eq!(find(&[3.0], Fold::ArgMax), (3.0, 0));
+    assert_eq!(extreme(&row, Fold::ArgMin).1, 4097);
+    assert_eq!(extreme(&row, Fold::ArgMax).1, 4097);
+    assert_eq!(extreme(&[3.0], Fold::ArgMax), (3.0, 0));
     for fold in [Fold::Max, Fold::Min, Fold::Sum] {
         // SAFETY: one block of values.
         let folded = unsafe { fold_block(fold, DType::F32, 4096, row[4000..].as_ptr().cast()) };
