@@ -473,7 +473,9 @@ impl Fuser<'_> {
     /// multiplies none of these leaves.
     fn may_commit(&self, entry: usize, cluster: &Cluster) -> bool {
         let inputs = &self.snapshot.entries[entry].inputs;
-        let [Some(lhs), Some(rhs)] = [0, 1].map(|input| Strided::of(self.snapshot, inputs[input])) else { return false };
+        let [Some(lhs), Some(rhs)] = [0, 1].map(|input| Strided::of(self.snapshot, inputs[input])) else {
+            return false;
+        };
         let inner = lhs.shape[lhs.shape.rank() - 1] as f64;
         let unit = |strides: &[isize], axis: usize| strides[strides.len() - axis] == 1;
         let packed = !(unit(&rhs.strides, 1) && (unit(&lhs.strides, 1) || unit(&lhs.strides, 2)));
