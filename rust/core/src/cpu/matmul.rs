@@ -1,6 +1,8 @@
 //! Matrix products: cut into blocks by shape alone, with the epilogue on finished rows while they are in the cache.
 //! Depends on `group`, `kit::matmul`, `kit::threads`. Invariant: blocks partition the result, and follow from sizes alone.
 
+use std::cell::Cell;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering::AcqRel};
 
 use smallvec::SmallVec;
@@ -13,25 +15,34 @@ use super::scratch::Scratch;
 use crate::backend::HostPointer;
 use crate::dtype::DType;
 use crate::error::Result;
+use crate::kit::gemm::{self, multiply_packed, pack_panels, panel_columns};
 use crate::kit::matmul::matmul;
-use crate::kit::threads::parallel;
-use crate::kit::transpose::transpose;
+use crate::kit::threads::{num_threads, parallel};
+use crate::kit::vector::Element;
 use crate::layout::Layout;
 use crate::plan::{Argument, Matmul};
 
 /// Nanoseconds of estimated work below which a product is one block, and that a block should have.
 const SMALL: f64 = 24_000.0;
 const BLOCK: f64 = 16_000.0;
-/// Blocks of a large product, unless a block would then take too long to be interrupted.
-const BLOCKS: usize = 16;
+/// Blocks of a large product for each thread (how it is cut does not change a sum), unless a block would then take too long to be interrupted.
+const BLOCKS: usize = 4;
 const LONGEST_BLOCK: f64 = 50e6;
-/// Blocks thinner than this waste the work of packing the other operand.
+/// Thinner blocks leave the registers of a tile empty, or pass a panel too seldom.
 const FEWEST_ROWS: usize = 32;
 const FEWEST_COLUMNS: usize = 64;
-/// Columns that one piece of a transposition turns.
-const TURNED_COLUMNS: usize = 128;
-/// Fewer columns are multiplied as they lie.
-const FEWEST_TURNED: usize = 24;
+/// Fewer columns are not packed.
+const FEW_COLUMNS: usize = 8;
+/// Bytes of the right operand that are packed for all threads at a time.
+const SHARED_BYTES: usize = 8 << 20;
+/// Elements that one thread packs at a time.
+const PACKED: usize = 1 << 15;
+
+thread_local! {
+    /// Memory of a packed operand, kept from product to product: new memory costs more than packing. At most `SHARED_BYTES`, but for one panel of
+    /// very long sums.
+    static PACKED_MEMORY: Cell<Option<Scratch>> = const { Cell::new(None) };
+}
 
 /// A product made ready.
 pub(super) struct Prepared {
@@ -50,8 +61,6 @@ struct Operand {
     batch: SmallVec<[isize; 4]>,
     row: isize,
     column: isize,
-    /// Memory of its own, where it had to be packed.
-    _packed: Option<Scratch>,
 }
 
 impl Operand {
@@ -62,7 +71,6 @@ impl Operand {
             batch: SmallVec::from_slice(&layout.strides[..axes]),
             row: layout.strides[axes],
             column: layout.strides[axes + 1],
-            _packed: None,
         }
     }
 
@@ -74,102 +82,6 @@ impl Operand {
             index /= length;
         }
         self.start.0.wrapping_offset(offset * size as isize)
-    }
-
-    /// A row-major copy of matrices that are contiguous along neither axis.
-    ///
-    /// # Safety
-    /// The operand's memory holds `[batch…, rows, columns]` elements.
-    unsafe fn packed(self, sizes: &[usize], rows: usize, columns: usize, dtype: DType) -> Result<Self> {
-        let awkward = |step: isize, length: usize| step != 1 && length > 1;
-        if !(awkward(self.row, rows) && awkward(self.column, columns)) {
-            return Ok(self);
-        }
-        // A repeated matrix is packed once.
-        let repeats = self.batch.iter().all(|&stride| stride == 0);
-        let matrices = if repeats { 1 } else { sizes.iter().product() };
-        let size = dtype.size();
-        let memory = Scratch::new(matrices * rows * columns * size)?;
-        let target = HostPointer(memory.start());
-        let lines = matrices * rows;
-        let chunks = (lines * columns / 16_384).clamp(1, lines.clamp(1, 64));
-        parallel(chunks, &|chunk| {
-            for line in lines * chunk / chunks..lines * (chunk + 1) / chunks {
-                let (matrix, row) = (line / rows, line % rows);
-                let from = self.matrix(matrix, sizes, size).wrapping_offset(row as isize * self.row * size as isize);
-                // SAFETY: each line belongs to one chunk and has room for its elements.
-                unsafe { copy_line(size, columns, from, self.column, group::at(target).add(line * columns * size)) };
-            }
-        });
-        let mut batch: SmallVec<[isize; 4]> = SmallVec::from_elem(0, sizes.len());
-        let mut step = (rows * columns) as isize;
-        if !repeats {
-            for (stride, &length) in batch.iter_mut().zip(sizes).rev() {
-                *stride = step;
-                step *= length as isize;
-            }
-        }
-        Ok(Self { start: target, batch, row: columns as isize, column: 1, _packed: Some(memory) })
-    }
-
-    /// A row-major copy of matrices whose columns are contiguous, if several blocks of rows would else turn them each for itself.
-    ///
-    /// # Safety
-    /// As for `packed`.
-    unsafe fn turned(self, cut: &Cut, sizes: &[usize], dtype: DType) -> Result<Self> {
-        let pays =
-            matches!(dtype, DType::F32 | DType::F64) && cut.pieces().0 > 1 && cut.k > 2 && cut.n >= FEWEST_TURNED;
-        if !pays || self.row != 1 || self.column.unsigned_abs() == 1 {
-            return Ok(self);
-        }
-        let (size, n, k) = (dtype.size(), cut.n, cut.k);
-        // An odd number of cache lines from row to row: they fall into different sets.
-        let line = ((n * size).div_ceil(64) | 1) * 64;
-        let memory = Scratch::new(cut.batch * k * line)?;
-        let target = HostPointer(memory.start());
-        let pieces = n.div_ceil(TURNED_COLUMNS);
-        parallel(cut.batch * pieces, &|index| {
-            let (matrix, first) = (index / pieces, index % pieces * TURNED_COLUMNS);
-            let columns = TURNED_COLUMNS.min(n - first);
-            let from = self.matrix(matrix, sizes, size).wrapping_offset(first as isize * self.column * size as isize);
-            // SAFETY: each piece writes columns of its own.
-            unsafe {
-                let to = group::at(target).add(matrix * k * line + first * size);
-                transpose(size, columns, k, from, self.column, to, (line / size) as isize);
-            }
-        });
-        let mut batch: SmallVec<[isize; 4]> = SmallVec::from_elem(0, sizes.len());
-        let mut step = (k * line / size) as isize;
-        for (stride, &length) in batch.iter_mut().zip(sizes).rev() {
-            *stride = step;
-            step *= length as isize;
-        }
-        Ok(Self { start: target, batch, row: (line / size) as isize, column: 1, _packed: Some(memory) })
-    }
-}
-
-/// Copies elements of `size` bytes that lie `step` elements apart.
-///
-/// # Safety
-/// The source holds them, and `to` has room for them.
-unsafe fn copy_line(size: usize, count: usize, from: *const u8, step: isize, to: *mut u8) {
-    /// # Safety
-    /// As for `copy_line`.
-    unsafe fn copy<T>(count: usize, from: *const u8, step: isize, to: *mut u8) {
-        let (from, to) = (from.cast::<T>(), to.cast::<T>());
-        for i in 0..count {
-            // SAFETY: as the caller vouches.
-            unsafe { to.add(i).write_unaligned(from.wrapping_offset(i as isize * step).read_unaligned()) };
-        }
-    }
-    // SAFETY: as the caller vouches.
-    unsafe {
-        match size {
-            1 => copy::<u8>(count, from, step, to),
-            2 => copy::<u16>(count, from, step, to),
-            4 => copy::<u32>(count, from, step, to),
-            _ => copy::<u64>(count, from, step, to),
-        }
     }
 }
 
@@ -188,30 +100,40 @@ struct Cut {
 }
 
 impl Cut {
-    fn new(batch: usize, m: usize, n: usize, k: usize, size: usize) -> Self {
+    /// For results of `size` bytes. Products with an epilogue are cut into blocks of whole rows, which are finished early, while they are in the
+    /// cache; others into blocks of whole columns, each of which packs its own.
+    fn new(batch: usize, m: usize, n: usize, k: usize, size: usize, has_epilogue: bool) -> Self {
         let whole = Self { batch, m, n, k, rows: m, columns: n, matrices: batch };
         let per_matrix = 0.02 * (m * n * k) as f64 + 0.05 * (size * (m * k + k * n + m * n)) as f64;
         let total = per_matrix * batch as f64;
         if total < SMALL {
             return whole;
         }
-        let wanted = (total / BLOCK).min(BLOCKS as f64).max(total / LONGEST_BLOCK);
+        let wanted = (total / BLOCK).min((BLOCKS * num_threads()) as f64).max(total / LONGEST_BLOCK);
         let per_block = total / wanted;
         if per_matrix <= per_block {
             return Self { matrices: (per_block / per_matrix) as usize, ..whole };
         }
         let pieces = (per_matrix / per_block).ceil() as usize;
-        // Blocks wider than high: neither operand is packed often, and rows are finished early.
-        let square = (6.0 * pieces as f64 * m as f64 / n as f64).sqrt().round() as usize;
-        let by_columns = pieces.div_ceil(square.clamp(1, m.div_ceil(FEWEST_ROWS))).min(n.div_ceil(FEWEST_COLUMNS));
-        let by_rows = pieces.div_ceil(by_columns).min(m.div_ceil(FEWEST_ROWS));
-        let rows = m.div_ceil(by_rows).next_multiple_of(16).min(m);
-        let columns = n.div_ceil(by_columns).next_multiple_of(16).min(n);
-        Self { rows, columns, matrices: 1, ..whole }
+        let (most_down, most_across) = ((m / FEWEST_ROWS).max(1), n.div_ceil(FEWEST_COLUMNS));
+        let (by_rows, by_columns) = if has_epilogue {
+            let by_rows = pieces.min(most_down);
+            (by_rows, pieces.div_ceil(by_rows).min(most_across))
+        } else {
+            let by_columns = pieces.min(most_across);
+            (pieces.div_ceil(by_columns).min(most_down), by_columns)
+        };
+        let columns = n.div_ceil(by_columns).next_multiple_of(FEWEST_COLUMNS).min(n);
+        Self { rows: m.div_ceil(by_rows), columns, matrices: 1, ..whole }
     }
 
     fn pieces(&self) -> (usize, usize) {
         (self.m.div_ceil(self.rows), self.n.div_ceil(self.columns))
+    }
+
+    /// Whether several blocks read the same columns of the right operand.
+    fn shares(&self) -> bool {
+        self.matrices == 1 && self.rows < self.m && self.n > FEW_COLUMNS && self.k > 0
     }
 
     fn blocks(&self) -> usize {
@@ -244,53 +166,21 @@ pub(super) unsafe fn run(
         (m, lhs.row, sizes) = (rows, step, &[]);
         lhs.batch.clear();
     }
-    // SAFETY: the arguments hold their layouts' elements.
-    let (lhs, rhs) = unsafe { (lhs.packed(sizes, m, k, dtype)?, rhs.packed(sizes, k, n, dtype)?) };
-    let cut = Cut::new(sizes.iter().product(), m, n, k, size);
-    // SAFETY: as above.
-    let rhs = unsafe { rhs.turned(&cut, sizes, dtype)? };
+    let cut = Cut::new(sizes.iter().product(), m, n, k, size, product.epilogue.is_some());
     let layout = &arguments[product.result].layout;
     let result = HostPointer(spans[product.result].start.0.wrapping_offset(layout.offset * size as isize));
     // SAFETY: as for this function.
     let bound = prepared.epilogue.as_ref().map(|program| unsafe { Bound::new(program, spans, slots, monitor) });
     // Constants of the epilogue are read before the product is there: with a single element that is the product itself.
     let follows = cut.batch * m * n > 1;
-    let (down, across) = cut.pieces();
-    // Blocks still missing of each block of whole rows; the last one is followed by the epilogue.
-    let missing: SmallVec<[AtomicUsize; 16]> = (0..cut.blocks() / across).map(|_| AtomicUsize::new(across)).collect();
-    let block = |index: usize| {
-        if monitor.stopped() {
-            return;
+    let work = Blocks { dtype, cut, sizes, lhs, rhs, result, epilogue: bound.as_ref().filter(|_| follows), monitor };
+    // SAFETY: the arguments hold their layouts' elements.
+    unsafe {
+        match dtype {
+            DType::F32 if cut.shares() => work.shared::<f32>(),
+            DType::F64 if cut.shares() => work.shared::<f64>(),
+            _ => work.separate(),
         }
-        let (column, row) = (index % across * cut.columns, index / across % down * cut.rows);
-        let (columns, rows) = (cut.columns.min(n - column), cut.rows.min(m - row));
-        let first = index / across / down * cut.matrices;
-        let matrices = first..(first + cut.matrices).min(cut.batch);
-        for matrix in matrices.clone() {
-            let step = size as isize;
-            let left = lhs.matrix(matrix, sizes, size).wrapping_offset(row as isize * lhs.row * step);
-            let right = rhs.matrix(matrix, sizes, size).wrapping_offset(column as isize * rhs.column * step);
-            // SAFETY: blocks partition the result; the operands hold their matrices.
-            unsafe {
-                let dst = group::at(result).add(((matrix * m + row) * n + column) * size);
-                matmul(dtype, rows, columns, k, dst, n as isize, left, lhs.row, lhs.column, right, rhs.row, rhs.column);
-            }
-        }
-        if let Some(bound) = bound.as_ref().filter(|_| follows)
-            && missing[index / across].fetch_sub(1, AcqRel) == 1
-        {
-            let start = (matrices.start * m + row) * n;
-            let elements = if down > 1 { rows * n } else { matrices.len() * m * n };
-            // SAFETY: these rows are complete, and belong to this chunk.
-            if let Err(error) = unsafe { group::run_range(bound, start..start + elements) } {
-                monitor.fail(index, error);
-            }
-        }
-    };
-    if cut.blocks() == 1 {
-        block(0)
-    } else {
-        parallel(cut.blocks(), &block)
     }
     monitor.result()?;
     if let Some(program) = prepared.epilogue.as_ref().filter(|_| !follows) {
@@ -298,6 +188,168 @@ pub(super) unsafe fn run(
         unsafe { group::run(&Bound::new(program, spans, slots, monitor))? };
     }
     Ok(())
+}
+
+/// A product whose blocks are about to be computed.
+struct Blocks<'a> {
+    dtype: DType,
+    cut: Cut,
+    /// Sizes of the batch axes.
+    sizes: &'a [usize],
+    lhs: Operand,
+    rhs: Operand,
+    result: HostPointer,
+    epilogue: Option<&'a Bound<'a>>,
+    monitor: &'a Monitor<'a>,
+}
+
+impl Blocks<'_> {
+    /// First element of the result in this row and column of a matrix.
+    fn target(&self, matrix: usize, row: usize, column: usize) -> *mut u8 {
+        let element = (matrix * self.cut.m + row) * self.cut.n + column;
+        self.result.0.wrapping_add(element * self.dtype.size())
+    }
+
+    /// First element of a row of the left operand's matrix.
+    fn left(&self, matrix: usize, row: usize) -> *mut u8 {
+        let bytes = row as isize * self.lhs.row * self.dtype.size() as isize;
+        self.lhs.matrix(matrix, self.sizes, self.dtype.size()).wrapping_offset(bytes)
+    }
+
+    /// Every block reads both operands where they lie.
+    ///
+    /// # Safety
+    /// The operands hold their matrices.
+    unsafe fn separate(&self) {
+        let Cut { batch, m, n, k, rows, columns, matrices } = self.cut;
+        let (down, across) = self.cut.pieces();
+        let missing = Missing::new(self.cut.blocks() / across, across);
+        let block = |index: usize| {
+            if self.monitor.stopped() {
+                return;
+            }
+            let (column, row) = (index % across * columns, index / across % down * rows);
+            let (columns, rows) = (columns.min(n - column), rows.min(m - row));
+            let first = index / across / down * matrices;
+            let matrices = first..(first + matrices).min(batch);
+            for matrix in matrices.clone() {
+                let step = column as isize * self.rhs.column * self.dtype.size() as isize;
+                let right = self.rhs.matrix(matrix, self.sizes, self.dtype.size()).wrapping_offset(step);
+                let (dst, left) = (self.target(matrix, row, column), self.left(matrix, row));
+                let (lhs, rhs) = (&self.lhs, &self.rhs);
+                // SAFETY: blocks partition the result; the operands hold their matrices.
+                unsafe {
+                    matmul(
+                        self.dtype, rows, columns, k, dst, n as isize, left, lhs.row, lhs.column, right, rhs.row,
+                        rhs.column,
+                    );
+                }
+            }
+            if missing.completes(index / across) {
+                let elements = if down > 1 { rows * n } else { matrices.len() * m * n };
+                // SAFETY: these rows are complete, and belong to this block.
+                unsafe { self.finish((matrices.start * m + row) * n..(matrices.start * m + row) * n + elements) };
+            }
+        };
+        if self.cut.blocks() == 1 { block(0) } else { parallel(self.cut.blocks(), &block) }
+    }
+
+    /// The right operand is packed once for all blocks, as much of it at a time as fits the last cache.
+    ///
+    /// # Safety
+    /// The operands hold their matrices; the elements are of type `E`.
+    unsafe fn shared<E: Element>(&self) {
+        let Cut { batch, m, n, k, rows, columns, .. } = self.cut;
+        let size = size_of::<E>();
+        let panel = panel_columns::<E>();
+        let wide = (SHARED_BYTES / (k * size) / panel * panel).max(panel).min(n.next_multiple_of(panel));
+        let bytes = k * wide * size;
+        let held = PACKED_MEMORY.take().filter(|memory| memory.bytes() >= bytes);
+        let Some(memory) = held.or_else(|| Scratch::new(bytes).ok()) else {
+            // SAFETY: as for this function.
+            return unsafe { self.separate() };
+        };
+        let packed = HostPointer(memory.start());
+        let down = m.div_ceil(rows);
+        for matrix in 0..batch {
+            let (lhs, rhs) = (self.operand::<E>(&self.lhs, matrix), self.operand::<E>(&self.rhs, matrix));
+            let across = |left: usize| wide.min(n - left).div_ceil(columns);
+            let missing = Missing::new(down, (0..n).step_by(wide).map(across).sum());
+            for left in (0..n).step_by(wide) {
+                let (wide, across) = (wide.min(n - left), across(left));
+                let (panels, together) = (wide.div_ceil(panel), (PACKED / (k * panel)).max(1));
+                parallel(panels.div_ceil(together), &|index| {
+                    let panels = index * together..((index + 1) * together).min(panels);
+                    // SAFETY: every panel is written once, by one thread.
+                    unsafe { pack_panels(rhs.get().from(0, left), k, wide, panels, group::at(packed).cast()) };
+                });
+                parallel(down * across, &|index| {
+                    if self.monitor.stopped() {
+                        return;
+                    }
+                    let (row, column) = (index / across * rows, index % across * columns);
+                    let (high, columns) = (rows.min(m - row), columns.min(wide - column));
+                    let dst = self.target(matrix, row, left + column).cast::<E>();
+                    // SAFETY: blocks partition the result; they begin with a panel.
+                    unsafe {
+                        let packed = group::at(packed).cast::<E>().add(column * k);
+                        multiply_packed(high, columns, k, dst, n as isize, lhs.get().from(row, 0), packed);
+                        if missing.completes(index / across) {
+                            let first = (matrix * m + row) * n;
+                            self.finish(first..first + high * n);
+                        }
+                    }
+                });
+            }
+        }
+        PACKED_MEMORY.set(Some(memory));
+    }
+
+    /// One matrix of an operand.
+    fn operand<E: Element>(&self, operand: &Operand, matrix: usize) -> HostMatrix<E> {
+        let start = operand.matrix(matrix, self.sizes, size_of::<E>()).cast::<E>().cast_const();
+        HostMatrix(gemm::Matrix { start, row: operand.row, column: operand.column })
+    }
+
+    /// Runs the epilogue on finished elements.
+    ///
+    /// # Safety
+    /// They are complete, and nobody else works on them.
+    unsafe fn finish(&self, elements: Range<usize>) {
+        let Some(bound) = self.epilogue else { return };
+        let chunk = elements.start;
+        // SAFETY: as the caller vouches.
+        if let Err(error) = unsafe { group::run_range(bound, elements) } {
+            self.monitor.fail(chunk, error);
+        }
+    }
+}
+
+/// A matrix that threads read.
+#[derive(Clone, Copy)]
+struct HostMatrix<E>(gemm::Matrix<E>);
+
+// SAFETY: an address; the operand is only read.
+unsafe impl<E> Sync for HostMatrix<E> {}
+
+impl<E: Copy> HostMatrix<E> {
+    fn get(&self) -> gemm::Matrix<E> {
+        self.0
+    }
+}
+
+/// Blocks still missing of each group of whole rows; the last one is followed by the epilogue.
+struct Missing(SmallVec<[AtomicUsize; 16]>);
+
+impl Missing {
+    fn new(rows: usize, blocks: usize) -> Self {
+        Self((0..rows).map(|_| AtomicUsize::new(blocks)).collect())
+    }
+
+    /// Counts one block; whether it was the last.
+    fn completes(&self, rows: usize) -> bool {
+        self.0[rows].fetch_sub(1, AcqRel) == 1
+    }
 }
 
 /// Rows of one matrix and their step, where all matrices of `lhs` lie as one and `rhs` is the same for all.
@@ -329,13 +381,13 @@ mod tests {
         for (batch, m, n, k) in
             [(1, 1, 4096, 4096), (1, 64, 512, 512), (1, 2048, 2048, 2048), (1000, 8, 8, 8), (3, 700, 1, 900)]
         {
-            let cut = Cut::new(batch, m, n, k, 4);
+            let cut = Cut::new(batch, m, n, k, 4, true);
             let (down, across) = cut.pieces();
             assert!(down * cut.rows >= m && across * cut.columns >= n, "{cut:?}");
             assert!(cut.matrices == 1 || (down, across) == (1, 1), "{cut:?}");
-            assert!(cut.blocks() <= 2 * BLOCKS + 2, "{cut:?}");
+            assert!(cut.blocks() <= 2 * BLOCKS * num_threads() + 2, "{cut:?}");
         }
-        assert_eq!(Cut::new(1, 8, 8, 8, 4).blocks(), 1);
-        assert!(Cut::new(1, 1, 4096, 4096, 4).blocks() > 1);
+        assert_eq!(Cut::new(1, 8, 8, 8, 4, true).blocks(), 1);
+        assert!(Cut::new(1, 1, 4096, 4096, 4, false).blocks() > 1);
     }
 }

@@ -35,6 +35,11 @@ impl Scratch {
         Ok(Self { start, layout })
     }
 
+    /// Bytes that it has.
+    pub(super) fn bytes(&self) -> usize {
+        self.layout.size()
+    }
+
     pub(super) fn start(&self) -> *mut u8 {
         self.start.as_ptr()
     }
@@ -53,7 +58,7 @@ thread_local! {
 
 /// Calls `body` with at least `bytes` of this thread's working memory.
 pub(super) fn with_scratch<R>(bytes: usize, body: impl FnOnce(*mut u8) -> R) -> Result<R> {
-    let held = HELD.with(Cell::take).filter(|scratch| scratch.layout.size() >= bytes);
+    let held = HELD.with(Cell::take).filter(|scratch| scratch.bytes() >= bytes);
     let scratch = match held {
         Some(scratch) => scratch,
         None => Scratch::new(bytes.next_power_of_two())?,

@@ -1,23 +1,19 @@
-//! Matrix products on one thread, from storage form to storage form. Depends on `tiles`, `transpose` and the `gemm` crate.
+//! Matrix products on one thread, from storage form to storage form. Depends on `gemm`, `tiles` and `transpose`.
 //! Invariant: the destination is overwritten, whatever it held; sums of float16 and bfloat16 are made in f32, integers wrap.
-//!
-//! `gemm` reaches the processor's peak except where the right operand's columns are contiguous: it gathers them element by element, and
-//! for sizes that are powers of two every access falls into the same cache sets. Such operands are transposed into scratch, panel by panel.
 
 use std::cell::Cell;
 
+use super::gemm;
 use super::simd::{Kernel, Machine, launch};
 use super::tiles;
 use super::transpose::transpose;
+use super::vector::Element;
 use crate::dtype::{Compute, DType};
 
 /// Bytes of a packed panel of the right operand: stays in L2 while the left operand's rows pass.
 const PANEL_BYTES: usize = 1 << 20;
 /// Panels are multiples of this many columns wide.
 const PANEL_STEP: usize = 64;
-/// From so many rows and columns on, the transposition of the right operand costs less than it saves.
-const TRANSPOSE_ROWS: usize = 4;
-const TRANSPOSE_COLUMNS: usize = 24;
 
 thread_local! {
     /// Reused memory of this thread; taken while in use, so that it is never lent twice.
@@ -96,22 +92,6 @@ pub unsafe fn matmul(
     }
 }
 
-/// The two types that `gemm` multiplies here.
-trait Float: Copy + 'static {
-    const ZERO: Self;
-    const ONE: Self;
-}
-
-impl Float for f32 {
-    const ZERO: Self = 0.0;
-    const ONE: Self = 1.0;
-}
-
-impl Float for f64 {
-    const ZERO: Self = 0.0;
-    const ONE: Self = 1.0;
-}
-
 /// Columns of a panel of the right operand of so many rows, and the elements from one packed row to the next: an odd number of cache lines, so
 /// that rows fall into different cache sets.
 fn panel(size: usize, n: usize, k: usize) -> (usize, usize) {
@@ -121,55 +101,11 @@ fn panel(size: usize, n: usize, k: usize) -> (usize, usize) {
     (columns, lines * 64 / size)
 }
 
-/// A product of floats, the right operand transposed first where that pays.
-unsafe fn floats<T: Float>(m: usize, n: usize, k: usize, dst: *mut T, dst_row: isize, lhs: Matrix, rhs: Matrix) {
-    let awkward = rhs.column.unsigned_abs() != 1 && k > 2;
-    if !awkward || rhs.row != 1 || m < TRANSPOSE_ROWS || n < TRANSPOSE_COLUMNS {
-        // SAFETY: the caller's promises are the callee's.
-        return unsafe { product(m, n, k, dst, dst_row, lhs, rhs) };
-    }
-    let size = size_of::<T>();
-    let (width, packed_row) = panel(size, n, k);
-    with_scratch(k * packed_row * size, |packed| {
-        for first in (0..n).step_by(width) {
-            let columns = width.min(n - first);
-            // SAFETY: the scratch holds k packed rows; the panel's columns belong to the operands.
-            unsafe {
-                let from = rhs.from(size, 0, first);
-                transpose(size, columns, k, from.start, from.column, packed, packed_row as isize);
-                let packed = Matrix { start: packed, row: packed_row as isize, column: 1 };
-                product(m, columns, k, dst.add(first), dst_row, lhs, packed);
-            }
-        }
-    });
-}
-
-/// A product of floats by `gemm` on this thread.
-unsafe fn product<T: Float>(m: usize, n: usize, k: usize, dst: *mut T, dst_row: isize, lhs: Matrix, rhs: Matrix) {
-    // SAFETY: the caller vouches for the elements; the destination is not read.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            dst,
-            1,
-            dst_row,
-            false,
-            lhs.start.cast::<T>(),
-            lhs.column,
-            lhs.row,
-            rhs.start.cast::<T>(),
-            rhs.column,
-            rhs.row,
-            T::ZERO,
-            T::ONE,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
+/// A product of floats.
+unsafe fn floats<E: Element>(m: usize, n: usize, k: usize, dst: *mut E, dst_row: isize, lhs: Matrix, rhs: Matrix) {
+    let typed = |x: Matrix| gemm::Matrix { start: x.start.cast::<E>(), row: x.row, column: x.column };
+    // SAFETY: the caller's promises are the callee's.
+    unsafe { gemm::gemm(m, n, k, dst, dst_row, typed(lhs), typed(rhs)) }
 }
 
 /// Bytes of one value in compute form.
@@ -238,7 +174,7 @@ unsafe fn converted(
                 if dtype.is_float() {
                     let left = Matrix { start: left, row: k as isize, column: 1 };
                     let right = Matrix { start: right, row: packed_row as isize, column: 1 };
-                    product::<f32>(m, columns, k, result.cast(), packed_row as isize, left, right);
+                    floats::<f32>(m, columns, k, result.cast(), packed_row as isize, left, right);
                 } else {
                     let sizes = (m, columns, k);
                     match dtype.compute() {

@@ -1,6 +1,7 @@
 //! Below the ops: threads, choice of the vector path, vector mathematics, loops over tiles, matrix-product helpers.
 //! Depends on the vocabulary. Invariant: nothing here knows graphs, plans or groups.
 
+pub(crate) mod gemm;
 pub mod math;
 pub mod matmul;
 pub mod peak;
@@ -11,5 +12,6 @@ pub mod sort;
 pub mod threads;
 pub mod tiles;
 pub mod transpose;
+pub(crate) mod vector;
 
 pub use matmul::matmul;

@@ -9,7 +9,7 @@ use super::pointwise::{add, astype, mul};
 use super::reduce::{Reduction, reduce};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::graph::{Cotangent, Lowering, Meta, Op, Tensor, Vjp, apply};
+use crate::graph::{Cotangent, Lowering, Meta, Op, Tensor, View, Vjp, apply};
 use crate::shape::Shape;
 
 #[derive(Debug)]
@@ -27,13 +27,32 @@ impl Op for Product {
     }
     fn vjp(&self, cx: &Vjp<'_>) -> Result<SmallVec<[Option<Cotangent>; 2]>> {
         let (lhs, rhs, grad) = (&cx.inputs[0], &cx.inputs[1], cx.grad());
-        let left = || apply(Product, &[grad, &matrix_transpose(rhs)?]).map(Cotangent::Dense);
-        let right = || apply(Product, &[&matrix_transpose(lhs)?, grad]).map(Cotangent::Dense);
+        let left = || gradient(lhs, grad, &matrix_transpose(rhs)?);
+        let right = || gradient(rhs, &matrix_transpose(lhs)?, grad);
         Ok(smallvec![cx.needs[0].then(left).transpose()?, cx.needs[1].then(right).transpose()?])
     }
     fn lower(&self) -> Lowering {
         Lowering::Matmul
     }
+}
+
+/// The cotangent a · b of an operand. That of a transposed matrix is made as the transpose of bᵀ · aᵀ, so that the gradient of the matrix itself
+/// lies in memory as the matrix does, and an optimiser walks both in one order.
+fn gradient(operand: &Tensor, a: &Tensor, b: &Tensor) -> Result<Cotangent> {
+    let product = if is_transposed(operand) {
+        matrix_transpose(&apply(Product, &[&matrix_transpose(b)?, &matrix_transpose(a)?])?)?
+    } else {
+        apply(Product, &[a, b])?
+    };
+    Ok(Cotangent::Dense(product))
+}
+
+/// Whether a tensor is a view of another that swaps its last two axes alone.
+fn is_transposed(x: &Tensor) -> bool {
+    let Some(Lowering::View(View::Permute(order))) = x.node.op.as_ref().map(|op| op.lower()) else { return false };
+    let rank = order.len();
+    let swapped = rank >= 2 && order[rank - 2..] == [rank - 1, rank - 2];
+    swapped && order[..rank - 2].iter().enumerate().all(|(axis, &from)| axis == from)
 }
 
 /// Matrix product over the last two axes; leading axes broadcast. A vector counts as a row on the left and as a column on the right.

@@ -24,6 +24,8 @@ const MAX_OPERANDS: usize = 20;
 const MAX_REPEATED: usize = 4;
 /// Elements of a row that a chain of reductions may walk more than once.
 const MAX_CHAIN_ROW: usize = 1 << 16;
+/// Work of a product that the commit phase may hold, which cannot be interrupted: some tens of milliseconds.
+const MAX_COMMIT_FLOPS: f64 = 1e10;
 
 #[derive(Clone, Debug)]
 struct Use {
@@ -445,7 +447,10 @@ impl Fuser<'_> {
         let shape = self.shape(entry).clone();
         for u in self.resolved_uses(entry) {
             let Piece::Cluster(cluster) = &self.pieces[u.piece] else { continue };
-            if !cluster.inner().is_empty() || !u.map.covers(&shape, &cluster.domain) || self.updates_in_place(cluster) {
+            if !cluster.inner().is_empty() || !u.map.covers(&shape, &cluster.domain) {
+                continue;
+            }
+            if self.updates_in_place(cluster) && !self.may_commit(entry, cluster) {
                 continue;
             }
             let others: Vec<usize> =
@@ -462,6 +467,25 @@ impl Fuser<'_> {
             self.order.merge(piece, u.piece);
             return;
         }
+    }
+
+    /// Whether a product may wait for the commit phase together with work that overwrites leaves: it is short, needs no memory of its own, and
+    /// multiplies none of these leaves.
+    fn may_commit(&self, entry: usize, cluster: &Cluster) -> bool {
+        let inputs = &self.snapshot.entries[entry].inputs;
+        let [Some(lhs), Some(rhs)] = [0, 1].map(|input| Strided::of(self.snapshot, inputs[input])) else {
+            return false;
+        };
+        let inner = lhs.shape[lhs.shape.rank() - 1] as f64;
+        let unit = |strides: &[isize], axis: usize| strides[strides.len() - axis] == 1;
+        let packed = !(unit(&rhs.strides, 1) && (unit(&lhs.strides, 1) || unit(&lhs.strides, 2)));
+        let multiplied = |leaf: usize| {
+            let buffer = self.snapshot.leaves[leaf].buffer;
+            let is = |source| matches!(source, Source::Leaf(read) if self.snapshot.leaves[read].buffer == buffer);
+            is(lhs.base) || is(rhs.base)
+        };
+        let flops = 2.0 * inner * self.shape(entry).elements() as f64;
+        flops <= MAX_COMMIT_FLOPS && !packed && !cluster.leaves.iter().any(|&(leaf, _)| multiplied(leaf))
     }
 
     /// Whether a result of the cluster may take over a leaf's buffer: such work must wait for the commit phase.

@@ -7,7 +7,7 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use super::emit::Emitted;
 use super::snapshot::Snapshot;
 use crate::group::{Group, Instr};
-use crate::plan::{Kernel, Place, Plan, PlanOutput, Temporary, Work};
+use crate::plan::{Kernel, Matmul, Place, Plan, PlanOutput, Temporary, Work};
 
 /// Alignment of temporaries in the arena, in bytes.
 const ALIGNMENT: usize = 64;
@@ -75,12 +75,20 @@ fn topological(ages: &[usize], reads: &[Vec<usize>], committing: &[bool]) -> Vec
     sequence
 }
 
-/// For elementwise kernels: results (output number, leaf) that may be written over a leaf that is read at the same place.
+/// For elementwise kernels and epilogues: results (output number, leaf) that may be written over a leaf that is read at the same place.
 fn candidates(snapshot: &Snapshot, kernel: &Kernel) -> Vec<(usize, usize)> {
-    let Work::Group(group) = &kernel.work else { return Vec::new() };
+    let (group, operands) = match &kernel.work {
+        Work::Group(group) => (group, &[][..]),
+        Work::Matmul(Matmul { epilogue: Some(group), lhs, rhs, .. }) => (group, &[*lhs, *rhs][..]),
+        _ => return Vec::new(),
+    };
     if !group.is_elementwise() {
         return Vec::new();
     }
+    let multiplied = |leaf| {
+        let reads = |&argument: &usize| matches!(kernel.arguments[argument].place, Place::Input(read) if buffer(snapshot, read) == buffer(snapshot, leaf));
+        operands.iter().any(reads)
+    };
     let mut found: Vec<(usize, usize)> = Vec::new();
     for store in &group.stores {
         let argument = &kernel.arguments[store.argument];
@@ -93,6 +101,7 @@ fn candidates(snapshot: &Snapshot, kernel: &Kernel) -> Vec<(usize, usize)> {
                     read.dtype == argument.dtype && read.layout.shape.elements() == argument.layout.shape.elements();
                 let fits = same
                     && snapshot.leaves[leaf].donatable
+                    && !multiplied(leaf)
                     && alone(snapshot, kernel, group, leaf, store.index.clone());
                 (fits && !found.iter().any(|&(_, taken)| buffer(snapshot, taken) == buffer(snapshot, leaf)))
                     .then_some(leaf)
