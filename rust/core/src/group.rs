@@ -108,7 +108,7 @@ pub enum Instr {
         /// The number.
         index: Affine,
     },
-    /// Philox4x32-10 bits as `uint32` (`Value::dtype` is U32) of random element `index`:
+    /// Philox4x32-10 bits as `uint32`, or with `Value::dtype` F32 their upper 24 as a multiple of 2⁻²⁴ below 1, of random element `index`:
     /// block `slots[counter] + index / 4`, lane `index % 4`, key `slots[key]`, third counter word `stream`.
     Random {
         /// Which random element.

@@ -14,8 +14,8 @@ use parking_lot::Mutex;
 use crate::adapter::{admitted, denied, number};
 use crate::buffer::Pool;
 use crate::context::Context;
-use crate::pipeline::Pipelines;
 use crate::elements::check_dtype;
+use crate::pipeline::Pipelines;
 use crate::run::{Runner, own};
 use crate::transfer::Transfer;
 

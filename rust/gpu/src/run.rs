@@ -72,7 +72,8 @@ impl Runner<'_> {
         let leases =
             plan.kernels.iter().map(|kernel| ready(kernel, self.caps, self.pipelines)).collect::<Result<Vec<_>>>()?;
         let temporaries = self.temporaries(plan, &leases)?;
-        let checks: usize = leases.iter().flat_map(|lease| &lease.launches).map(|(launch, _)| launch.checks.len()).sum();
+        let checks: usize =
+            leases.iter().flat_map(|lease| &lease.launches).map(|(launch, _)| launch.checks.len()).sum();
         let faults = if checks > 0 { Some(self.pool.allocate(2 * WORD_BYTES * checks)?) } else { None };
         let mut all_words = Vec::new();
         let mut steps = Vec::new();
@@ -202,7 +203,8 @@ impl Runner<'_> {
                 (faults.raw(), 0, self.caps.binding_bytes)
             } else if let Some(Placed { buffer, base, .. }) = placed.get(binding.argument) {
                 let raw = buffer.raw();
-                let several = launch.bindings.iter().any(|other| other.argument == binding.argument && other.window > 0);
+                let several =
+                    launch.bindings.iter().any(|other| other.argument == binding.argument && other.window > 0);
                 let window = if several { self.caps.window_bytes() } else { self.caps.binding_bytes };
                 let bytes = element_bytes(launch.dtypes[binding.argument]);
                 let first = (base * bytes) as u64 + u64::from(binding.window) * window;
@@ -280,7 +282,8 @@ impl Runner<'_> {
         let checks = steps.iter().flat_map(|step| &step.launch.checks);
         let mut words = vec![0u8; checks.clone().count() * 2 * WORD_BYTES];
         self.transfer.download(faults, DType::U32, 0, &mut words)?;
-        let word = |at: usize| words[at * WORD_BYTES..][..WORD_BYTES].iter().rev().fold(0, |all, &b| all << 8 | u32::from(b));
+        let word =
+            |at: usize| words[at * WORD_BYTES..][..WORD_BYTES].iter().rev().fold(0, |all, &b| all << 8 | u32::from(b));
         for (number, check) in checks.enumerate() {
             if word(2 * number) != 0 {
                 return Err(check.error(word(2 * number + 1)));

@@ -11,7 +11,7 @@ use super::copy;
 use super::program::{Level, Place, RowUse, Rows, Slot, Step, StoreStep};
 use super::registers::width;
 use crate::dtype::Compute;
-use crate::kit::tiles::{self, Operand};
+use crate::kit::tiles::{self, Draw, Operand};
 
 /// Registers of one thread, while it works on one block of rows.
 pub(super) struct Machine<'a> {
@@ -164,12 +164,16 @@ impl<'a> Machine<'a> {
                         tiles::index_ramp(run.elements, dst.add(run.at), run.values[0], run.steps[0]);
                     });
                 }
-                Step::Random { pattern, key, counter, stream, dst } => {
-                    let dst = self.address(*dst).cast::<i64>();
-                    let (key, counter) = (bound.slots[*key], bound.slots[*counter]);
+                Step::Random { pattern, key, counter, stream, unit, dst } => {
+                    let dst = self.address(*dst);
+                    let draw = Draw { key: bound.slots[*key], counter: bound.slots[*counter], stream: *stream };
                     bound.program.patterns[*pattern].walk(&bound.offsets, extent.tile, |run| {
                         let (first, step) = (run.values[0] as u64, run.steps[0]);
-                        tiles::philox(run.elements, dst.add(run.at), first, step, key, counter, *stream);
+                        if *unit {
+                            tiles::philox(run.elements, dst.cast::<f32>().add(run.at), first, step, draw);
+                        } else {
+                            tiles::philox(run.elements, dst.cast::<i64>().add(run.at), first, step, draw);
+                        }
                     });
                 }
                 Step::Inside { pattern, guards, dst } => {

@@ -11,7 +11,7 @@ use super::program::{FoldStep, Level, Memory, Place, Program, RowUse, Segment, S
 use super::reduce::{chunk_count, lane_bytes, line_bytes};
 use super::registers::width;
 use crate::code::Fold;
-use crate::dtype::Compute;
+use crate::dtype::{Compute, DType};
 use crate::group::{Affine, Group, Guard, Instr, ValueId};
 
 /// What is known while a program is made.
@@ -115,6 +115,7 @@ impl Builder<'_> {
                 key: *key,
                 counter: *counter,
                 stream: *stream,
+                unit: value.dtype == DType::F32,
                 dst,
             },
             Instr::Inside { guards } => {
@@ -288,7 +289,7 @@ impl Builder<'_> {
                     if matches!(dtype.compute(), Compute::F32 | Compute::I32 | Compute::Mask) { 1.0 } else { 2.0 };
                 if code.is_cheap() { 0.06 * width } else { 0.5 * width }
             }
-            Step::Random { .. } => 2.0,
+            Step::Random { .. } => 1.0,
             Step::Scalar { .. } | Step::Expand { .. } => 0.0,
             _ => 0.15,
         };

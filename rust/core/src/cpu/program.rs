@@ -70,7 +70,7 @@ pub(super) enum Step {
     /// Writes an affine number.
     Index { pattern: usize, dst: Place },
     /// Writes random bits.
-    Random { pattern: usize, key: usize, counter: usize, stream: u32, dst: Place },
+    Random { pattern: usize, key: usize, counter: usize, stream: u32, unit: bool, dst: Place },
     /// Writes whether guards hold.
     Inside { pattern: usize, guards: SmallVec<[usize; 1]>, dst: Place },
     /// Applies a function.

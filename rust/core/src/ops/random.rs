@@ -32,7 +32,11 @@ impl Draw {
 
     /// 32 bits per element.
     fn bits(&self, stream: u32) -> Expr {
-        let bits = Bits { shape: self.shape.clone(), key: self.key, counter: self.counter, stream };
+        self.drawn(stream, DType::U32)
+    }
+
+    fn drawn(&self, stream: u32, dtype: DType) -> Expr {
+        let bits = Bits { shape: self.shape.clone(), key: self.key, counter: self.counter, stream, dtype };
         source(bits, self.device).into()
     }
 
@@ -55,7 +59,7 @@ impl Draw {
             }
             DType::F16 => top(stream, 21, dtype) * 2f64.powi(-11),
             DType::BF16 => top(stream, 24, dtype) * 2f64.powi(-8),
-            _ => top(stream, 8, DType::F32) * 2f64.powi(-24),
+            _ => self.drawn(stream, DType::F32),
         }
     }
 }
@@ -253,13 +257,14 @@ pub fn permutation(n: usize, device: Device, key: u64, counter: u64) -> Result<T
     to_device(&astype(&argsort(&keys, 0, false)?, default_integer(device))?, device)
 }
 
-/// Philox bits as uint32.
+/// Philox bits as uint32, or their upper 24 as a float32 from 0 up to but not 1.
 #[derive(Debug)]
 struct Bits {
     shape: Shape,
     key: u64,
     counter: u64,
     stream: u32,
+    dtype: DType,
 }
 
 impl Op for Bits {
@@ -274,7 +279,7 @@ impl Op for Bits {
         slots.extend([self.key, self.counter]);
     }
     fn infer(&self, _inputs: &[&Meta]) -> Result<SmallVec<[Meta; 1]>> {
-        Ok(smallvec![Meta::new(self.shape.clone(), DType::U32)])
+        Ok(smallvec![Meta::new(self.shape.clone(), self.dtype)])
     }
     fn vjp(&self, _cx: &Vjp<'_>) -> Result<SmallVec<[Option<Cotangent>; 2]>> {
         Ok(SmallVec::new())

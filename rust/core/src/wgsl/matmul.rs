@@ -66,8 +66,9 @@ pub(super) fn launch(matmul: &Matmul, arguments: &[Argument], caps: &Caps) -> Re
     let start = source.start(Some(matmul.result), &Linear::constant(arguments[matmul.result].layout.offset as i64));
     let start = start.map_or(String::new(), |start| format!("{start} + "));
     let sum = wrapped(matmul.dtype, "sum".to_owned());
-    source
-        .line(format!("store_{result}({start}i32((batch * {rows} + tile_row + y) * {columns} + tile_column + x), {sum});"));
+    source.line(format!(
+        "store_{result}({start}i32((batch * {rows} + tile_row + y) * {columns} + tile_column + x), {sum});"
+    ));
     source.line("}");
     source.line("}");
     let units = tiles_down * tiles_across * batches;

@@ -21,8 +21,8 @@ mod wide;
 
 pub use source::with_writable;
 pub(crate) use source::{Memory, Source, WORKGROUP};
-pub(crate) use types::{Type, wrapped};
 pub use types::{DTYPES, WORD_BYTES, element_bytes};
+pub(crate) use types::{Type, wrapped};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};

@@ -5,6 +5,7 @@ use super::domain::Domain;
 use super::pointwise::{Folding, cast, pointwise};
 use super::source::{Memory, Source};
 use super::types::{Type, rounding};
+use crate::dtype::DType;
 use crate::error::Result;
 use crate::group::{Group, Instr, Scope, Store, Value, ValueId};
 use crate::plan::{Argument, IndexCheck, Parameter};
@@ -120,7 +121,9 @@ impl<'a> Printer<'a> {
                 let mut word = |parameter| self.source.shared_parameter(parameter, Type::U32);
                 let key = [word(Parameter::SlotLow(*key)), word(Parameter::SlotHigh(*key))];
                 let counter = [word(Parameter::SlotLow(*counter)), word(Parameter::SlotHigh(*counter))];
-                format!("philox(u32({index}), {}, {}, {}, {}, {stream}u)", key[0], key[1], counter[0], counter[1])
+                let [low, high] = &counter;
+                let bits = format!("philox(u32({index}), {}, {}, {low}, {high}, {stream}u)", key[0], key[1]);
+                if *dtype == DType::F32 { format!("f32({bits} >> 8u) * 0x1p-24f") } else { bits }
             }
             Instr::Inside { guards } => self.domain.inside(&mut self.source, guards),
             Instr::Pointwise { code, operands } => {

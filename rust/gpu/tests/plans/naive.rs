@@ -316,7 +316,11 @@ pub(crate) fn run(group: &Group, memories: &mut [Vec<Number>], starts: &[isize],
                             [block as u32, (block >> 32) as u32, *stream, 0],
                             [slots[*key] as u32, (slots[*key] >> 32) as u32],
                         );
-                        Int(i64::from(words[index as usize % 4]))
+                        let bits = words[index as usize % 4];
+                        match value.dtype {
+                            DType::F32 => Float(f64::from(bits >> 8) / f64::from(1 << 24)),
+                            _ => Int(i64::from(bits)),
+                        }
                     }
                     Instr::Inside { guards } => Int(i64::from(inside(guards, slots, &at))),
                     Instr::Pointwise { code, operands } => {

@@ -96,7 +96,11 @@ fn apply(group: &Group, id: usize, operands: &[u64], memories: &[Memory], place:
             Instr::Index { index } => return at(index, place, slots) as u64,
             Instr::Random { index, key, counter, stream } => {
                 let first = at(index, place, slots) as u64;
-                tiles::philox(1, dst.cast(), first, 0, slots[*key], slots[*counter], *stream);
+                let draw = tiles::Draw { key: slots[*key], counter: slots[*counter], stream: *stream };
+                match value.dtype {
+                    DType::F32 => tiles::philox(1, dst.cast::<f32>(), first, 0, draw),
+                    _ => tiles::philox(1, dst.cast::<i64>(), first, 0, draw),
+                }
             }
             Instr::Inside { guards } => return u64::from(hold(guards, place, slots)),
             Instr::Pointwise { code, operands: ids } => {

@@ -171,7 +171,8 @@ impl Maker {
                 index.strides.iter_mut().for_each(|stride| *stride = stride.abs());
                 self.case.slots.extend([0x1234_5678_9abc, 77]);
                 let slots = self.case.slots.len();
-                self.push(Instr::Random { index, key: slots - 2, counter: slots - 1, stream: 5 }, DType::U32, scope)
+                let dtype = if self.numbers.below(2) == 0 { DType::U32 } else { DType::F32 };
+                self.push(Instr::Random { index, key: slots - 2, counter: slots - 1, stream: 5 }, dtype, scope)
             }
             3 => {
                 let position = self.affine(scope);

@@ -26,4 +26,4 @@ pub use fold::{
     BLOCK, LANES, arg_better, combine, find, fold_block, fold_columns, fold_lanes, fold_rows, identity, round_to,
 };
 pub use pointwise::{Operand, fill, index_ramp, pointwise};
-pub use random::philox;
+pub use random::{Draw, Drawn, philox};

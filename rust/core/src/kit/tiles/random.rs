@@ -30,15 +30,48 @@ fn block(number: u64, key: u64, stream: u32) -> [u32; 4] {
     [a, b, c, d]
 }
 
-/// The numbers of `BLOCKS` blocks from `first` on, in order.
-struct Blocks {
-    first: u64,
-    key: u64,
-    stream: u32,
-    dst: *mut i64,
+/// A stream of random numbers: seed, block of element 0, and third counter word.
+#[derive(Clone, Copy, Debug)]
+pub struct Draw {
+    /// The seed.
+    pub key: u64,
+    /// Number of the block that element 0 belongs to.
+    pub counter: u64,
+    /// Third counter word.
+    pub stream: u32,
 }
 
-impl Kernel for Blocks {
+/// What random bits become.
+pub trait Drawn: Copy + Default + 'static {
+    /// The value for these bits.
+    fn of(bits: u32) -> Self;
+}
+
+impl Drawn for i64 {
+    #[inline(always)]
+    fn of(bits: u32) -> Self {
+        bits.into()
+    }
+}
+
+/// The upper 24 bits as a multiple of 2⁻²⁴, below 1.
+impl Drawn for f32 {
+    #[inline(always)]
+    fn of(bits: u32) -> Self {
+        const STEP: f32 = 1.0 / 16_777_216.0;
+        // Of an i32, which vectors convert in one instruction.
+        (bits >> 8) as i32 as f32 * STEP
+    }
+}
+
+/// The numbers of `BLOCKS` blocks from `first` on, in order.
+struct Blocks<T> {
+    first: u64,
+    draw: Draw,
+    dst: *mut T,
+}
+
+impl<T: Drawn> Kernel for Blocks<T> {
     type Output = ();
 
     #[inline(always)]
@@ -47,38 +80,38 @@ impl Kernel for Blocks {
         let mut numbers = [[0; BLOCKS]; 4];
         let [a, b, c, d] = &mut numbers;
         for i in 0..BLOCKS {
-            [a[i], b[i], c[i], d[i]] = block(self.first.wrapping_add(i as u64), self.key, self.stream);
+            [a[i], b[i], c[i], d[i]] = block(self.first.wrapping_add(i as u64), self.draw.key, self.draw.stream);
         }
         for i in 0..BLOCKS {
-            let four = [i64::from(a[i]), i64::from(b[i]), i64::from(c[i]), i64::from(d[i])];
+            let four = [T::of(a[i]), T::of(b[i]), T::of(c[i]), T::of(d[i])];
             // SAFETY: the destination has room for all blocks.
-            unsafe { self.dst.add(4 * i).cast::<[i64; 4]>().write_unaligned(four) };
+            unsafe { self.dst.add(4 * i).cast::<[T; 4]>().write_unaligned(four) };
         }
     }
 }
 
-/// `dst[i]` = random bits (32 of them, as a non-negative number) of element `first + i · step`: lane `element % 4` of the block numbered
-/// `counter + element / 4`, with this key and third counter word.
+/// `dst[i]` = what the random bits of element `first + i · step` become: lane `element % 4` of the block numbered `draw.counter + element / 4`.
 ///
 /// # Safety
 /// `dst` has room for `n` values.
-pub unsafe fn philox(n: usize, dst: *mut i64, first: u64, step: i64, key: u64, counter: u64, stream: u32) {
+pub unsafe fn philox<T: Drawn>(n: usize, dst: *mut T, first: u64, step: i64, draw: Draw) {
     let mut done = 0;
     if step == 1 {
         while done < n {
             let element = first.wrapping_add(done as u64);
             let skipped = (element & 3) as usize;
             let count = (4 * BLOCKS - skipped).min(n - done);
-            let blocks = Blocks { first: counter.wrapping_add(element >> 2), key, stream, dst };
+            let first = draw.counter.wrapping_add(element >> 2);
             // SAFETY: done + count is at most n; the buffer holds all blocks.
             unsafe {
                 let to = dst.add(done);
                 if count == 4 * BLOCKS {
-                    launch(Blocks { dst: to, ..blocks });
+                    launch(Blocks { first, draw, dst: to });
                 } else {
-                    let mut buffer = [0i64; 4 * BLOCKS];
-                    launch(Blocks { dst: buffer.as_mut_ptr(), ..blocks });
-                    std::ptr::copy_nonoverlapping(buffer.as_ptr().add(skipped).cast::<u8>(), to.cast(), count * 8);
+                    let mut buffer = [T::default(); 4 * BLOCKS];
+                    launch(Blocks { first, draw, dst: buffer.as_mut_ptr() });
+                    let bytes = count * size_of::<T>();
+                    std::ptr::copy_nonoverlapping(buffer.as_ptr().add(skipped).cast::<u8>(), to.cast(), bytes);
                 }
             }
             done += count;
@@ -87,9 +120,9 @@ pub unsafe fn philox(n: usize, dst: *mut i64, first: u64, step: i64, key: u64, c
     }
     while done < n {
         let element = first.wrapping_add((step as u64).wrapping_mul(done as u64));
-        let numbers = block(counter.wrapping_add(element >> 2), key, stream);
+        let numbers = block(draw.counter.wrapping_add(element >> 2), draw.key, draw.stream);
         // SAFETY: done is below n.
-        unsafe { dst.add(done).write_unaligned(i64::from(numbers[(element & 3) as usize])) };
+        unsafe { dst.add(done).write_unaligned(T::of(numbers[(element & 3) as usize])) };
         done += 1;
     }
 }

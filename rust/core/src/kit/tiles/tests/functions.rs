@@ -300,22 +300,28 @@ fn random_bits_are_the_published_ones() {
     let bits = |counter, key, stream| {
         let mut out = [0i64; 4];
         // SAFETY: four values.
-        unsafe { philox(4, out.as_mut_ptr(), 0, 1, key, counter, stream) };
+        unsafe { philox(4, out.as_mut_ptr(), 0, 1, Draw { key, counter, stream }) };
         out
     };
     assert_eq!(bits(0, 0, 0), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
     // Any start, step and length sees the same sequence.
+    let draw = Draw { key: 77, counter: 5, stream: 3 };
     let mut all = vec![0i64; 1000];
     // SAFETY: the vectors hold what is asked for.
     unsafe {
-        philox(1000, all.as_mut_ptr(), 0, 1, 77, 5, 3);
+        philox(1000, all.as_mut_ptr(), 0, 1, draw);
         for (first, step, n) in
             [(0u64, 1i64, 999usize), (3, 1, 200), (66, 1, 1), (1, 7, 100), (999, -3, 300), (5, 0, 9)]
         {
             let mut some = vec![0i64; n];
-            philox(n, some.as_mut_ptr(), first, step, 77, 5, 3);
+            philox(n, some.as_mut_ptr(), first, step, draw);
             for (i, &got) in some.iter().enumerate() {
                 assert_eq!(got, all[(first as i64 + i as i64 * step) as usize], "{first} {step} {i}");
+            }
+            let mut units = vec![0f32; n];
+            philox(n, units.as_mut_ptr(), first, step, draw);
+            for (&unit, &bits) in units.iter().zip(&some) {
+                assert_eq!(f64::from(unit), (bits >> 8) as f64 / 16_777_216.0, "{first} {step}");
             }
         }
     }
