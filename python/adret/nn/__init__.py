@@ -19,6 +19,8 @@ from ._activation import (
     Tanh,
 )
 from ._containers import ModuleDict, ModuleList, ParameterList, Sequential
+from ._conv import Conv1d, Conv2d, Conv3d
+from ._conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ._dropout import Dropout
 from ._embedding import Embedding
 from ._linear import Identity, Linear
@@ -40,6 +42,12 @@ from ._shape import Flatten, Unflatten
 __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
     "CrossEntropyLoss",
     "Dropout",
     "ELU",

@@ -1,6 +1,7 @@
-//! Below the ops: threads, choice of the vector path, vector mathematics, loops over tiles, matrix-product helpers.
+//! Below the ops: threads, choice of the vector path, vector mathematics, loops over tiles, matrix-product helpers, convolutions.
 //! Depends on the vocabulary. Invariant: nothing here knows graphs, plans or groups.
 
+pub mod conv;
 pub mod math;
 pub mod matmul;
 pub mod simd;
