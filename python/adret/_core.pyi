@@ -474,6 +474,29 @@ def matmul(x1: Tensor, x2: Tensor, /) -> Tensor: ...
 def vecdot(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor: ...
 def dot(x1: Tensor, x2: Tensor, /) -> Tensor: ...
 def outer(x1: Tensor, x2: Tensor, /) -> Tensor: ...
+def _conv(
+    rank: int,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int] | str = 0,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+    channels_last: builtins.bool = False,
+) -> Tensor: ...
+def _conv_transpose(
+    rank: int,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    output_padding: int | Sequence[int] = 0,
+    groups: int = 1,
+    dilation: int | Sequence[int] = 1,
+    channels_last: builtins.bool = False,
+) -> Tensor: ...
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, /) -> Tensor: ...
 def take(x: Tensor, indices: Tensor, /, *, axis: int = 0) -> Tensor: ...
 def take_along_axis(x: Tensor, indices: Tensor, /, *, axis: int = -1) -> Tensor: ...

@@ -33,6 +33,8 @@ from ._adaptive import (
 from ._attention import MultiheadAttention
 from ._cells import GRUCell, LSTMCell, RNNCell
 from ._containers import ModuleDict, ModuleList, ParameterList, Sequential
+from ._conv import Conv1d, Conv2d, Conv3d
+from ._conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ._dropout import Dropout
 from ._embedding import Embedding
 from ._linear import Identity, Linear
@@ -99,6 +101,12 @@ __all__ = [
     "ConstantPad1d",
     "ConstantPad2d",
     "ConstantPad3d",
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
     "CrossEntropyLoss",
     "Dropout",
     "ELU",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from .._core import DomainError, DType, Tensor, empty
+from .._core import DomainError, DType, ShapeError, Tensor, empty
 from . import functional as F
 from . import init
 from ._module import Module
@@ -30,6 +30,19 @@ class Identity(Module):
     def forward(self, input: Tensor) -> Tensor:
         """The input."""
         return input
+
+
+def _misfit(shape: tuple[int, ...], taken: int, made: int) -> str:
+    """What to say of an input whose last size is not `in_features`."""
+    if len(shape) == 0:
+        return f"linear: input is (), without an axis, and in_features is {taken}. Give [..., {taken}]."
+    text = f"linear: input is {shape}: in_features is {taken} but the input has {shape[-1]} along axis {len(shape) - 1}"
+    if len(shape) < 4:
+        return f"{text}: Linear({shape[-1]}, {made}) would take it."
+    # What a convolution made: channels, height and width are still apart.
+    flat = math.prod(shape[1:])
+    fits = "which fits" if flat == taken else f"for Linear({flat}, {made})"
+    return f"{text}. Put Flatten() before it: that makes {flat} of {shape[1:]}, {fits}."
 
 
 class Linear(Module):
@@ -82,6 +95,8 @@ class Linear(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """`x @ weight.T + bias`."""
+        if input.ndim == 0 or input.shape[-1] != self.in_features:
+            raise ShapeError(_misfit(input.shape, self.in_features, self.out_features))
         return F.linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:

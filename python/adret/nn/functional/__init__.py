@@ -15,6 +15,7 @@ from ._adaptive import (
     max_unpool3d,
 )
 from ._attention import scaled_dot_product_attention
+from ._conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from ._layers import (
     dropout,
     elu,
@@ -61,6 +62,12 @@ __all__ = [
     "avg_pool3d",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "cross_entropy",
     "dropout",
     "elu",

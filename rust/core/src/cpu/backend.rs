@@ -75,7 +75,17 @@ impl CpuBackend {
                     })
                     .collect();
                 let slots = &bindings.slots[*slots..];
-                routine.cpu(&HostArguments { arguments: &arguments, parallel: &threads::parallel, slots })
+                // Chunks of an interrupted run are left out; what they were to write is never seen.
+                let parallel = |chunks: usize, body: &(dyn Fn(usize) + Sync)| {
+                    threads::parallel(chunks, &|chunk| {
+                        if !monitor.stopped() {
+                            body(chunk);
+                        }
+                    });
+                };
+                let done = routine.cpu(&HostArguments { arguments: &arguments, parallel: &parallel, slots });
+                monitor.result()?;
+                done
             }
         }
     }

@@ -4,6 +4,7 @@
 mod accumulate;
 mod axes;
 mod composite;
+mod conv;
 mod create;
 mod custom;
 mod expr;
@@ -23,6 +24,7 @@ mod walk;
 pub use accumulate::accumulate;
 pub use axes::{normalize_axes, normalize_axis};
 pub use composite::*;
+pub use conv::{Moves, Padding, conv, conv_transpose};
 pub use create::{arange, eye, full, full_like, full_variable, linspace, zeros_like};
 pub use custom::{Rule, part, with_joint_vjp, with_vjp};
 pub use gather::{

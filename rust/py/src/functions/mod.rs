@@ -2,6 +2,7 @@
 //! Depends on `arguments` and the core's `ops`. Invariant: a binding is delegation; what it means stands in the engine.
 
 mod binary;
+mod conv;
 mod gather;
 mod losses;
 mod matrix;
@@ -28,6 +29,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     reduce::register(module)?;
     movement::register(module)?;
     matrix::register(module)?;
+    conv::register(module)?;
     gather::register(module)?;
     neural::register(module)?;
     pool::register(module)?;
