@@ -18,7 +18,7 @@ fn launch(conv: &Conv, arguments: &[Argument], caps: &Caps) -> Option<Result<Opt
     let mut shader = Shader::new(arguments, &layout(result).shape);
     let here = shader.here.clone();
     let begin = match arguments.len() {
-        4 => shader.element(&Place::whole(2, &layout(2).strides), false, &here[1..2])?,
+        4 => shader.element(&Place::whole(2, &layout(2).strides), &here[1..2])?,
         _ => "0.0".to_owned(),
     };
     shader.line(format!("var sum = {begin};"));
@@ -81,13 +81,13 @@ fn launch(conv: &Conv, arguments: &[Argument], caps: &Caps) -> Option<Result<Opt
         };
         shader.line(format!("if ({inside}) {{"));
     }
-    let lhs = shader.element(&Place::whole(0, &layout(0).strides), false, &first)?;
-    let rhs = shader.element(&Place::whole(1, &layout(1).strides), false, &second)?;
+    let lhs = shader.element(&Place::whole(0, &layout(0).strides), &first)?;
+    let rhs = shader.element(&Place::whole(1, &layout(1).strides), &second)?;
     shader.line(format!("sum = sum + {lhs} * {rhs};"));
     for _ in 0..open + rank {
         shader.line("}");
     }
-    let to = shader.element(&Place::whole(result, &layout(result).strides), true, &here)?;
-    shader.line(format!("{to} = sum;"));
+    let to = shader.target(&Place::whole(result, &layout(result).strides), &here)?;
+    shader.line(to.write("sum"));
     Some(shader.finish("convolution: a thread per element", caps))
 }
