@@ -64,6 +64,13 @@ UNITS = {
 }
 
 
+def _is_routine(*tensors: Tensor) -> bool:
+    """Whether the engine has one routine for all steps: on the CPU, for one of two dtypes."""
+    dtype, device = tensors[0].dtype, tensors[0].device
+    known = dtype in (_core.float32, _core.float64) and device == "cpu" and tensors[0].shape[0] > 0
+    return known and all(tensor.dtype == dtype and tensor.device == device for tensor in tensors)
+
+
 def scan(
     unit: Unit,
     given: Tensor,
@@ -90,6 +97,10 @@ def scan(
     Returns:
         The outputs, `[time, batch, size]`, and the state after the last step that was run.
     """
+    if unit is UNITS["LSTM"] and masks is None and projection is None and _is_routine(given, weight, *state):
+        h, c = _core._lstm(given, weight, *state, reverse)
+        last = 0 if reverse else -1
+        return h, (h[last], c[last])
     # Transposed once, so that what the steps contribute to a gradient meets at one tensor.
     weight = weight.mT
     projection = None if projection is None else projection.mT

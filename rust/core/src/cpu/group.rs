@@ -10,9 +10,9 @@ use super::domain::Order;
 use super::machine::{Extent, Machine};
 use super::program::{FoldStep, Level, Place, Program, Rows, Segment, Step};
 use super::reduce::{self, chunk_count, chunk_length};
-use super::scratch::{Scratch, with_scratch};
 use crate::backend::HostPointer;
 use crate::error::Result;
+use crate::kit::scratch::{Scratch, with_scratch};
 use crate::kit::threads::parallel;
 
 /// Nanoseconds of estimated work below which a kernel is one chunk, and that a chunk should have.

@@ -11,12 +11,12 @@ use super::bound::{Bound, Span};
 use super::group;
 use super::monitor::Monitor;
 use super::program::Program;
-use super::scratch::Scratch;
 use crate::backend::HostPointer;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::kit::gemm::{self, multiply_packed, pack_panels, panel_columns};
 use crate::kit::matmul::matmul;
+use crate::kit::scratch::Scratch;
 use crate::kit::threads::{num_threads, parallel};
 use crate::kit::vector::Element;
 use crate::layout::Layout;
@@ -281,7 +281,7 @@ impl Blocks<'_> {
                 parallel(panels.div_ceil(together), &|index| {
                     let panels = index * together..((index + 1) * together).min(panels);
                     // SAFETY: every panel is written once, by one thread.
-                    unsafe { pack_panels(rhs.get().from(0, left), k, wide, panels, group::at(packed).cast()) };
+                    unsafe { pack_panels(rhs.from(0, left), k, wide, panels, group::at(packed).cast()) };
                 });
                 parallel(down * across, &|index| {
                     if self.monitor.stopped() {
@@ -293,7 +293,7 @@ impl Blocks<'_> {
                     // SAFETY: blocks partition the result; they begin with a panel.
                     unsafe {
                         let packed = group::at(packed).cast::<E>().add(column * k);
-                        multiply_packed(high, columns, k, dst, n as isize, lhs.get().from(row, 0), packed);
+                        multiply_packed(high, columns, k, dst, n as isize, lhs.from(row, 0), packed);
                         if missing.completes(index / across) {
                             let first = (matrix * m + row) * n;
                             self.finish(first..first + high * n);
@@ -306,9 +306,9 @@ impl Blocks<'_> {
     }
 
     /// One matrix of an operand.
-    fn operand<E: Element>(&self, operand: &Operand, matrix: usize) -> HostMatrix<E> {
+    fn operand<E: Element>(&self, operand: &Operand, matrix: usize) -> gemm::Matrix<E> {
         let start = operand.matrix(matrix, self.sizes, size_of::<E>()).cast::<E>().cast_const();
-        HostMatrix(gemm::Matrix { start, row: operand.row, column: operand.column })
+        gemm::Matrix { start, row: operand.row, column: operand.column }
     }
 
     /// Runs the epilogue on finished elements.
@@ -322,19 +322,6 @@ impl Blocks<'_> {
         if let Err(error) = unsafe { group::run_range(bound, elements) } {
             self.monitor.fail(chunk, error);
         }
-    }
-}
-
-/// A matrix that threads read.
-#[derive(Clone, Copy)]
-struct HostMatrix<E>(gemm::Matrix<E>);
-
-// SAFETY: an address; the operand is only read.
-unsafe impl<E> Sync for HostMatrix<E> {}
-
-impl<E: Copy> HostMatrix<E> {
-    fn get(&self) -> gemm::Matrix<E> {
-        self.0
     }
 }
 

@@ -20,7 +20,6 @@ mod prepare;
 mod program;
 mod reduce;
 mod registers;
-mod scratch;
 #[cfg(test)]
 mod tests;
 mod walk;

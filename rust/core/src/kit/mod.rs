@@ -1,13 +1,15 @@
 //! Below the ops: threads, choice of the vector path, vector mathematics, loops over tiles, matrix-product helpers, convolutions.
 //! Depends on the vocabulary. Invariant: nothing here knows graphs, plans or groups.
 
-pub(crate) mod gemm;
 pub mod conv;
+pub(crate) mod gemm;
+pub(crate) mod lstm;
 pub mod math;
 pub mod matmul;
 pub mod peak;
 #[cfg(target_arch = "x86_64")]
 mod quicksort;
+pub(crate) mod scratch;
 pub mod simd;
 pub mod sort;
 pub mod threads;

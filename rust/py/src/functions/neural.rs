@@ -161,6 +161,23 @@ fn rms_norm(
     engine::tensor(py, || ops::rms_norm(&x.0, rank.0, weight.as_ref().map(|weight| &weight.0), eps))
 }
 
+/// An LSTM over `[step, batch, 4 * hidden]`, from what the inputs contribute to the gates: outputs and cells of all steps.
+#[pyfunction]
+#[pyo3(name = "_lstm")]
+fn lstm(
+    py: Python<'_>,
+    given: TensorArgument,
+    weight: TensorArgument,
+    h: TensorArgument,
+    c: TensorArgument,
+    reverse: bool,
+) -> PyResult<Vec<TensorObject>> {
+    engine::tensors(py, || {
+        let made = ops::lstm(&given.0, &weight.0, &h.0, &c.0, reverse)?;
+        Ok(vec![made.h, made.c])
+    })
+}
+
 #[pymethods]
 impl TensorObject {
     /// exp(x) / sum(exp(x)) along an axis.
@@ -178,6 +195,19 @@ impl TensorObject {
 
 /// Puts the functions into the module.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    add_functions!(module, softmax, log_softmax, gelu, leaky_relu, elu, celu, hardtanh, dropout, layer_norm, rms_norm);
+    add_functions!(
+        module,
+        softmax,
+        log_softmax,
+        gelu,
+        leaky_relu,
+        elu,
+        celu,
+        hardtanh,
+        dropout,
+        layer_norm,
+        rms_norm,
+        lstm
+    );
     Ok(())
 }

@@ -20,8 +20,12 @@ use super::vector::{self, Element, Routine, Vector, launch};
 
 /// Bytes of a panel of the right operand, of a length of the summed index that fits the first-level cache.
 const PANEL_BYTES: usize = 40 << 10;
-/// Lines at multiples of this distance fall into a few sets of the first-level cache.
-const ALIKE: usize = 512;
+/// Rows of the left operand that are copied together.
+const COPIED: usize = 48;
+/// Length of the longest panel.
+const DEEPEST: usize = 512;
+/// A thread's working memory: a panel, and rows for it.
+const ROOM_BYTES: usize = PANEL_BYTES + COPIED * DEEPEST * 8;
 
 /// A matrix: its first element, and the steps to the next row and column in elements.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +38,9 @@ pub(crate) struct Matrix<E> {
     pub(crate) column: isize,
 }
 
+// SAFETY: an address with steps; what it leads to is only read, under the promises of those who read.
+unsafe impl<E> Sync for Matrix<E> {}
+
 impl<E> Matrix<E> {
     /// The matrix from this row and column on.
     #[inline(always)]
@@ -43,7 +50,7 @@ impl<E> Matrix<E> {
     }
 
     /// Rows and columns exchanged.
-    fn turned(self) -> Self {
+    pub(crate) fn turned(self) -> Self {
         Self { row: self.column, column: self.row, ..self }
     }
 }
@@ -67,8 +74,8 @@ struct Product<E> {
 struct Line(#[expect(dead_code, reason = "memory for other types")] [u8; 64]);
 
 thread_local! {
-    /// Room for one panel; taken while in use, so that it is never lent twice.
-    static PANEL: Cell<Option<Box<[Line]>>> = const { Cell::new(None) };
+    /// This thread's working memory; taken while in use, so that it is never lent twice.
+    static ROOM: Cell<Option<Box<[Line]>>> = const { Cell::new(None) };
 }
 
 /// `c[i, j] = Σₚ a[i, p] · b[p, j]`; neighbours of a row of `c` are adjacent, its rows `c_row` apart. With `k` = 0 the result is zeros.
@@ -169,50 +176,59 @@ impl<E: Element> Product<E> {
     #[inline(always)]
     unsafe fn panels<V: Vector<Element = E>>(&self, is_packed: bool) {
         let width = wide::<V>() * V::LANES;
-        let longest = PANEL_BYTES / (width * size_of::<E>());
+        let longest = (PANEL_BYTES / (width * size_of::<E>())).min(DEEPEST);
         let depth = self.k.div_ceil(self.k.div_ceil(longest));
+        // Adjacent rows whose columns share few sets of the cache are copied, some rows at a time; panels are not packed again for each time.
+        let copies = self.a.row == 1 && depth > 64 && is_alike::<E>(self.a.column) && (is_packed || self.m <= COPIED);
+        let together = if copies { COPIED } else { self.m };
         // No closure here: it would not be compiled for the vector's instructions.
-        let mut room = match PANEL.take() {
+        let mut room = match ROOM.take() {
             Some(room) => room,
-            None => vec![Line([0; 64]); PANEL_BYTES / 64].into_boxed_slice(),
+            None => vec![Line([0; 64]); ROOM_BYTES / 64].into_boxed_slice(),
         };
         let own = room.as_mut_ptr().cast::<E>();
         for first in (0..self.k).step_by(depth) {
             let depth = depth.min(self.k - first);
-            for left in (0..self.n).step_by(width) {
-                let columns = width.min(self.n - left);
-                let b = self.b.from(first, left);
-                // Rows that pass a panel once or twice can read it where it lies, unless its lines fall into few sets of the cache.
-                let alike = (b.row.unsigned_abs() * size_of::<E>()).is_multiple_of(ALIKE);
-                let as_it_lies = b.column == 1 && columns == width && self.m <= if alike { HIGH } else { 2 * HIGH };
-                // SAFETY: panels lie inside operand or room, tiles inside the result.
-                unsafe {
-                    let (panel, step) = if is_packed {
-                        (self.b.start.add(left * self.k + first * width), width as isize)
-                    } else if as_it_lies {
-                        (b.start, b.row)
-                    } else {
-                        Pack { b, depth, columns, to: own }.run::<V>();
-                        (own.cast_const(), width as isize)
-                    };
-                    self.tiles::<V>(first, depth, left, columns, panel, step);
+            for top in (0..self.m).step_by(together) {
+                let rows = together.min(self.m - top);
+                let mut a = self.a.from(top, first);
+                if copies {
+                    // SAFETY: the rows are there, and the room has a part for so many.
+                    unsafe {
+                        let to = own.add(PANEL_BYTES / size_of::<E>());
+                        copy_rows::<V>(a, rows, depth, to);
+                        a = Matrix { start: to, row: 1, column: COPIED as isize };
+                    }
+                }
+                for left in (0..self.n).step_by(width) {
+                    let columns = width.min(self.n - left);
+                    let b = self.b.from(first, left);
+                    // Rows that pass a panel once or twice can read it where it lies.
+                    let passes = if is_alike::<E>(b.row) { HIGH } else { 2 * HIGH };
+                    let as_it_lies = b.column == 1 && columns.is_multiple_of(V::LANES) && rows <= passes;
+                    // SAFETY: panels lie inside operand or room, tiles inside the result.
+                    unsafe {
+                        let (panel, step) = if is_packed {
+                            (self.b.start.add(left * self.k + first * width), width as isize)
+                        } else if as_it_lies {
+                            (b.start, b.row)
+                        } else {
+                            Pack { b, depth, columns, to: own }.run::<V>();
+                            (own.cast_const(), width as isize)
+                        };
+                        let c = self.c.offset(top as isize * self.c_row).add(left);
+                        let part = Product { m: rows, n: columns, k: depth, c, a, ..*self };
+                        part.tiles::<V>(panel, step, first > 0);
+                    }
                 }
             }
         }
-        PANEL.set(Some(room));
+        ROOM.set(Some(room));
     }
 
     /// All rows of the left operand times one panel.
     #[inline(always)]
-    unsafe fn tiles<V: Vector<Element = E>>(
-        &self,
-        first: usize,
-        depth: usize,
-        left: usize,
-        columns: usize,
-        panel: *const E,
-        step: isize,
-    ) {
+    unsafe fn tiles<V: Vector<Element = E>>(&self, panel: *const E, step: isize, resume: bool) {
         // Tiles of nearly equal height: the last one is not a sliver.
         let tiles = self.m.div_ceil(HIGH);
         for tile in 0..tiles {
@@ -220,27 +236,53 @@ impl<E: Element> Product<E> {
             // SAFETY: as the caller vouches.
             unsafe {
                 let micro = Micro {
-                    depth,
-                    a: self.a.from(top, first).start,
+                    depth: self.k,
+                    a: self.a.from(top, 0).start,
                     a_row: self.a.row,
                     a_step: self.a.column,
                     b: panel,
                     b_step: step,
-                    c: self.c.offset(top as isize * self.c_row).add(left),
+                    c: self.c.offset(top as isize * self.c_row),
                     c_row: self.c_row,
-                    resume: first > 0,
+                    resume,
                 };
-                if columns.is_multiple_of(V::LANES) {
-                    micro.dispatch::<V>(bottom - top, columns / V::LANES, E::ZERO);
+                if self.n.is_multiple_of(V::LANES) {
+                    micro.dispatch::<V>(bottom - top, self.n / V::LANES, E::ZERO);
                 } else {
-                    micro.partly::<V>(bottom - top, columns, E::ZERO);
+                    micro.partly::<V>(bottom - top, self.n, E::ZERO);
                 }
             }
         }
     }
 }
 
-/// Packs up to one panel's columns of the right operand, `[row][column]`, filled up with zeros.
+/// Whether lines that lie so many elements apart fall into a few sets of the first-level cache.
+fn is_alike<E>(step: isize) -> bool {
+    (step.unsigned_abs() * size_of::<E>()).is_multiple_of(512)
+}
+
+/// Copies adjacent rows, at most `COPIED`, of some columns: `to[column · COPIED + row]`.
+#[inline(always)]
+unsafe fn copy_rows<V: Vector>(a: Matrix<V::Element>, rows: usize, columns: usize, to: *mut V::Element) {
+    for column in 0..columns {
+        for row in (0..rows).step_by(V::LANES) {
+            // SAFETY: as the caller vouches.
+            unsafe {
+                let (from, to) = (a.from(row, column).start, to.add(column * COPIED + row));
+                load_first::<V>(from, rows - row).store(to);
+            }
+        }
+    }
+}
+
+/// Up to a vector of elements, and zeros after them.
+#[inline(always)]
+unsafe fn load_first<V: Vector>(from: *const V::Element, count: usize) -> V {
+    // SAFETY: as the caller vouches.
+    unsafe { if count >= V::LANES { V::load(from) } else { V::load_some(from, (1 << count) - 1) } }
+}
+
+/// Packs up to one panel's columns of the right operand, `[row][column]`; zeros complete the last vector.
 struct Pack<E> {
     b: Matrix<E>,
     depth: usize,
@@ -257,22 +299,16 @@ impl<E: Element> Routine<E> for Pack<E> {
         let width = wide::<V>() * V::LANES;
         // SAFETY: as the caller vouches.
         unsafe {
-            if columns < width {
-                to.write_bytes(0, depth * width);
-            }
             if b.column != 1 {
+                if !columns.is_multiple_of(V::LANES) {
+                    to.write_bytes(0, depth * width);
+                }
                 return turn::<V>(b.turned(), columns, depth, to, width);
             }
             for p in 0..depth {
                 let (from, to) = (b.from(p, 0).start, to.add(p * width));
-                if columns < width {
-                    for j in 0..columns {
-                        *to.add(j) = from.add(j).read_unaligned();
-                    }
-                    continue;
-                }
-                for n in 0..wide::<V>() {
-                    V::load(from.add(n * V::LANES)).store(to.add(n * V::LANES));
+                for left in (0..columns).step_by(V::LANES) {
+                    load_first::<V>(from.add(left), columns - left).store(to.add(left));
                 }
             }
         }

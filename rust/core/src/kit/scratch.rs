@@ -5,14 +5,15 @@ use std::alloc::{Layout, alloc, dealloc};
 use std::cell::Cell;
 use std::ptr::NonNull;
 
-use super::memory::ALIGNMENT;
 use crate::error::{Error, ErrorKind, Result};
 
+/// Bytes, of a cache line and of the longest vector.
+const ALIGNMENT: usize = 64;
 /// Larger memory is given back at once.
 const KEPT_BYTES: usize = 8 << 20;
 
 /// Uninitialised bytes.
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     start: NonNull<u8>,
     layout: Layout,
 }
@@ -24,7 +25,7 @@ unsafe impl Sync for Scratch {}
 
 impl Scratch {
     /// Memory of at least `bytes`.
-    pub(super) fn new(bytes: usize) -> Result<Self> {
+    pub(crate) fn new(bytes: usize) -> Result<Self> {
         let exhausted = || {
             let message = format!("eval: no {bytes} bytes of working memory. Free tensors or use smaller ones.");
             Error::new(ErrorKind::OutOfMemory, message)
@@ -36,11 +37,11 @@ impl Scratch {
     }
 
     /// Bytes that it has.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.layout.size()
     }
 
-    pub(super) fn start(&self) -> *mut u8 {
+    pub(crate) fn start(&self) -> *mut u8 {
         self.start.as_ptr()
     }
 }
@@ -57,7 +58,7 @@ thread_local! {
 }
 
 /// Calls `body` with at least `bytes` of this thread's working memory.
-pub(super) fn with_scratch<R>(bytes: usize, body: impl FnOnce(*mut u8) -> R) -> Result<R> {
+pub(crate) fn with_scratch<R>(bytes: usize, body: impl FnOnce(*mut u8) -> R) -> Result<R> {
     let held = HELD.with(Cell::take).filter(|scratch| scratch.bytes() >= bytes);
     let scratch = match held {
         Some(scratch) => scratch,
