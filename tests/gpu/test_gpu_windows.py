@@ -55,8 +55,8 @@ PROGRAMS: dict[str, Callable[[Callable[[np.ndarray], ad.Tensor]], ad.Tensor]] = 
     "half": lambda t: t(data(LENGTH)).astype("float16") * 3,
     "bool": lambda t: (t(data(LENGTH)) > 0).astype("float32"),
     "sort": lambda t: ad.sort(t(data(300, 200)), axis=1),
-    "random": lambda t: t(data(LENGTH)) * 0 + ad.random.uniform((LENGTH,), generator=ad.random.Generator(3)).to(
-        t(data(1)).device
+    "random": lambda t: (
+        t(data(LENGTH)) * 0 + ad.random.uniform((LENGTH,), generator=ad.random.Generator(3)).to(t(data(1)).device)
     ),
 }
 
