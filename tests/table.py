@@ -6,7 +6,7 @@ folder that tests it.
 
 from __future__ import annotations
 
-from rows import composite, creation, gather, losses, matrix, movement, pointwise, pool, reduce
+from rows import channels, composite, creation, gather, losses, matrix, movement, pointwise, pool, reduce
 from rows.creation import Creation
 from rows.record import Row
 
@@ -19,6 +19,7 @@ ROWS: list[Row] = [
     *composite.ROWS,
     *losses.ROWS,
     *pool.ROWS,
+    *channels.ROWS,
 ]
 CREATIONS: list[Creation] = creation.ROWS
 

@@ -63,7 +63,16 @@ def test_every_function_is_exported() -> None:
     # What optimisers and `compile` are made of.
     private |= {"CompiledFunction", "Step", "Variable", "is_recording"}
     # What `nn.functional` has under PyTorch's names and arguments.
-    private |= {"adaptive_avg_pool", "adaptive_max_pool", "avg_pool", "fold", "interpolate", "max_pool", "unfold"}
+    private |= {
+        "batch_norm",
+        "adaptive_avg_pool",
+        "adaptive_max_pool",
+        "avg_pool",
+        "fold",
+        "interpolate",
+        "max_pool",
+        "unfold",
+    }
     public = {n for n in {*FUNCTIONS, *CLASSES} - TYPING_ONLY if not n.startswith(("_", "random_"))} - private
     assert public <= set(ad.__all__)
     assert {name for name in ad.__all__ if not hasattr(ad, name)} == set()

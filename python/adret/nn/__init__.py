@@ -31,11 +31,19 @@ from ._adaptive import (
     MaxUnpool3d,
 )
 from ._attention import MultiheadAttention
+from ._batchnorm import (
+    BatchNorm1d,
+    BatchNorm2d,
+    BatchNorm3d,
+    InstanceNorm1d,
+    InstanceNorm2d,
+    InstanceNorm3d,
+)
 from ._cells import GRUCell, LSTMCell, RNNCell
 from ._containers import ModuleDict, ModuleList, ParameterList, Sequential
 from ._conv import Conv1d, Conv2d, Conv3d
 from ._conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
-from ._dropout import Dropout
+from ._dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d
 from ._embedding import Embedding
 from ._linear import Identity, Linear
 from ._losses import (
@@ -49,7 +57,7 @@ from ._losses import (
     SmoothL1Loss,
 )
 from ._module import Module
-from ._normalization import LayerNorm
+from ._normalization import GroupNorm, LayerNorm, RMSNorm
 from ._padding import (
     CircularPad1d,
     CircularPad2d,
@@ -90,11 +98,15 @@ __all__ = [
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
+    "AlphaDropout",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
     "BCELoss",
     "BCEWithLogitsLoss",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
     "CircularPad1d",
     "CircularPad2d",
     "CircularPad3d",
@@ -109,16 +121,23 @@ __all__ = [
     "ConvTranspose3d",
     "CrossEntropyLoss",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
     "ELU",
     "Embedding",
     "Flatten",
     "Fold",
     "GELU",
-    "GlobalAvgPool",
     "GRU",
     "GRUCell",
+    "GlobalAvgPool",
+    "GroupNorm",
     "HuberLoss",
     "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
     "L1Loss",
     "LSTM",
     "LSTMCell",
@@ -145,6 +164,7 @@ __all__ = [
     "PixelShuffle",
     "PixelUnshuffle",
     "PositionalEncoding",
+    "RMSNorm",
     "RNN",
     "RNNCell",
     "ReLU",

@@ -16,6 +16,7 @@ from ._adaptive import (
 )
 from ._attention import scaled_dot_product_attention
 from ._conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
+from ._dropout import alpha_dropout, dropout1d, dropout2d, dropout3d
 from ._layers import (
     dropout,
     elu,
@@ -46,6 +47,7 @@ from ._losses import (
     nll_loss,
     smooth_l1_loss,
 )
+from ._normalization import batch_norm, group_norm, instance_norm, rms_norm
 from ._pad import pad
 from ._pool import avg_pool1d, avg_pool2d, avg_pool3d, max_pool1d, max_pool2d, max_pool3d
 from ._resample import fold, interpolate, local_response_norm, pixel_shuffle, pixel_unshuffle, unfold
@@ -57,9 +59,11 @@ __all__ = [
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
+    "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
+    "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "conv1d",
@@ -70,12 +74,17 @@ __all__ = [
     "conv_transpose3d",
     "cross_entropy",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
     "elu",
     "embedding",
     "flatten",
     "fold",
     "gelu",
+    "group_norm",
     "huber_loss",
+    "instance_norm",
     "interpolate",
     "l1_loss",
     "layer_norm",
@@ -97,6 +106,7 @@ __all__ = [
     "pixel_unshuffle",
     "prelu",
     "relu",
+    "rms_norm",
     "scaled_dot_product_attention",
     "sigmoid",
     "silu",

@@ -3,6 +3,7 @@
 
 mod accumulate;
 mod axes;
+mod batch_norm;
 mod composite;
 mod conv;
 mod create;
@@ -24,6 +25,7 @@ mod walk;
 
 pub use accumulate::accumulate;
 pub use axes::{normalize_axes, normalize_axis};
+pub use batch_norm::{Normalized, batch_norm};
 pub use composite::*;
 pub use conv::{Moves, Padding, conv, conv_transpose};
 pub use create::{arange, eye, full, full_like, full_variable, linspace, zeros_like};

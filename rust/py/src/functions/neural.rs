@@ -178,6 +178,36 @@ fn lstm(
     })
 }
 
+/// (x - mean) / sqrt(var + eps) * weight + bias for each channel along axis 1, with the input's own mean and variance or given ones.
+///
+/// Gives back the result, and where nothing was given the mean and the variance, which divides by the number of elements.
+///
+/// Source:
+///     Ioffe, Szegedy (2015), Batch Normalization.
+///
+/// Example:
+///     >>> ad.nn.functional.batch_norm(ad.tensor([[1.0], [3.0]]), None, None, training=True, eps=0.0).tolist()
+///     [[-1.0], [1.0]]
+#[pyfunction]
+#[pyo3(signature = (x, mean, variance, weight, bias, eps, /))]
+fn batch_norm(
+    py: Python<'_>,
+    x: TensorArgument,
+    mean: Option<TensorArgument>,
+    variance: Option<TensorArgument>,
+    weight: Option<TensorArgument>,
+    bias: Option<TensorArgument>,
+    eps: f64,
+) -> PyResult<Vec<TensorObject>> {
+    engine::tensors(py, || {
+        let given = mean.as_ref().zip(variance.as_ref()).map(|(mean, variance)| (&mean.0, &variance.0));
+        let weight = weight.as_ref().map(|weight| &weight.0);
+        let found = ops::batch_norm(&x.0, given, weight, bias.as_ref().map(|bias| &bias.0), eps)?;
+        let moments = found.moments.map(|(mean, variance)| [mean, variance]);
+        Ok(std::iter::once(found.value).chain(moments.into_iter().flatten()).collect())
+    })
+}
+
 #[pymethods]
 impl TensorObject {
     /// exp(x) / sum(exp(x)) along an axis.
@@ -195,19 +225,7 @@ impl TensorObject {
 
 /// Puts the functions into the module.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    add_functions!(
-        module,
-        softmax,
-        log_softmax,
-        gelu,
-        leaky_relu,
-        elu,
-        celu,
-        hardtanh,
-        dropout,
-        layer_norm,
-        rms_norm,
-        lstm
-    );
+    add_functions!(module, softmax, log_softmax, gelu, leaky_relu, elu, celu, hardtanh, dropout, layer_norm, rms_norm);
+    add_functions!(module, batch_norm, lstm);
     Ok(())
 }

@@ -14,6 +14,7 @@ pub use activation::{
 };
 pub use classification::{bce_loss, bce_with_logits, cross_entropy, nll_loss};
 pub use dropout::dropout;
+pub(super) use normalization::normalized;
 pub use normalization::{layer_norm, normalize, rms_norm};
 pub use regression::{huber_loss, kl_div, l1_loss, mse_loss, smooth_l1_loss};
 pub use softmax::{log_softmax, softmax};

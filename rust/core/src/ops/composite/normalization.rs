@@ -42,7 +42,8 @@ pub fn normalize(x: &Tensor, axes: &[isize], eps: f64) -> Result<Tensor> {
     in_float(x, |x| normalized(x, &axes, eps))
 }
 
-fn normalized(x: &Tensor, axes: &Axes, eps: f64) -> Result<Tensor> {
+/// As `normalize`, of float32 or float64, over axes that there are.
+pub(in super::super) fn normalized(x: &Tensor, axes: &Axes, eps: f64) -> Result<Tensor> {
     let (value, scale) = unrecorded(|| {
         let (centred, scale) = deviation(x, axes, eps);
         Ok(((centred * &scale).done()?, scale))

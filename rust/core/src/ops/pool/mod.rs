@@ -7,7 +7,7 @@ pub(super) mod frame;
 pub(super) mod lanes;
 mod loops;
 mod max;
-mod shaders;
+pub(super) mod shaders;
 mod unfold;
 
 pub use frame::Windows;
