@@ -146,7 +146,11 @@ def imported(path: Path) -> set[str]:
     [
         ("nn", "optim"),
         ("optim", "nn"),
-        *((room, other) for room in ("nn", "optim", "data") for other in ("training", "callbacks", "plot")),
+        *(
+            (room, other)
+            for room in ("nn", "optim", "data")
+            for other in ("training", "callbacks", "plot", "tensorboard")
+        ),
         ("data", "nn"),
         ("data", "optim"),
     ],

@@ -235,7 +235,7 @@ from ._core import (
 from .autograd import grad, jvp, value_and_grad, vjp
 
 if TYPE_CHECKING:
-    from . import callbacks, data, plot
+    from . import callbacks, data, plot, tensorboard
     from ._checkpoint import checkpoint
     from ._derivatives import hessian, hvp, jacobian
     from ._files import inspect, load, save
@@ -483,6 +483,7 @@ __all__ = [
     "callbacks",
     "data",
     "plot",
+    "tensorboard",
     "History",
     "NonFiniteError",
     "evaluate",
@@ -493,7 +494,7 @@ __all__ = [
 
 # Loaded when first asked for, so that importing the package stays quick.
 _LATER = {
-    **dict.fromkeys(("callbacks", "data", "plot"), ""),
+    **dict.fromkeys(("callbacks", "data", "plot", "tensorboard"), ""),
     **dict.fromkeys(("hessian", "hvp", "jacobian"), "._derivatives"),
     **dict.fromkeys(("inspect", "load", "save"), "._files"),
     "checkpoint": "._checkpoint",

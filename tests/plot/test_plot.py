@@ -200,6 +200,17 @@ def test_curves() -> None:
     assert list(line.get_xdata()) == history.epochs
 
 
+def test_several_curves_are_compared() -> None:
+    model = nn.Linear(2, 1)
+    history = ad.fit(model, (ad.ones((4, 2)), ad.ones((4, 1))), "mse", "sgd", epochs=2, verbose=0)
+    figure = plot.learning_curve({"one": history, "other": HISTORY}, xlabel="step")
+    loss, accuracy = figure.axes
+    assert [line.get_label() for line in loss.lines] == ["one", "other", "other, validation"]
+    assert [line.get_ydata().tolist() for line in loss.lines] == [history["loss"], HISTORY["loss"], HISTORY["val_loss"]]
+    assert [line.get_label() for line in accuracy.lines] == ["other"]
+    assert loss.get_xlabel() == "step"
+
+
 def test_codes_of_many_numbers_are_projected() -> None:
     plane = DRAW.normal(size=(50, 2)) @ np.linalg.qr(DRAW.normal(size=(6, 2)))[0].T
     figure = plot.latent_space(ad.tensor(plane))
@@ -236,6 +247,7 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: plot.misclassified(np.ones((1, 4, 4)), [3], np.ones((1, 2))), ad.DomainError, "scores of 2 classes"),
     (lambda: plot.misclassified(np.ones((1, 4, 4)), [1], [0], count=0), ad.DomainError, "count is 0"),
     (lambda: plot.learning_curve({}), ad.DomainError, "no quantity"),
+    (lambda: plot.learning_curve({"a": {"loss": []}}), ad.DomainError, "one epoch or more"),
     (lambda: plot.learning_curve({"loss": []}), ad.DomainError, "one epoch or more"),
     (lambda: plot.learning_curve(HISTORY, ["mae"]), ad.DomainError, "no mae. There is loss, accuracy"),
     (lambda: plot.latent_space(np.ones((4, 1))), ad.ShapeError, "d at least 2"),

@@ -15,7 +15,7 @@ PROGRAM = """
 import sys
 import adret
 heavy = [name for name in sys.modules if name.split(".")[0] in ("numpy", "tqdm", "matplotlib", "csv")]
-later = tuple(f"adret.{room}" for room in ("training", "callbacks", "data", "plot"))
+later = tuple(f"adret.{room}" for room in ("training", "callbacks", "data", "plot", "tensorboard"))
 late = [name for name in sys.modules if name.startswith(later)]
 assert not heavy and not late, (heavy, late)
 assert "adret.optim.lr_scheduler" not in sys.modules

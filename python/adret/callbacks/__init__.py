@@ -8,6 +8,7 @@ from ._checkpoint import ModelCheckpoint
 from ._logging import CSVLogger
 from ._schedule import LearningRateScheduler
 from ._stopping import EarlyStopping
+from ._tensorboard import TensorBoard
 
 __all__ = [
     "CSVLogger",
@@ -16,4 +17,5 @@ __all__ = [
     "LambdaCallback",
     "LearningRateScheduler",
     "ModelCheckpoint",
+    "TensorBoard",
 ]

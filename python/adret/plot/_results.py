@@ -6,7 +6,7 @@ Depends on `_figure`. Invariant: numbers that are drawn are those that were give
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from .._core import DomainError, ShapeError
 from ._figure import Path, array_of, finished, labels_of, names_of, new_figure, same_length
@@ -75,15 +75,20 @@ def confusion_matrix(
 
 
 def learning_curve(
-    history: Any, names: Sequence[str] | None = None, log: bool = False, path: Path | None = None
+    history: Any,
+    names: Sequence[str] | None = None,
+    log: bool = False,
+    xlabel: str = "epoch",
+    path: Path | None = None,
 ) -> Any:
     """Draws losses and metrics over the epochs: one picture per quantity, training and validation together.
 
     Args:
         history: What `fit` returned, or a dict of lists: names and one value per epoch; "val_loss" is drawn with
-            "loss". A list alone is a loss.
+            "loss". A list alone is a loss. Several of them to compare are a dict: the name of each, and it.
         names: Quantities, such as "loss"; all for None.
         log: Whether the values' axis is logarithmic.
+        xlabel: What the values are counted by.
         path: Where to write the figure; the suffix says the format.
 
     Returns:
@@ -97,34 +102,64 @@ def learning_curve(
         >>> figure = learning_curve({"loss": [2.0, 1.0, 0.5], "val_loss": [2.1, 1.2, 0.9]})
         >>> len(figure.axes), len(figure.axes[0].lines)
         (1, 2)
+        >>> figure = learning_curve({"slow": {"loss": [2.0, 1.9]}, "fast": {"loss": [2.0, 0.7]}})
+        >>> [line.get_label() for line in figure.axes[0].lines]
+        ['slow', 'fast']
     """
-    found: Any = getattr(history, "history", history)
-    curves = cast("Mapping[str, Any]", found) if isinstance(found, Mapping) else {"loss": found}
-    pictures: dict[str, list[tuple[str, Any]]] = {}
-    for name, values in curves.items():
-        array = array_of("learning_curve", name, values)
-        if array.ndim != 1 or not len(array):
-            raise DomainError(
-                f"plot.learning_curve: {name} is {array.shape}. Give one value per epoch, of one epoch or more."
-            )
-        pictures.setdefault(str(name).removeprefix("val_"), []).append((str(name), array))
+    pictures: dict[str, list[_Curve]] = {}
+    for run, curves, epochs in _runs(history):
+        for name, values in curves.items():
+            quantity = str(name).removeprefix("val_")
+            array = array_of("learning_curve", str(name), values)
+            if array.ndim != 1 or not len(array):
+                raise DomainError(
+                    f"plot.learning_curve: {name} is {array.shape}. Give one value per epoch, of one epoch or more."
+                )
+            # A history that was continued does not begin with epoch 0.
+            places = epochs if epochs is not None and len(epochs) == len(array) else range(len(array))
+            label = str(name) if run is None else run if quantity == name else f"{run}, validation"
+            pictures.setdefault(quantity, []).append(_Curve(label, places, array, quantity != name))
     chosen = list(pictures) if names is None else list(names)
     unknown = [name for name in chosen if name not in pictures]
     if unknown or not chosen:
         there = ", ".join(pictures) or "nothing"
         raise DomainError(f"plot.learning_curve: there is no {', '.join(unknown) or 'quantity'}. There is {there}.")
-    # A history that was loaded, or continued, may not begin with epoch 0.
-    epochs: Any = getattr(history, "epochs", None)
     figure = new_figure("learning_curve", 4.8 * len(chosen), 3.4)
     for axis, name in zip(figure.subplots(1, len(chosen), squeeze=False)[0], chosen, strict=True):
-        for label, values in pictures[name]:
-            places = epochs if epochs is not None and len(epochs) == len(values) else range(len(values))
-            axis.plot(places, values, label=label, marker="." if len(values) < 20 else None)
-        axis.set(xlabel="epoch", title=name)
+        for curve in pictures[name]:
+            mark = "." if len(curve.values) < 20 else None
+            style = "--" if curve.is_validation else "-"
+            axis.plot(curve.places, curve.values, label=curve.label, marker=mark, linestyle=style)
+        axis.set(xlabel=xlabel, title=name)
+        axis.xaxis.get_major_locator().set_params(integer=True)
         if log:
             axis.set_yscale("log")
         axis.legend()
     return finished("learning_curve", figure, path)
+
+
+class _Curve(NamedTuple):
+    """One line of a picture."""
+
+    label: str
+    places: Any
+    values: Any
+    is_validation: bool
+
+
+def _runs(history: Any) -> list[tuple[str | None, Mapping[str, Any], Any]]:
+    """For each training its name, where there are several, its lists and its epochs."""
+
+    def curves(run: Any) -> Any:
+        return getattr(run, "history", run)
+
+    found = curves(history)
+    if not isinstance(found, Mapping):
+        return [(None, {"loss": found}, None)]
+    parts = cast("Mapping[Any, Any]", found)
+    if parts and all(isinstance(curves(part), Mapping) for part in parts.values()):
+        return [(str(name), curves(run), getattr(run, "epochs", None)) for name, run in parts.items()]
+    return [(None, parts, getattr(history, "epochs", None))]
 
 
 def latent_space(codes: Any, labels: Any = None, names: Sequence[str] | None = None, path: Path | None = None) -> Any:
