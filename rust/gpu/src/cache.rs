@@ -69,7 +69,9 @@ fn directory() -> Option<PathBuf> {
         } else if cfg!(target_vendor = "apple") {
             home().map(|home| home.join("Library/Caches"))
         } else {
-            variable("XDG_CACHE_HOME").filter(|path| path.is_absolute()).or_else(|| home().map(|home| home.join(".cache")))
+            variable("XDG_CACHE_HOME")
+                .filter(|path| path.is_absolute())
+                .or_else(|| home().map(|home| home.join(".cache")))
         };
         base.map(|base| base.join("adret"))
     })

@@ -1,7 +1,7 @@
 //! Failures made on purpose, for tests: what a driver out of memory, a broken driver or a lost device does.
 //! Depends on nothing. Invariant: without an order nothing happens, at the price of one load per call.
 
-use std::sync::atomic::{AtomicU64, AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
 /// Calls until the failure; 0 without an order.
 static LEFT: AtomicU64 = AtomicU64::new(0);

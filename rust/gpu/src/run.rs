@@ -51,6 +51,15 @@ struct Placed<'a> {
     buffer: &'a GpuBuffer,
     base: usize,
     start: isize,
+    elements: usize,
+}
+
+/// An input of a user's kernel that lies where no binding may begin, copied before the first launch.
+struct Copied {
+    to: GpuBuffer,
+    from: wgpu::Buffer,
+    first: u64,
+    bytes: u64,
 }
 
 /// Buffers of a plan's temporaries: those that are not needed at the same time share one.
@@ -72,10 +81,12 @@ impl Runner<'_> {
         let leases =
             plan.kernels.iter().map(|kernel| ready(kernel, self.caps, self.pipelines)).collect::<Result<Vec<_>>>()?;
         let temporaries = self.temporaries(plan, &leases)?;
-        let checks: usize = leases.iter().flat_map(|lease| &lease.launches).map(|(launch, _)| launch.checks.len()).sum();
+        let checks: usize =
+            leases.iter().flat_map(|lease| &lease.launches).map(|(launch, _)| launch.checks.len()).sum();
         let faults = if checks > 0 { Some(self.pool.allocate(2 * WORD_BYTES * checks)?) } else { None };
         let mut all_words = Vec::new();
         let mut steps = Vec::new();
+        let mut copied = Vec::new();
         let mut first_check = 0;
         // Words that are bound start where a binding may.
         let alignment = (self.alignment() / WORD_BYTES).max(1);
@@ -86,7 +97,10 @@ impl Runner<'_> {
                 .map(|argument| self.placed(argument, &temporaries, bindings))
                 .collect::<Result<SmallVec<[Placed<'_>; 8]>>>()?;
             for (launch, pipeline) in &lease.launches {
-                let spans = self.spans(launch, &placed, &temporaries, number, faults.as_ref())?;
+                let spans = match launch.foreign {
+                    None => self.spans(launch, &placed, &temporaries, number, faults.as_ref())?,
+                    Some(_) => self.exact_spans(launch, &placed, &temporaries, number, &mut copied)?,
+                };
                 if launch.parameters_bound {
                     all_words.resize(all_words.len().next_multiple_of(alignment), 0);
                 }
@@ -102,7 +116,7 @@ impl Runner<'_> {
                 steps.push(Step { launch, pipeline, spans, words, commit: number >= plan.commit });
             }
         }
-        self.execute(&steps, &all_words, faults.as_ref(), bindings)?;
+        self.execute(&steps, &all_words, faults.as_ref(), &copied, bindings)?;
         for (output, _) in bindings.outputs {
             self.own(output)?.note_integers(None);
         }
@@ -183,7 +197,7 @@ impl Runner<'_> {
             let bytes = low.max(0) as usize * element_bytes(argument.dtype);
             base = bytes / self.alignment() * self.alignment() / element_bytes(argument.dtype);
         }
-        Ok(Placed { buffer, base, start })
+        Ok(Placed { buffer, base, start, elements: argument.layout.shape.elements() })
     }
 
     /// What a launch binds, in the order of its bindings.
@@ -195,14 +209,15 @@ impl Runner<'_> {
         number: usize,
         faults: Option<&GpuBuffer>,
     ) -> Result<SmallVec<[Span; 8]>> {
-        let mut spans = SmallVec::new();
+        let mut spans: SmallVec<[Span; 8]> = SmallVec::new();
         for binding in &launch.bindings {
             let (raw, base, limit) = if binding.argument == Binding::FAULTS {
                 let faults = faults.ok_or_else(|| Error::internal("gpu: a check has nowhere to report."))?;
                 (faults.raw(), 0, self.caps.binding_bytes)
             } else if let Some(Placed { buffer, base, .. }) = placed.get(binding.argument) {
                 let raw = buffer.raw();
-                let several = launch.bindings.iter().any(|other| other.argument == binding.argument && other.window > 0);
+                let several =
+                    launch.bindings.iter().any(|other| other.argument == binding.argument && other.window > 0);
                 let window = if several { self.caps.window_bytes() } else { self.caps.binding_bytes };
                 let bytes = element_bytes(launch.dtypes[binding.argument]);
                 let first = (base * bytes) as u64 + u64::from(binding.window) * window;
@@ -219,6 +234,42 @@ impl Runner<'_> {
         Ok(spans)
     }
 
+    /// What a user's kernel binds: exactly its tensors.
+    fn exact_spans(
+        &self,
+        launch: &Launch,
+        placed: &[Placed<'_>],
+        temporaries: &Temporaries,
+        number: usize,
+        copied: &mut Vec<Copied>,
+    ) -> Result<SmallVec<[Span; 8]>> {
+        let mut spans = SmallVec::new();
+        for (position, binding) in launch.bindings.iter().enumerate() {
+            let bytes = (placed[position].elements * WORD_BYTES).max(WORD_BYTES) as u64;
+            if bytes > self.caps.binding_bytes {
+                return Err(Error::device(format!(
+                    "{}: a tensor of {bytes} bytes is larger than a user's kernel can bind on this adapter ({} bytes). Cut it.",
+                    launch.foreign.as_ref().map_or("kernel", |foreign| &foreign.name),
+                    self.caps.binding_bytes
+                )));
+            }
+            let Some(Placed { buffer, start, .. }) = placed.get(binding.argument) else {
+                let own = &temporaries.scratch[number];
+                spans.push((temporaries.buffers[own[binding.argument - placed.len()]].raw().clone(), 0, bytes));
+                continue;
+            };
+            let first = (*start).max(0) as u64 * WORD_BYTES as u64;
+            if first.is_multiple_of(self.alignment() as u64) {
+                spans.push((buffer.raw().clone(), first, bytes));
+                continue;
+            }
+            let to = self.pool.allocate(bytes as usize)?;
+            spans.push((to.raw().clone(), 0, bytes));
+            copied.push(Copied { to, from: buffer.raw().clone(), first, bytes });
+        }
+        Ok(spans)
+    }
+
     /// This device's buffer behind a shared one.
     fn own<'b>(&self, buffer: &'b BufferRef) -> Result<&'b GpuBuffer> {
         own(buffer, self.pool)
@@ -229,6 +280,7 @@ impl Runner<'_> {
         steps: &[Step<'_>],
         all_words: &[u32],
         faults: Option<&GpuBuffer>,
+        copied: &[Copied],
         bindings: &Bindings<'_>,
     ) -> Result<()> {
         let bytes: Vec<u8> = all_words.iter().flat_map(|word| word.to_le_bytes()).collect();
@@ -242,6 +294,15 @@ impl Runner<'_> {
         let split = steps.partition_point(|step| !step.commit);
         let (compute, commit) = steps.split_at(split);
         let mut cleared = faults;
+        if !copied.is_empty() {
+            self.context.submit(bindings.cancelled, || {
+                let mut encoder = self.context.device.create_command_encoder(&Default::default());
+                for Copied { to, from, first, bytes } in copied {
+                    encoder.copy_buffer_to_buffer(from, *first, to.raw(), 0, *bytes);
+                }
+                Some(encoder.finish())
+            })?;
+        }
         for flush in self.flushes(compute) {
             if (bindings.cancelled)() {
                 return Err(Error::new(ErrorKind::Interrupted, "The evaluation was interrupted."));
@@ -280,7 +341,8 @@ impl Runner<'_> {
         let checks = steps.iter().flat_map(|step| &step.launch.checks);
         let mut words = vec![0u8; checks.clone().count() * 2 * WORD_BYTES];
         self.transfer.download(faults, DType::U32, 0, &mut words)?;
-        let word = |at: usize| words[at * WORD_BYTES..][..WORD_BYTES].iter().rev().fold(0, |all, &b| all << 8 | u32::from(b));
+        let word =
+            |at: usize| words[at * WORD_BYTES..][..WORD_BYTES].iter().rev().fold(0, |all, &b| all << 8 | u32::from(b));
         for (number, check) in checks.enumerate() {
             if word(2 * number) != 0 {
                 return Err(check.error(word(2 * number + 1)));

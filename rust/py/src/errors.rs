@@ -18,7 +18,11 @@ const KINDS: [(ErrorKind, &str, &str); 11] = [
     (ErrorKind::Shape, "ShapeError", "Sizes or ranks that do not fit together."),
     (ErrorKind::DType, "DTypeError", "A dtype that an operation does not take."),
     (ErrorKind::Device, "DeviceError", "Tensors of different devices, or a device that is not there."),
-    (ErrorKind::DeviceLost, "DeviceLostError", "A device that stopped working or was reset, and tensors that were on it."),
+    (
+        ErrorKind::DeviceLost,
+        "DeviceLostError",
+        "A device that stopped working or was reset, and tensors that were on it.",
+    ),
     (ErrorKind::Index, "OutOfRangeError", "An index, an axis or a label outside its range."),
     (ErrorKind::Value, "DomainError", "A value outside an operation's domain."),
     (ErrorKind::Grad, "GradError", "A backward pass, or an in-place write, that the graph does not allow."),
@@ -42,9 +46,12 @@ fn builtin(py: Python<'_>, kind: ErrorKind) -> Bound<'_, PyType> {
         ErrorKind::Index => py.get_type::<PyIndexError>(),
         ErrorKind::OutOfMemory => py.get_type::<PyMemoryError>(),
         ErrorKind::Interrupted => py.get_type::<PyKeyboardInterrupt>(),
-        ErrorKind::Device | ErrorKind::DeviceLost | ErrorKind::Grad | ErrorKind::Compile | ErrorKind::Foreign | ErrorKind::Internal => {
-            py.get_type::<PyRuntimeError>()
-        }
+        ErrorKind::Device
+        | ErrorKind::DeviceLost
+        | ErrorKind::Grad
+        | ErrorKind::Compile
+        | ErrorKind::Foreign
+        | ErrorKind::Internal => py.get_type::<PyRuntimeError>(),
     }
 }
 

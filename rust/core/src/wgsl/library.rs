@@ -13,7 +13,12 @@ struct Item {
 static ITEMS: LazyLock<(Vec<&'static str>, HashMap<&'static str, Item>)> = LazyLock::new(|| {
     let mut order = Vec::new();
     let mut texts = HashMap::new();
-    for source in [include_str!("integer.wgsl"), include_str!("float.wgsl"), include_str!("angle.wgsl"), include_str!("half.wgsl")] {
+    for source in [
+        include_str!("integer.wgsl"),
+        include_str!("float.wgsl"),
+        include_str!("angle.wgsl"),
+        include_str!("half.wgsl"),
+    ] {
         for block in source.split("\n\n") {
             let Some(start) = block.find("fn ").filter(|&at| starts_line(block, at)).or_else(|| block.find("struct "))
             else {

@@ -3,6 +3,7 @@
 
 mod binary;
 mod gather;
+mod kernel;
 mod losses;
 mod matrix;
 mod movement;
@@ -29,6 +30,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     movement::register(module)?;
     matrix::register(module)?;
     gather::register(module)?;
+    kernel::register(module)?;
     neural::register(module)?;
     pool::register(module)?;
     losses::register(module)
