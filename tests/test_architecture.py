@@ -36,10 +36,10 @@ ARROWS: dict[str, set[str]] = {
 
 # Functions of the namespace that put nothing into the graph: settings, questions, gradients, exchange of memory.
 NOT_OPERATIONS = {
-    *("__array_namespace_info__", "broadcast_shapes", "can_cast", "checkpoint", "compile", "devices"),
+    *("__array_namespace_info__", "autocast", "broadcast_shapes", "can_cast", "checkpoint", "compile", "devices"),
     *("dtype", "eval", "finfo"),
     *("from_dlpack", "from_numpy", "functional_call", "get_default_device", "get_default_dtype", "get_num_threads"),
-    *("grad", "gradcheck", "hessian", "hvp", "iinfo", "inspect", "is_grad_enabled", "isdtype", "jacobian", "jvp"),
+    *("grad", "gradcheck", "hessian", "hvp", "iinfo", "inspect", "is_grad_enabled", "isdtype", "jacobian", "jvp", "kernel"),
     *("load", "manual_seed", "promote_types", "reset_device", "reset_peak_memory", "result_type", "save"),
     *("set_default_device", "set_default_dtype", "set_num_threads", "stats", "value_and_grad", "vjp"),
     *("evaluate", "fit", "predict", "summary"),

@@ -236,11 +236,13 @@ from .autograd import grad, jvp, value_and_grad, vjp
 
 if TYPE_CHECKING:
     from . import callbacks, data, plot, tensorboard
+    from ._autocast import GradScaler, autocast
     from ._checkpoint import checkpoint
     from ._derivatives import hessian, hvp, jacobian
     from ._files import inspect, load, save
     from ._function import Function
     from ._gradcheck import gradcheck
+    from ._kernel import kernel
     from ._profile import profile
     from .nn._functional_call import functional_call
     from .training import History, NonFiniteError, evaluate, fit, predict, summary
@@ -422,6 +424,7 @@ __all__ = [
     "rms_norm",
     "kl_div",
     "mse_loss",
+    "kernel",
     "l1_loss",
     "smooth_l1_loss",
     "huber_loss",
@@ -460,6 +463,8 @@ __all__ = [
     "load",
     "inspect",
     "Function",
+    "GradScaler",
+    "autocast",
     "checkpoint",
     "functional_call",
     "__array_api_version__",
@@ -497,9 +502,11 @@ _LATER = {
     **dict.fromkeys(("callbacks", "data", "plot", "tensorboard"), ""),
     **dict.fromkeys(("hessian", "hvp", "jacobian"), "._derivatives"),
     **dict.fromkeys(("inspect", "load", "save"), "._files"),
+    **dict.fromkeys(("GradScaler", "autocast"), "._autocast"),
     "checkpoint": "._checkpoint",
     "Function": "._function",
     "gradcheck": "._gradcheck",
+    "kernel": "._kernel",
     "profile": "._profile",
     "functional_call": ".nn._functional_call",
     **dict.fromkeys(("History", "NonFiniteError", "evaluate", "fit", "predict", "summary"), ".training"),

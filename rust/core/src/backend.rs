@@ -11,7 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::layout::Layout;
-use crate::plan::Plan;
+use crate::plan::{Launch, Plan};
 
 /// Where tensors live and are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -178,6 +178,18 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// `Interrupted` or an index error from the compute phase, after which no visible buffer has changed.
     fn run(&self, plan: &Plan, bindings: &Bindings<'_>) -> Result<()>;
+
+    /// Compiles the shader of a launch that a user wrote, so that its errors are known before a run.
+    ///
+    /// # Errors
+    /// What is wrong with the text, or that the device runs no shaders.
+    fn compile(&self, launch: &Launch) -> Result<()> {
+        let name = launch.foreign.as_ref().map_or("kernel", |foreign| &foreign.name);
+        Err(crate::error::Error::device(format!(
+            "{name}: a kernel in WGSL runs on a GPU, and its inputs are on the CPU. Move them with to('gpu'), or write the same \
+             with tensor operations."
+        )))
+    }
 
     /// The counters.
     fn stats(&self) -> Stats;

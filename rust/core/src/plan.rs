@@ -248,6 +248,8 @@ pub struct Caps {
     pub grid: u32,
     /// Element types that kernels may use.
     pub dtypes: Vec<DType>,
+    /// Side of the squares of matrix products, where tests want one.
+    pub tile: Option<u32>,
 }
 
 impl Caps {
@@ -286,6 +288,17 @@ pub struct Launch {
     pub grid: [u32; 3],
     /// Elementary steps that it takes, about.
     pub work: u64,
+    /// Where the text is a user's: nothing is known of it, so it runs with bounds checks, and its errors are the user's.
+    pub foreign: Option<Foreign>,
+}
+
+/// A text that a user wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Foreign {
+    /// How errors call it.
+    pub name: String,
+    /// Lines before the user's first.
+    pub header: u32,
 }
 
 /// What a shader checks of an index, for the error's text.

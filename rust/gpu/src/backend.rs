@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use adret_core::backend::{Backend, Bindings, BufferRef, Device, Stats};
 use adret_core::dtype::DType;
-use adret_core::error::Result;
-use adret_core::plan::{Caps, Plan, Work};
+use adret_core::error::{Error, Result};
+use adret_core::plan::{Caps, Launch, Plan, Work};
 use adret_core::wgsl::{DTYPES, element_bytes};
 use parking_lot::Mutex;
 
@@ -77,6 +77,7 @@ fn caps(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Caps {
             groups.clamp(1, limits.max_compute_workgroups_per_dimension.into()) as u32
         }),
         dtypes: DTYPES.into_iter().filter(|dtype| !denied(dtype.name())).collect(),
+        tile: number("ADRET_GPU_TILE").map(|side| side as u32),
     }
 }
 
@@ -130,6 +131,23 @@ impl Backend for GpuBackend {
         let flops: u64 = plan.kernels.iter().map(|kernel| matmul_flops(&kernel.work)).sum();
         self.matmul_flops.fetch_add(flops, Ordering::Relaxed);
         Ok(())
+    }
+
+    fn compile(&self, launch: &Launch) -> Result<()> {
+        let fits = launch.grid.iter().all(|&size| size <= self.caps.grid);
+        let name = launch.foreign.as_ref().map_or("kernel", |foreign| &foreign.name);
+        if !fits || launch.bindings.len() > self.caps.bindings as usize {
+            return Err(Error::value(format!(
+                "{name}: {} arrays and a grid of {:?} workgroups are asked for; this adapter has {} bindings and takes {} workgroups \
+                 along each axis. Use several axes of the grid.",
+                launch.bindings.len(),
+                launch.grid,
+                self.caps.bindings,
+                self.caps.grid
+            )));
+        }
+        self.context.check()?;
+        self.pipelines.get(launch, 0).map(drop)
     }
 
     fn stats(&self) -> Stats {

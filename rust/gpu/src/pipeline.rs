@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use adret_core::error::Result;
-use adret_core::plan::Launch;
+use adret_core::error::{Error, ErrorKind, Result};
+use adret_core::plan::{Foreign, Launch};
 use adret_core::wgsl::with_writable;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
+use crate::adapter::ready;
 use crate::cache::Cache;
 use crate::context::Context;
 
@@ -89,14 +90,22 @@ impl Pipelines {
             immediates = 0;
         }
         let layout = self.layout(access)?;
+        if let Some(foreign) = &launch.foreign {
+            self.examine(&text, foreign)?;
+        }
+        let checks = match launch.foreign {
+            None => self.checks,
+            Some(_) => wgpu::ShaderRuntimeChecks::checked(),
+        };
         let device = &self.context.device;
         self.cache.iter().for_each(Cache::touch);
-        self.context.guarded(|| {
+        let made = self.context.guarded(|| {
             let source = wgpu::ShaderSource::Wgsl(text.into());
             let descriptor = wgpu::ShaderModuleDescriptor { label: None, source };
             // SAFETY: the core's printer makes the text: every index lies inside the domain whose layout the planner
             // checked against the buffer (`Layout::reach`), guards cover the rest, loops end at sizes, divisors are not 0.
-            let module = unsafe { device.create_shader_module_trusted(descriptor, self.checks) };
+            // A user's text, of which nothing is known, keeps all checks.
+            let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
             let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
                 label: None,
                 bind_group_layouts: &[Some(&layout)],
@@ -115,7 +124,44 @@ impl Pipelines {
                 cache: self.cache.as_ref().map(|cache| &cache.raw),
             });
             Pipeline { raw, layout }
-        })
+        });
+        match (made, &launch.foreign) {
+            (Err(error), Some(foreign)) if error.kind == ErrorKind::Internal => Err(Error::value(format!(
+                "{}: the kernel does not fit its inputs, outputs and the adapter: {}.",
+                foreign.name,
+                last_cause(&error.message)
+            ))),
+            (made, _) => made,
+        }
+    }
+
+    /// Fails where a user's text is not valid, with the user's own lines.
+    fn examine(&self, text: &str, foreign: &Foreign) -> Result<()> {
+        let source = wgpu::ShaderSource::Wgsl(text.into());
+        let mut messages = Vec::new();
+        // The error that the scope catches is the one that is told in full here.
+        let outcome = self.context.guarded(|| {
+            let module = self.context.device.create_shader_module(wgpu::ShaderModuleDescriptor { label: None, source });
+            messages = ready(module.get_compilation_info()).messages;
+        });
+        let errors = messages.iter().filter(|message| message.message_type == wgpu::CompilationMessageType::Error);
+        let told: Vec<String> = errors
+            .map(|message| match &message.location {
+                Some(place) if place.line_number > foreign.header => {
+                    let line = place.line_number - foreign.header;
+                    let shown = text.lines().nth(place.line_number as usize - 1).unwrap_or_default().trim();
+                    format!("line {line}, column {}: {} in `{shown}`", place.line_position, essence(&message.message))
+                }
+                _ => essence(&message.message),
+            })
+            .collect();
+        match outcome {
+            _ if !told.is_empty() => Err(Error::value(format!("{}: {}", foreign.name, told.join("; ")))),
+            Err(error) if error.kind == ErrorKind::Internal => {
+                Err(Error::value(format!("{}: {}.", foreign.name, last_cause(&error.message))))
+            }
+            outcome => outcome,
+        }
     }
 
     fn layout(&self, access: Access) -> Result<wgpu::BindGroupLayout> {
@@ -139,5 +185,36 @@ impl Pipelines {
         let descriptor = wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries };
         let layout = self.context.guarded(|| self.context.device.create_bind_group_layout(&descriptor))?;
         Ok(self.layouts.lock().entry(access).or_insert(layout).clone())
+    }
+}
+
+/// What a compiler's message says, without its drawing of the source.
+fn essence(message: &str) -> String {
+    let lines = message.lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains(['│', '┌']));
+    let lines: Vec<&str> = lines
+        .map(|line| line.split_once("error: ").map_or(line, |(_, rest)| rest).trim_start_matches("= note: "))
+        .collect();
+    lines.join("; ")
+}
+
+/// The innermost cause of an error of wgpu's.
+fn last_cause(message: &str) -> String {
+    let message = message.trim_end_matches(". Please report this.");
+    let last = message.lines().map(str::trim).rfind(|line| !line.is_empty() && !line.contains(['│', '┌']));
+    last.unwrap_or(message).trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_one_line() {
+        let drawn = "\nShader '' parsing error: no definition in scope for identifier: `z`\n   ┌─ wgsl:11:29\n   │\n11 │ y = z;\n";
+        assert_eq!(essence(drawn), "no definition in scope for identifier: `z`");
+        assert_eq!(
+            last_cause("gpu: refused: Error\n\nCaused by:\n  Unable to find 'main'\n. Please report this."),
+            "Unable to find 'main'"
+        );
     }
 }

@@ -51,6 +51,15 @@ struct Placed<'a> {
     buffer: &'a GpuBuffer,
     base: usize,
     start: isize,
+    elements: usize,
+}
+
+/// An input of a user's kernel that lies where no binding may begin, copied before the first launch.
+struct Copied {
+    to: GpuBuffer,
+    from: wgpu::Buffer,
+    first: u64,
+    bytes: u64,
 }
 
 /// Buffers of a plan's temporaries: those that are not needed at the same time share one.
@@ -77,6 +86,7 @@ impl Runner<'_> {
         let faults = if checks > 0 { Some(self.pool.allocate(2 * WORD_BYTES * checks)?) } else { None };
         let mut all_words = Vec::new();
         let mut steps = Vec::new();
+        let mut copied = Vec::new();
         let mut first_check = 0;
         // Words that are bound start where a binding may.
         let alignment = (self.alignment() / WORD_BYTES).max(1);
@@ -87,7 +97,10 @@ impl Runner<'_> {
                 .map(|argument| self.placed(argument, &temporaries, bindings))
                 .collect::<Result<SmallVec<[Placed<'_>; 8]>>>()?;
             for (launch, pipeline) in &lease.launches {
-                let spans = self.spans(launch, &placed, &temporaries, number, faults.as_ref())?;
+                let spans = match launch.foreign {
+                    None => self.spans(launch, &placed, &temporaries, number, faults.as_ref())?,
+                    Some(_) => self.exact_spans(launch, &placed, &temporaries, number, &mut copied)?,
+                };
                 if launch.parameters_bound {
                     all_words.resize(all_words.len().next_multiple_of(alignment), 0);
                 }
@@ -103,7 +116,7 @@ impl Runner<'_> {
                 steps.push(Step { launch, pipeline, spans, words, commit: number >= plan.commit });
             }
         }
-        self.execute(&steps, &all_words, faults.as_ref(), bindings)?;
+        self.execute(&steps, &all_words, faults.as_ref(), &copied, bindings)?;
         for (output, _) in bindings.outputs {
             self.own(output)?.note_integers(None);
         }
@@ -184,7 +197,7 @@ impl Runner<'_> {
             let bytes = low.max(0) as usize * element_bytes(argument.dtype);
             base = bytes / self.alignment() * self.alignment() / element_bytes(argument.dtype);
         }
-        Ok(Placed { buffer, base, start })
+        Ok(Placed { buffer, base, start, elements: argument.layout.shape.elements() })
     }
 
     /// What a launch binds, in the order of its bindings.
@@ -196,7 +209,7 @@ impl Runner<'_> {
         number: usize,
         faults: Option<&GpuBuffer>,
     ) -> Result<SmallVec<[Span; 8]>> {
-        let mut spans = SmallVec::new();
+        let mut spans: SmallVec<[Span; 8]> = SmallVec::new();
         for binding in &launch.bindings {
             let (raw, base, limit) = if binding.argument == Binding::FAULTS {
                 let faults = faults.ok_or_else(|| Error::internal("gpu: a check has nowhere to report."))?;
@@ -221,6 +234,42 @@ impl Runner<'_> {
         Ok(spans)
     }
 
+    /// What a user's kernel binds: exactly its tensors.
+    fn exact_spans(
+        &self,
+        launch: &Launch,
+        placed: &[Placed<'_>],
+        temporaries: &Temporaries,
+        number: usize,
+        copied: &mut Vec<Copied>,
+    ) -> Result<SmallVec<[Span; 8]>> {
+        let mut spans = SmallVec::new();
+        for (position, binding) in launch.bindings.iter().enumerate() {
+            let bytes = (placed[position].elements * WORD_BYTES).max(WORD_BYTES) as u64;
+            if bytes > self.caps.binding_bytes {
+                return Err(Error::device(format!(
+                    "{}: a tensor of {bytes} bytes is larger than a user's kernel can bind on this adapter ({} bytes). Cut it.",
+                    launch.foreign.as_ref().map_or("kernel", |foreign| &foreign.name),
+                    self.caps.binding_bytes
+                )));
+            }
+            let Some(Placed { buffer, start, .. }) = placed.get(binding.argument) else {
+                let own = &temporaries.scratch[number];
+                spans.push((temporaries.buffers[own[binding.argument - placed.len()]].raw().clone(), 0, bytes));
+                continue;
+            };
+            let first = (*start).max(0) as u64 * WORD_BYTES as u64;
+            if first.is_multiple_of(self.alignment() as u64) {
+                spans.push((buffer.raw().clone(), first, bytes));
+                continue;
+            }
+            let to = self.pool.allocate(bytes as usize)?;
+            spans.push((to.raw().clone(), 0, bytes));
+            copied.push(Copied { to, from: buffer.raw().clone(), first, bytes });
+        }
+        Ok(spans)
+    }
+
     /// This device's buffer behind a shared one.
     fn own<'b>(&self, buffer: &'b BufferRef) -> Result<&'b GpuBuffer> {
         own(buffer, self.pool)
@@ -231,6 +280,7 @@ impl Runner<'_> {
         steps: &[Step<'_>],
         all_words: &[u32],
         faults: Option<&GpuBuffer>,
+        copied: &[Copied],
         bindings: &Bindings<'_>,
     ) -> Result<()> {
         let bytes: Vec<u8> = all_words.iter().flat_map(|word| word.to_le_bytes()).collect();
@@ -244,6 +294,15 @@ impl Runner<'_> {
         let split = steps.partition_point(|step| !step.commit);
         let (compute, commit) = steps.split_at(split);
         let mut cleared = faults;
+        if !copied.is_empty() {
+            self.context.submit(bindings.cancelled, || {
+                let mut encoder = self.context.device.create_command_encoder(&Default::default());
+                for Copied { to, from, first, bytes } in copied {
+                    encoder.copy_buffer_to_buffer(from, *first, to.raw(), 0, *bytes);
+                }
+                Some(encoder.finish())
+            })?;
+        }
         for flush in self.flushes(compute) {
             if (bindings.cancelled)() {
                 return Err(Error::new(ErrorKind::Interrupted, "The evaluation was interrupted."));

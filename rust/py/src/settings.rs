@@ -1,6 +1,7 @@
 //! Evaluation on demand, counters, threads, defaults, module paths.
 //! Depends on `engine`. Invariant: counters only count; nothing depends on them.
 
+use adret_core::backend::Device;
 use adret_core::dtype::DType;
 use adret_core::error::Error;
 use adret_core::graph::{self, Tensor};
@@ -146,6 +147,14 @@ fn promote_types(py: Python<'_>, first: DTypeArgument, second: DTypeArgument) ->
     dtype::object(py, DType::promote(first.0, second.0))
 }
 
+/// Sets the dtype of products of float32 tensors on the CPU or on GPUs, for this thread; returns what was in force.
+#[pyfunction]
+fn _set_autocast(py: Python<'_>, device: &str, dtype: Option<DTypeArgument>) -> PyResult<Option<Py<DTypeObject>>> {
+    let device = if device == "cpu" { Device::Cpu } else { Device::Gpu(0) };
+    let old = graph::set_autocast(device, dtype.map(|dtype| dtype.0));
+    old.map(|old| dtype::object(py, old)).transpose()
+}
+
 /// Enters a module: errors name its path from now on.
 #[pyfunction]
 fn push_scope(name: &str) {
@@ -190,6 +199,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         set_default_dtype,
         get_default_dtype,
         promote_types,
+        _set_autocast,
         push_scope,
         pop_scope,
         _set_fusion,

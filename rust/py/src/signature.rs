@@ -25,12 +25,15 @@ pub(crate) struct Modes {
     grad: bool,
     dtype: DType,
     device: Device,
+    /// Dtypes of products, on the CPU and on GPUs.
+    products: [Option<DType>; 2],
 }
 
 impl Modes {
     /// Those in force.
     pub(crate) fn now() -> Self {
-        Self { grad: graph::grad_enabled(), dtype: default_float(), device: device::default() }
+        let products = [Device::Cpu, Device::Gpu(0)].map(graph::autocast);
+        Self { grad: graph::grad_enabled(), dtype: default_float(), device: device::default(), products }
     }
 }
 

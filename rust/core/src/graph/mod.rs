@@ -15,8 +15,8 @@ pub use capture::{begin_capture, end_capture, note};
 pub use handle::{Handle, WeakHandle, live_pending, pending_nodes};
 pub(crate) use handle::{RegistryGuard, registry};
 pub use mode::{
-    GradMode, InScope, current_scope, grad_enabled, is_recording_scopes, pop_scope, push_scope, scope_name,
-    set_grad_enabled,
+    GradMode, InScope, autocast, current_scope, grad_enabled, is_recording_scopes, pop_scope, push_scope, scope_name,
+    set_autocast, set_grad_enabled,
 };
 pub use node::{History, Node, Output, Storage, Tensor, WeakTensor, next_id};
 pub use op::{Cotangent, Key, Lowering, Meta, Op, Pointwise, View, Vjp};

@@ -1,5 +1,5 @@
-//! Per-thread state of graph building: whether gradients are recorded, and the module path for messages.
-//! Depends on nothing. Invariant: a guard restores what it found.
+//! Per-thread state of graph building: whether gradients are recorded, the dtype of products, and the module path for messages.
+//! Depends on `dtype` and `backend`. Invariant: a guard restores what it found.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -7,8 +7,12 @@ use std::sync::LazyLock;
 
 use parking_lot::Mutex;
 
+use crate::backend::Device;
+use crate::dtype::DType;
+
 thread_local! {
     static GRAD: Cell<bool> = const { Cell::new(true) };
+    static AUTOCAST: Cell<[Option<DType>; 2]> = const { Cell::new([None; 2]) };
     static SCOPES: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -20,6 +24,23 @@ pub fn grad_enabled() -> bool {
 /// Turns recording on or off for this thread; returns what was in force.
 pub fn set_grad_enabled(enabled: bool) -> bool {
     GRAD.replace(enabled)
+}
+
+fn kind(device: Device) -> usize {
+    usize::from(device != Device::Cpu)
+}
+
+/// The dtype in which products of float32 tensors on such a device are computed, where a block of mixed precision is in force.
+pub fn autocast(device: Device) -> Option<DType> {
+    AUTOCAST.get()[kind(device)]
+}
+
+/// Sets the dtype of products on devices of this kind for this thread; returns what was in force.
+pub fn set_autocast(device: Device, dtype: Option<DType>) -> Option<DType> {
+    let mut all = AUTOCAST.get();
+    let old = std::mem::replace(&mut all[kind(device)], dtype);
+    AUTOCAST.set(all);
+    old
 }
 
 /// Recording on or off until dropped.

@@ -3,6 +3,7 @@
 
 use smallvec::{SmallVec, smallvec};
 
+use super::autocast::narrowed;
 use super::movement::{broadcast_to, expand_dims, matrix_transpose, reshape_to};
 use super::operand::broadcast_shapes;
 use super::pointwise::{add, astype, mul};
@@ -67,6 +68,7 @@ pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
             b.shape()
         )));
     }
+    let (a, b) = (&narrowed(a)?, &narrowed(b)?);
     let dtype = a.dtype().promote(b.dtype());
     if dtype == DType::Bool {
         return Err(Error::dtype("matmul: bool has no sums of products. Convert with astype, for instance to int64."));
@@ -155,7 +157,7 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
     }
     let product = matmul(x, &matrix_transpose(weight)?)?;
     match bias {
-        Some(bias) => add(&product, bias),
+        Some(bias) => add(&product, &narrowed(bias)?),
         None => Ok(product),
     }
 }

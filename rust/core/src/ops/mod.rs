@@ -2,6 +2,7 @@
 //! Depends on `graph` and the vocabulary. Invariant: every user error is raised by the call; gradients are built from these same functions.
 
 mod accumulate;
+mod autocast;
 mod axes;
 mod batch_norm;
 mod composite;
@@ -10,6 +11,7 @@ mod create;
 mod custom;
 mod expr;
 mod gather;
+mod kernel;
 mod matmul;
 mod movement;
 mod operand;
@@ -33,6 +35,7 @@ pub use custom::{Rule, part, with_joint_vjp, with_vjp};
 pub use gather::{
     Index, argsort, index_get, index_set, one_hot, put_slice, put_take, scatter_add, sort, take, take_along_axis,
 };
+pub use kernel::UserKernel;
 pub use matmul::{dot, linear, matmul, outer, vecdot};
 pub use movement::*;
 pub use operand::{Operand, default_integer, result_type};

@@ -46,6 +46,11 @@ impl<'a> Shader<'a> {
         coordinates(&mut self.source, number, prefix, sizes)
     }
 
+    /// The name of the candidate's `number`-th temporary of words.
+    pub(crate) fn scratch(&mut self, number: usize, write: bool) -> String {
+        self.source.memory(Memory { argument: self.arguments.len() + number, element: Type::U32, write })
+    }
+
     /// The element of a box at these coordinates, as an expression.
     pub(crate) fn element(&mut self, place: &Place<'_>, at: &[String]) -> Option<String> {
         self.reach(place, false, at).map(|target| target.read())

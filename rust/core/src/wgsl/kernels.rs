@@ -89,6 +89,7 @@ fn serial(group: &Group, arguments: &[Argument], caps: &Caps) -> Result<Candidat
 /// A workgroup per row: invocations take every n-th element, then a tree in workgroup memory makes one value of theirs.
 fn tree(group: &Group, arguments: &[Argument], caps: &Caps) -> Result<Candidate> {
     let mut printer = Printer::new(group, arguments)?;
+    printer.source.subgroup = caps.subgroup.1;
     let invocations = if group.row_length() <= 256 { 64 } else { WORKGROUP };
     let count = printer.source.size(group.rows());
     // The same for the whole workgroup, so that the barriers below are reached by all or none.
@@ -178,6 +179,26 @@ pub(super) fn tree_of_folds(printer: &mut Printer<'_>, reductions: &[Reduction],
     for (id, _, folding) in reductions {
         let source = &mut printer.source;
         let memory = source.workgroup(folding.carried(), invocations);
+        let largest = source.subgroup;
+        if (1..=64).contains(&largest) && invocations.is_multiple_of(largest) && folding.carried() != "bool" {
+            // Halves of the subgroup meet, again and again; then every invocation folds what the subgroups found.
+            let met = folding.combine(&format!("a{id}"), &format!("other{id}"));
+            source.line("for (var span = subgroup_size >> 1u; span > 0u; span = span >> 1u) {");
+            source.line(format!("let other{id} = subgroupShuffleXor(a{id}, span);"));
+            source.line(format!("a{id} = {met};"));
+            source.line("}");
+            source.line("if (subgroup_lane == 0u) {");
+            source.line(format!("{memory}[subgroup] = a{id};"));
+            source.line("}");
+            source.line("workgroupBarrier();");
+            source.line(format!("var t{id} = {memory}[0];"));
+            source.line("for (var part = 1u; part < subgroups; part = part + 1u) {");
+            let folded = folding.combine(&format!("t{id}"), &format!("{memory}[part]"));
+            source.line(format!("t{id} = {folded};"));
+            source.line("}");
+            source.line("workgroupBarrier();");
+            continue;
+        }
         let combined = folding.combine(&format!("{memory}[lane]"), &format!("{memory}[lane + span]"));
         source.line(format!("{memory}[lane] = a{id};"));
         source.line("workgroupBarrier();");

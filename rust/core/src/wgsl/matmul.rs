@@ -1,78 +1,358 @@
-//! Matrix products as shaders: tiles of 16 × 16 in workgroup memory. Depends on `source`, `types` and `pointwise`.
-//! Invariant: operands may have any strides; a tile's elements outside the matrices count as 0 and are not read.
+//! Matrix products as shaders: squares of the result whose parts are kept in registers, and vectors apart.
+//! Depends on `source`, `values`, `types` and `pointwise`.
+//! Invariant: operands may have any strides; elements outside the matrices count as 0 and are not read; sums are in float32 or in
+//! the integers' own type.
 
 use smallvec::SmallVec;
 
-use super::domain::{Walk, merge};
-use super::source::{Memory, Source, too_large};
-use super::types::{Type, wrapped};
+use super::domain::{Walk, merge, merged};
+use super::source::{Memory, Source, WORKGROUP, too_large};
+use super::types::{Type, WORD_BYTES, rounding, wrapped};
+use super::values::Printer;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::group::{Affine, Linear};
-use crate::plan::{Argument, Caps, Launch, Matmul};
+use crate::group::{Affine, Group, Instr, Linear, Scope};
+use crate::plan::{Argument, Candidate, Caps, Launch, Matmul, row_major};
 
-/// Rows and columns of a tile; its invocations are the square.
-const TILE: usize = 16;
+/// Workgroups from which on a GPU is busy.
+const ENOUGH: usize = 128;
 
-/// The product alone; `None` where it has no elements.
-pub(super) fn launch(matmul: &Matmul, arguments: &[Argument], caps: &Caps) -> Result<Option<Launch>> {
-    let Some(kind) = Type::of(matmul.dtype).filter(|_| !matches!(matmul.dtype, DType::Bool | DType::I64)) else {
-        return Err(Error::dtype(format!(
-            "matmul: this GPU does not multiply matrices of {}. Use astype to float32.",
-            matmul.dtype
-        )));
-    };
-    let batches: usize = matmul.batch.iter().product();
-    if batches * matmul.m * matmul.n == 0 {
-        return Ok(None);
+/// Shortest sum that is worth cutting into parts.
+const LONG: usize = 1024;
+
+/// A square of the result that a workgroup makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Square {
+    /// Rows and columns.
+    side: usize,
+    /// Rows and columns of one invocation: a multiple of 4, or 1.
+    each: usize,
+    /// Terms of the sums that lie in workgroup memory at a time.
+    depth: usize,
+}
+
+/// The squares, largest first. The last is the plain one, which the others are tested against.
+const SQUARES: [Square; 4] = [
+    Square { side: 128, each: 8, depth: 8 },
+    Square { side: 64, each: 4, depth: 16 },
+    Square { side: 32, each: 4, depth: 16 },
+    Square { side: 16, each: 1, depth: 16 },
+];
+
+impl Square {
+    fn invocations(self) -> usize {
+        (self.side / self.each).pow(2)
     }
-    if batches * matmul.m * matmul.n > i32::MAX as usize {
+
+    fn count(self, matmul: &Matmul) -> usize {
+        matmul.m.div_ceil(self.side) * matmul.n.div_ceil(self.side) * matmul.batch.iter().product::<usize>()
+    }
+
+    /// The largest that leaves no invocation idle for most of its work, and keeps the device busy if one does.
+    fn of(matmul: &Matmul, caps: &Caps) -> Square {
+        if let Some(forced) = SQUARES.into_iter().find(|square| caps.tile == Some(square.side as u32)) {
+            return forced;
+        }
+        let least = matmul.m.min(matmul.n);
+        let fits = |square: &Square| least >= square.side && square.count(matmul) >= ENOUGH;
+        let small = || SQUARES.into_iter().find(|square| square.side < 64 && least > square.side / 2);
+        SQUARES.into_iter().find(fits).or_else(small).unwrap_or(SQUARES[3])
+    }
+}
+
+/// The way to run a product with its epilogue.
+pub(super) fn candidates(matmul: &Matmul, arguments: &[Argument], caps: &Caps) -> Result<Vec<Candidate>> {
+    let kind =
+        Type::of(matmul.dtype).filter(|_| !matches!(matmul.dtype, DType::Bool | DType::I64)).ok_or_else(|| {
+            Error::dtype(format!(
+                "matmul: this GPU does not multiply matrices of {}. Use astype to float32.",
+                matmul.dtype
+            ))
+        })?;
+    let elements = matmul.batch.iter().product::<usize>() * matmul.m * matmul.n;
+    if elements > i32::MAX as usize {
         return Err(too_large());
     }
+    let mut way = Candidate { key: "product".to_owned(), temporaries: Vec::new(), launches: Vec::new() };
+    let epilogue = matmul.epilogue.as_ref().filter(|group| group.rows() > 0 && !group.stores.is_empty());
+    if elements == 0 {
+        return Ok(vec![way]);
+    }
+    let after = |way: &mut Candidate| -> Result<()> {
+        if let Some(group) = epilogue {
+            let first = super::kernels::candidates(group, arguments, caps)?.into_iter().next();
+            way.launches.extend(first.into_iter().flat_map(|first| first.launches));
+        }
+        Ok(())
+    };
+    if caps.tile.is_none() && (matmul.m == 1 || matmul.n == 1) && matmul.k >= 32 {
+        way.launches.push(vector(matmul, arguments, kind, caps)?);
+        after(&mut way)?;
+        return Ok(vec![way]);
+    }
+    let square = Square::of(matmul, caps);
+    let parts = (ENOUGH / square.count(matmul).max(1)).min(matmul.k / (LONG / 4)).max(1);
+    if parts > 1 && matmul.k >= LONG && kind == Type::F32 {
+        way.temporaries.push(parts * elements * WORD_BYTES);
+        way.launches.push(squares(matmul, arguments, kind, square, parts, None, caps)?);
+        way.launches.push(summed(matmul, arguments, elements, parts, caps)?);
+        after(&mut way)?;
+        return Ok(vec![way]);
+    }
+    let inside = epilogue.map(merged).transpose()?.filter(|group| works_in_place(group, matmul.result));
+    if let Some(group) = &inside {
+        super::wide::check(group)?;
+    }
+    // An epilogue that binds too much runs as a launch of its own.
+    match squares(matmul, arguments, kind, square, 1, inside.as_ref(), caps) {
+        Ok(launch) => {
+            way.launches.push(launch);
+            if inside.is_none() {
+                after(&mut way)?;
+            }
+        }
+        Err(_) if inside.is_some() => {
+            way.launches.push(squares(matmul, arguments, kind, square, 1, None, caps)?);
+            after(&mut way)?;
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(vec![way])
+}
+
+/// Whether a Group reads the product only at the element that it works on.
+fn works_in_place(group: &Group, result: usize) -> bool {
+    let own = row_major(&group.outer, 0);
+    let loads = group.values.iter().filter_map(|value| match &value.instr {
+        Instr::Load { argument, access } if *argument == result => Some(access),
+        _ => None,
+    });
+    group.is_elementwise() && loads.into_iter().all(|access| access.index == own && access.guards.is_empty())
+}
+
+/// Squares of the result, or of the parts of the sums where there are several; `epilogue` works on finished elements.
+fn squares(
+    matmul: &Matmul,
+    arguments: &[Argument],
+    kind: Type,
+    square: Square,
+    parts: usize,
+    epilogue: Option<&Group>,
+    caps: &Caps,
+) -> Result<Launch> {
+    let Square { side, each, depth } = square;
+    let (invocations, across_lanes) = (square.invocations(), side / each);
     let element = kind.name();
-    let mut source = Source::new(arguments);
-    source.steps = 2 * matmul.k as u64;
-    let result = source.memory(Memory { argument: matmul.result, element: kind, write: true });
+    let mut printer = match epilogue {
+        Some(group) => Some(Printer::new(group, arguments)?),
+        None => None,
+    };
+    let mut source = printer
+        .as_mut()
+        .map_or_else(|| Source::new(arguments), |printer| std::mem::replace(&mut printer.source, Source::new(&[])));
+    source.steps = 2 * (matmul.k.div_ceil(parts) * each * each) as u64;
+    let to = if parts > 1 { arguments.len() } else { matmul.result };
+    let result = source.memory(Memory { argument: to, element: kind, write: true });
     let [rows, columns, length] = [matmul.m, matmul.n, matmul.k].map(|size| source.size(size));
-    let [tiles_down, tiles_across] = [matmul.m, matmul.n].map(|size| size.div_ceil(TILE));
+    let batches: usize = matmul.batch.iter().product();
+    let [tiles_down, tiles_across] = [matmul.m, matmul.n].map(|size| size.div_ceil(side));
     let [down, across, count] = [tiles_down, tiles_across, batches].map(|size| source.size(size));
-    let tile = source.workgroup(&format!("vec2<{element}>"), (TILE * TILE) as u32);
-    source.line(format!("let tile_column = (unit % {across}) * {TILE}u;"));
-    source.line(format!("let tile_row = (unit / {across}) % {down} * {TILE}u;"));
-    source.line(format!("let batch = unit / {across} / {down};"));
-    source.line(format!("if (batch < {count}) {{"));
-    source.line(format!("let x = lane % {TILE}u;"));
-    source.line(format!("let y = lane / {TILE}u;"));
+    let vectors = each >= 4;
+    let held = if vectors { format!("vec4<{element}>") } else { element.to_owned() };
+    let per = if vectors { 4 } else { 1 };
+    let words = (side * depth / per) as u32;
+    let [tile_a, tile_b] = ["a", "b"].map(|name| source.workgroup_named(&format!("tile_{name}"), &held, words));
+    source.line(format!("let tile_column = (unit % {across}) * {side}u;"));
+    source.line(format!("let tile_row = (unit / {across}) % {down} * {side}u;"));
+    if parts > 1 {
+        let chunk = source.size(matmul.k.div_ceil(parts));
+        source.line(format!("let number = unit / {across} / {down};"));
+        source.line(format!("let batch = number % {count};"));
+        source.line(format!("let part = number / {count};"));
+        let parts = source.size(parts);
+        source.line(format!("let begin = part * {chunk};"));
+        source.line(format!("let end = min(begin + {chunk}, {length});"));
+        source.line(format!("if (part < {parts}) {{"));
+    } else {
+        source.line(format!("let batch = unit / {across} / {down};"));
+        source.line("let begin = 0u;");
+        source.line(format!("let end = {length};"));
+        source.line(format!("if (batch < {count}) {{"));
+    }
     let [lhs, rhs] = operands(&mut source, matmul, arguments, kind)?;
-    source.line(format!("var sum = {};", kind.zero()));
-    source.line(format!("for (var first = 0u; first < {length}; first = first + {TILE}u) {{"));
-    source.line(format!("var a = {};", kind.zero()));
-    source.line(format!("if (tile_row + y < {rows} && first + x < {length}) {{"));
-    source.line(format!("a = {};", lhs.element("tile_row + y", "first + x")));
-    source.line("}");
-    source.line(format!("var b = {};", kind.zero()));
-    source.line(format!("if (first + y < {length} && tile_column + x < {columns}) {{"));
-    source.line(format!("b = {};", rhs.element("first + y", "tile_column + x")));
-    source.line("}");
-    source.line(format!("{tile}[lane] = vec2<{element}>(a, b);"));
+    source.line(format!("let x = lane % {across_lanes}u;"));
+    source.line(format!("let y = lane / {across_lanes}u;"));
+    for row in 0..each {
+        for block in 0..each.div_ceil(4) {
+            source.line(format!(
+                "var sum_{row}_{block} = {};",
+                if vectors { format!("{held}()") } else { kind.zero().to_owned() }
+            ));
+        }
+    }
+    source.line(format!("for (var first = begin; first < end; first = first + {depth}u) {{"));
+    // Each invocation brings every `invocations`-th element of both tiles; neighbours in memory go to neighbouring invocations.
+    let bring =
+        |source: &mut Source<'_>, tile: &str, operand: &Operand, along_rows: bool, origin: &str, bound: &str| {
+            let loads = side * depth / invocations;
+            for load in 0..loads {
+                let number = format!("(lane + {}u)", load * invocations);
+                let (place, term) = if operand.unit_step(along_rows) {
+                    (format!("({number} % {side}u)"), format!("({number} / {side}u)"))
+                } else {
+                    (format!("({number} / {depth}u)"), format!("({number} % {depth}u)"))
+                };
+                source.line("{");
+                source.line(format!("let place = {place};"));
+                source.line(format!("let term = {term};"));
+                source.line(format!("var value = {};", kind.zero()));
+                source.line(format!("if ({origin} + place < {bound} && first + term < end) {{"));
+                let (row, column) = (format!("({origin} + place)"), "(first + term)".to_owned());
+                let (row, column) = if along_rows { (row, column) } else { (column, row) };
+                source.line(format!("value = {};", operand.element(&row, &column)));
+                source.line("}");
+                if per == 4 {
+                    source.line(format!("{tile}[term * {}u + place / 4u][place % 4u] = value;", side / 4));
+                } else {
+                    source.line(format!("{tile}[term * {side}u + place] = value;"));
+                }
+                source.line("}");
+            }
+        };
+    bring(&mut source, &tile_a, &lhs, true, "tile_row", &rows);
+    bring(&mut source, &tile_b, &rhs, false, "tile_column", &columns);
     source.line("workgroupBarrier();");
-    for step in 0..TILE {
-        let product = format!("{tile}[y * {TILE}u + {step}u].x * {tile}[{}u + x].y", step * TILE);
-        source.line(format!("sum = sum + {product};"));
+    let wide = side / per;
+    let blocks = each.div_ceil(4);
+    for term in 0..depth {
+        for block in 0..blocks {
+            source.line(format!("let a{term}_{block} = {tile_a}[{}u + y * {blocks}u];", term * wide + block));
+            source.line(format!("let b{term}_{block} = {tile_b}[{}u + x * {blocks}u];", term * wide + block));
+        }
+        for row in 0..each {
+            let part = if vectors { format!(".{}", ["x", "y", "z", "w"][row % 4]) } else { String::new() };
+            for block in 0..blocks {
+                let sum = format!("sum_{row}_{block}");
+                source.line(format!("{sum} = {sum} + a{term}_{}{part} * b{term}_{block};", row / 4));
+            }
+        }
     }
     source.line("workgroupBarrier();");
     source.line("}");
-    source.line(format!("if (tile_row + y < {rows} && tile_column + x < {columns}) {{"));
+    // Finished elements, one after the other.
+    if vectors {
+        source.line(format!("var sums: array<{held}, {}>;", each * blocks));
+        for row in 0..each {
+            for block in 0..blocks {
+                source.line(format!("sums[{}] = sum_{row}_{block};", row * blocks + block));
+            }
+        }
+        source.line(format!("for (var number = 0u; number < {}u; number = number + 1u) {{", each * each));
+        source.line(format!("let down = tile_row + y * {each}u + number / {each}u;"));
+        source.line(format!("let along = tile_column + x * {each}u + number % {each}u;"));
+        source.line("var sum = sums[number / 4u][number % 4u];");
+    } else {
+        source.line("{");
+        source.line("let down = tile_row + y;");
+        source.line("let along = tile_column + x;");
+        source.line("var sum = sum_0_0;");
+    }
+    source.line(format!("if (down < {rows} && along < {columns}) {{"));
+    source.line(format!("let row = (batch * {rows} + down) * {columns} + along;"));
+    if parts > 1 {
+        source.line(format!("store_{result}(i32((part * {count} * {rows}) * {columns} + row), sum);"));
+    } else {
+        let start = source.start(Some(matmul.result), &Linear::constant(arguments[matmul.result].layout.offset as i64));
+        let start = start.map_or(String::new(), |start| format!("{start} + "));
+        let finished = match rounding(matmul.dtype) {
+            Some(round) => format!("{round}(sum)"),
+            None => wrapped(matmul.dtype, "sum".to_owned()),
+        };
+        source.line(format!("sum = {finished};"));
+        source.line(format!("store_{result}({start}i32(row), sum);"));
+    }
+    if let (Some(printer), Some(group)) = (printer.as_mut(), epilogue) {
+        printer.source = source;
+        printer.given = Some((matmul.result, "sum".to_owned()));
+        printer.domain.open_row(&mut printer.source);
+        for id in printer.needed(group.stores.iter().map(|store| store.value), Scope::Row) {
+            printer.value(id);
+        }
+        group.stores.iter().for_each(|store| printer.store(store));
+        source = std::mem::replace(&mut printer.source, Source::new(&[]));
+    }
+    source.line("}");
+    source.line("}");
+    source.line("}");
+    let units = tiles_down * tiles_across * batches * parts;
+    source.finish(&format!("matmul: a workgroup per square of {side}"), invocations as u32, units, caps)
+}
+
+/// Adds up the parts of the sums.
+fn summed(matmul: &Matmul, arguments: &[Argument], elements: usize, parts: usize, caps: &Caps) -> Result<Launch> {
+    let mut source = Source::new(arguments);
+    let from = source.memory(Memory { argument: arguments.len(), element: Type::F32, write: false });
+    let result = source.memory(Memory { argument: matmul.result, element: Type::F32, write: true });
+    let [count, parts] = [elements, parts].map(|size| source.size(size));
+    source.line(format!("let element = unit * {WORKGROUP}u + lane;"));
+    source.line(format!("if (element < {count}) {{"));
+    source.line("var sum = 0.0;");
+    source.line(format!("for (var part = 0u; part < {parts}; part = part + 1u) {{"));
+    source.line(format!("sum = sum + load_{from}(i32(part * {count} + element));"));
+    source.line("}");
     let start = source.start(Some(matmul.result), &Linear::constant(arguments[matmul.result].layout.offset as i64));
     let start = start.map_or(String::new(), |start| format!("{start} + "));
-    let sum = wrapped(matmul.dtype, "sum".to_owned());
-    source.line(format!(
-        "store_{result}({start}i32((batch * {rows} + tile_row + y) * {columns} + tile_column + x), {sum});"
-    ));
+    source.line(format!("store_{result}({start}i32(element), sum);"));
+    source.line("}");
+    source.finish("matmul: sums of parts", WORKGROUP, elements.div_ceil(WORKGROUP as usize), caps)
+}
+
+/// A matrix and a vector: 16 invocations share a sum, 16 sums a workgroup.
+fn vector(matmul: &Matmul, arguments: &[Argument], kind: Type, caps: &Caps) -> Result<Launch> {
+    const SHARE: usize = 16;
+    let mut source = Source::new(arguments);
+    source.steps = 2 * (matmul.k / SHARE) as u64;
+    let result = source.memory(Memory { argument: matmul.result, element: kind, write: true });
+    let batches: usize = matmul.batch.iter().product();
+    let sums = matmul.m * matmul.n;
+    let groups = sums.div_ceil(SHARE);
+    let [length, sums_, groups_, count] = [matmul.k, sums, groups, batches].map(|size| source.size(size));
+    let partial = source.workgroup(kind.name(), WORKGROUP);
+    source.line(format!("let batch = unit / {groups_};"));
+    source.line(format!("if (batch < {count}) {{"));
+    let [lhs, rhs] = operands(&mut source, matmul, arguments, kind)?;
+    // Neighbours in the matrix's memory go to neighbouring invocations.
+    let (matrix, along_rows) = if matmul.n == 1 { (&lhs, true) } else { (&rhs, false) };
+    let (place, part) = if matrix.unit_step(along_rows) {
+        (format!("lane % {SHARE}u"), format!("lane / {SHARE}u"))
+    } else {
+        (format!("lane / {SHARE}u"), format!("lane % {SHARE}u"))
+    };
+    source.line(format!("let place = {place};"));
+    source.line(format!("let part = {part};"));
+    source.line(format!("let output = unit % {groups_} * {SHARE}u + place;"));
+    source.line(format!("var sum = {};", kind.zero()));
+    source.line(format!("if (output < {sums_}) {{"));
+    source.line(format!("for (var term = part; term < {length}; term = term + {SHARE}u) {{"));
+    let (row, column) = if matmul.n == 1 { ("output", "0u") } else { ("0u", "output") };
+    source.line(format!("sum = sum + {} * {};", lhs.element(row, "term"), rhs.element("term", column)));
     source.line("}");
     source.line("}");
-    let units = tiles_down * tiles_across * batches;
-    source.finish("matmul: a workgroup per 16 x 16 tile", (TILE * TILE) as u32, units, caps).map(Some)
+    source.line(format!("{partial}[place * {SHARE}u + part] = sum;"));
+    source.line("workgroupBarrier();");
+    source.line(format!("let own = unit % {groups_} * {SHARE}u + lane;"));
+    source.line(format!("if (lane < {SHARE}u && own < {sums_}) {{"));
+    source.line(format!("var total = {partial}[lane * {SHARE}u];"));
+    for part in 1..SHARE {
+        source.line(format!("total = total + {partial}[lane * {SHARE}u + {part}u];"));
+    }
+    let start = source.start(Some(matmul.result), &Linear::constant(arguments[matmul.result].layout.offset as i64));
+    let start = start.map_or(String::new(), |start| format!("{start} + "));
+    let total = wrapped(matmul.dtype, "total".to_owned());
+    source.line(format!("store_{result}({start}i32(batch * {sums_} + own), {total});"));
+    source.line("}");
+    source.line("}");
+    source.finish("matmul: a matrix and a vector", WORKGROUP, groups * batches, caps)
 }
 
 /// An operand: where its matrix of the batch starts, and its steps along rows and columns.
@@ -80,9 +360,16 @@ struct Operand {
     memory: String,
     start: &'static str,
     steps: [Option<String>; 2],
+    /// Whether neighbours along rows and along columns are neighbours in memory.
+    unit: [bool; 2],
 }
 
 impl Operand {
+    /// Whether the next row (or the next column) is the next element in memory.
+    fn unit_step(&self, along_rows: bool) -> bool {
+        self.unit[usize::from(!along_rows)]
+    }
+
     /// The element at these coordinates, which are `u32` expressions.
     fn element(&self, row: &str, column: &str) -> String {
         let mut index = self.start.to_owned();
@@ -126,7 +413,8 @@ fn operands(source: &mut Source<'_>, matmul: &Matmul, arguments: &[Argument], ki
             1 => Some(String::new()),
             _ => Some(format!(" * {}", source.number(stride as i64))),
         });
-        Operand { memory, start: name, steps }
+        let unit = [layout.strides[rank], layout.strides[rank + 1]].map(|stride| stride == 1);
+        Operand { memory, start: name, steps, unit }
     };
     Ok([bound(matmul.lhs, "lhs", &strides[0]), bound(matmul.rhs, "rhs", &strides[1])])
 }

@@ -26,7 +26,7 @@ pub(crate) use types::{Type, wrapped};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::plan::{Candidate, Caps, Kernel, Launch, Place, Work};
+use crate::plan::{Candidate, Caps, Kernel, Place, Work};
 
 /// The ways to run a kernel on a GPU, best first.
 ///
@@ -42,15 +42,7 @@ pub fn lower(kernel: &Kernel, caps: &Caps) -> Result<Vec<Candidate>> {
     }
     match &kernel.work {
         Work::Group(group) => kernels::candidates(group, &kernel.arguments, caps),
-        Work::Matmul(product) => {
-            let launches: Vec<Launch> = matmul::launch(product, &kernel.arguments, caps)?.into_iter().collect();
-            let mut way = Candidate { key: "tiles".to_owned(), temporaries: Vec::new(), launches };
-            if let Some(group) = &product.epilogue {
-                let epilogue = kernels::candidates(group, &kernel.arguments, caps)?;
-                way.launches.extend(epilogue.into_iter().take(1).flat_map(|first| first.launches));
-            }
-            Ok(vec![way])
-        }
+        Work::Matmul(product) => matmul::candidates(product, &kernel.arguments, caps),
         Work::Structured { routine, slots } => {
             let ways = routine.gpu(&kernel.arguments, *slots, caps);
             if ways.is_empty() {

@@ -15,6 +15,13 @@ use crate::plan::{Argument, Binding, Caps, IndexCheck, Launch, Parameter, Place}
 /// Invocations of a workgroup that spreads elements or rows.
 pub(crate) const WORKGROUP: u32 = 256;
 
+/// What shaders with subgroups know of theirs.
+const SUBGROUPS: &str = "    @builtin(subgroup_size) subgroup_size: u32,
+    @builtin(subgroup_invocation_id) subgroup_lane: u32,
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(num_subgroups) subgroups: u32,
+";
+
 /// Where elements lie that a shader reads or writes: one of the kernel's arguments, or a temporary of the candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Memory {
@@ -35,6 +42,8 @@ pub(crate) struct Source<'a> {
     checks: Vec<IndexCheck>,
     /// Steps of one invocation, about.
     pub(super) steps: u64,
+    /// Largest subgroup of the device; 0 where shaders do without.
+    pub(super) subgroup: u32,
     body: String,
     indent: usize,
 }
@@ -49,6 +58,7 @@ impl<'a> Source<'a> {
             shared: Vec::new(),
             checks: Vec::new(),
             steps: 16,
+            subgroup: 0,
             body: String::new(),
             indent: 1,
         }
@@ -136,8 +146,13 @@ impl<'a> Source<'a> {
     }
 
     /// Workgroup memory of `length` elements; asking twice gives the same.
-    pub(super) fn workgroup(&mut self, element: &str, length: u32) -> String {
-        let name = format!("shared_{}", element.replace(['<', '>'], "_"));
+    pub(crate) fn workgroup(&mut self, element: &str, length: u32) -> String {
+        self.workgroup_named(&format!("shared_{}", element.replace(['<', '>'], "_")), element, length)
+    }
+
+    /// The same under a name of its own.
+    pub(super) fn workgroup_named(&mut self, name: &str, element: &str, length: u32) -> String {
+        let name = name.to_owned();
         let declared = format!("var<workgroup> {name}: array<{element}, {length}>;");
         if !self.shared.iter().any(|(known, _)| *known == name) {
             self.shared.push((name.clone(), declared));
@@ -202,9 +217,10 @@ impl<'a> Source<'a> {
         }
         let body = format!("{accessors}{}", self.body);
         emit(format_args!("\n{}{accessors}", library::used_by(&body)));
+        let subgroups = if self.body.contains("subgroup_size") { SUBGROUPS } else { "" };
         emit(format_args!(
             "@compute @workgroup_size({invocations})\nfn main(\n    @builtin(workgroup_id) group: vec3<u32>,\n    \
-             @builtin(num_workgroups) groups: vec3<u32>,\n    @builtin(local_invocation_index) lane: u32,\n) {{\n    \
+             @builtin(num_workgroups) groups: vec3<u32>,\n    @builtin(local_invocation_index) lane: u32,\n{subgroups}) {{\n    \
              let unit = group.y * groups.x + group.x;\n{}}}\n",
             self.body
         ));
@@ -218,6 +234,7 @@ impl<'a> Source<'a> {
             dtypes: self.arguments.iter().map(|argument| argument.dtype).collect(),
             grid: grid(units, caps)?,
             work: self.steps * units as u64 * u64::from(invocations),
+            foreign: None,
         })
     }
 

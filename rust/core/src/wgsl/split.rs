@@ -51,6 +51,7 @@ pub(super) fn candidate(group: &Group, arguments: &[Argument], caps: &Caps) -> R
     let units = group.rows() * chunks;
 
     let mut first = Printer::new(group, arguments)?;
+    first.source.subgroup = caps.subgroup.1;
     let [all, per_row, chunk, total] = [units, chunks, length, group.row_length()].map(|size| first.source.size(size));
     first.source.line(format!("if (unit < {all}) {{"));
     first.source.line(format!("let row = unit / {per_row};"));
@@ -81,6 +82,7 @@ pub(super) fn candidate(group: &Group, arguments: &[Argument], caps: &Caps) -> R
     first.source.line("}");
 
     let mut second = Printer::new(group, arguments)?;
+    second.source.subgroup = caps.subgroup.1;
     let [rows, per_row] = [group.rows(), chunks].map(|size| second.source.size(size));
     second.source.line("let row = unit;");
     second.source.line(format!("if (row < {rows}) {{"));

@@ -20,6 +20,7 @@ fn caps() -> Caps {
         immediates: 128,
         grid: 65535,
         dtypes: DTYPES.to_vec(),
+        tile: None,
     }
 }
 
@@ -42,8 +43,10 @@ fn validate(kernel: &Kernel) -> Vec<Candidate> {
 fn check(text: &str) {
     let module =
         naga::front::wgsl::parse_str(text).unwrap_or_else(|error| panic!("{}\n{text}", error.emit_to_string(text)));
-    let mut validator =
-        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::IMMEDIATES);
+    let mut validator = naga::valid::Validator::new(
+        naga::valid::ValidationFlags::all(),
+        naga::valid::Capabilities::IMMEDIATES | naga::valid::Capabilities::SUBGROUP,
+    );
     validator.validate(&module).unwrap_or_else(|error| panic!("{error:?}\n{text}"));
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Printer<'a> {
     pub(super) source: Source<'a>,
     /// Its indices.
     pub(super) domain: Domain,
+    /// An argument whose element at this place is at hand already, and the variable that holds it.
+    pub(super) given: Option<(usize, String)>,
     group: &'a Group,
     kinds: Vec<Type>,
     /// Reductions that precede each value; a reduction counts itself.
@@ -41,7 +43,7 @@ impl<'a> Printer<'a> {
             let below = operands(value).iter().map(|&operand| depths[operand]).max().unwrap_or(0);
             depths[id] = below + usize::from(matches!(value.instr, Instr::Reduce { .. }));
         }
-        Ok(Self { source: Source::new(arguments), domain: Domain::new(group), group, kinds, depths })
+        Ok(Self { source: Source::new(arguments), domain: Domain::new(group), given: None, group, kinds, depths })
     }
 
     /// Number of passes over the elements that reductions need, one after the other.
@@ -88,6 +90,9 @@ impl<'a> Printer<'a> {
         let Value { instr, dtype, .. } = &self.group.values[id];
         let kind = self.kinds[id];
         let text = match instr {
+            Instr::Load { argument, .. } if self.given.as_ref().is_some_and(|given| given.0 == *argument) => {
+                self.given.as_ref().map(|given| given.1.clone()).unwrap_or_default()
+            }
             Instr::Load { argument, access } => {
                 let memory = self.source.memory(Memory { argument: *argument, element: kind, write: false });
                 let index = self.domain.index(&mut self.source, &access.index, Some(*argument));

@@ -4,6 +4,7 @@
 mod binary;
 mod conv;
 mod gather;
+mod kernel;
 mod losses;
 mod matrix;
 mod movement;
@@ -31,6 +32,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     matrix::register(module)?;
     conv::register(module)?;
     gather::register(module)?;
+    kernel::register(module)?;
     neural::register(module)?;
     pool::register(module)?;
     losses::register(module)

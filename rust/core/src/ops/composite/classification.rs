@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use smallvec::{SmallVec, smallvec};
 
+use super::super::autocast::widened;
 use super::super::axes::Axes;
 use super::super::create::index_grid;
 use super::super::custom::{unrecorded, with_vjp};
@@ -177,6 +178,7 @@ pub fn nll_loss(
     ignore_index: Option<i64>,
     reduction: Reduce,
 ) -> Result<Tensor> {
+    let input = &widened(input)?;
     let axis = class_axis("nll_loss", input)?;
     let input = float(input).done()?;
     let labels = read_labels("nll_loss", input.shape(), axis, target, ignore_index)?;
@@ -226,6 +228,7 @@ pub fn cross_entropy(
     label_smoothing: f64,
     reduction: Reduce,
 ) -> Result<Tensor> {
+    let input = &widened(input)?;
     const NAME: &str = "cross_entropy";
     if !(0.0..=1.0).contains(&label_smoothing) {
         return Err(Error::value(format!("{NAME}: label_smoothing is {label_smoothing}. Use a number from 0 to 1.")));

@@ -19,6 +19,7 @@ pub use normalization::{layer_norm, normalize, rms_norm};
 pub use regression::{huber_loss, kl_div, l1_loss, mse_loss, smooth_l1_loss};
 pub use softmax::{log_softmax, softmax};
 
+use super::autocast::widened;
 use super::expr::Expr;
 use super::pointwise::astype;
 use super::reduce::{Reduction, reduce};
@@ -49,14 +50,14 @@ impl Reduce {
 
 /// Runs `function` on the tensor as a float of at least 32 bits; the result takes the tensor's dtype (float32 for integers).
 fn in_float(x: &Tensor, function: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    let x = &widened(x)?;
     let dtype = if x.dtype().is_float() { x.dtype() } else { DType::F32 };
     astype(&function(&astype(x, dtype.promote(DType::F32))?)?, dtype)
 }
 
 /// The tensor as a float formula.
 fn float(x: &Tensor) -> Expr {
-    let dtype = if x.dtype().is_float() { x.dtype() } else { DType::F32 };
-    Expr::from(astype(x, dtype))
+    Expr::from(widened(x).and_then(|x| astype(&x, if x.dtype().is_float() { x.dtype() } else { DType::F32 })))
 }
 
 fn same_shape(name: &str, input: &Tensor, target: &Tensor) -> Result<()> {

@@ -8,6 +8,7 @@ mod mask;
 mod put;
 mod scatter;
 mod sort;
+mod sort_shaders;
 mod take;
 
 pub use along::{scatter_add, take_along_axis};

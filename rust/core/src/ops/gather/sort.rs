@@ -11,16 +11,16 @@ use super::super::create::zeros_like;
 use super::super::movement::moveaxis;
 use super::super::operand::default_integer;
 use super::super::pointwise::astype;
-use super::super::shader::{Place, Put, Shader, Target, way};
+use super::super::shader::Put;
 use super::super::walk::{Chunks, Walk};
 use super::along::scatter_add;
+use super::sort_shaders;
 use crate::backend::HostArguments;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
 use crate::kit::sort::{Placed, sort as sort_keys};
 use crate::plan::{Argument, Candidate, Caps, Structured};
-use crate::wgsl::Type;
 
 /// Positions (int64) that sort `x` along `axis`; equal elements keep their order, NaN comes last.
 ///
@@ -317,52 +317,6 @@ macro_rules! with_sortable {
     };
 }
 
-/// A thread per element that counts the elements that come before its own, and writes at that place what `put` makes of place, dtype,
-/// position and own element.
-fn ranks(
-    name: &str,
-    descending: bool,
-    arguments: &[Argument],
-    caps: &Caps,
-    put: impl Fn(&Target, &str, &str) -> String,
-) -> Vec<Candidate> {
-    let [x, result] = [0, 1].map(|argument| &arguments[argument].layout);
-    let rank = x.shape.rank();
-    let dtype = arguments[0].dtype;
-    let launch = || {
-        let mut shader = Shader::new(arguments, &x.shape);
-        let here = shader.here.clone();
-        let length = shader.number(x.shape[rank - 1]);
-        let own_element = shader.element(&Place::whole(0, &x.strides), &here)?;
-        let mut there = here.clone();
-        there[rank - 1] = "other".to_owned();
-        let other = shader.element(&Place::whole(0, &x.strides), &there)?;
-        shader.line(format!("let own = {};", shader_key(descending, dtype, &own_element)?));
-        shader.line("var before = 0;");
-        shader.line(format!("for (var other = 0; other < {length}; other = other + 1) {{"));
-        shader.line(format!("let key = {};", shader_key(descending, dtype, &other)?));
-        shader.line(format!("let first = key < own || (key == own && other < {});", here[rank - 1]));
-        shader.line("before = before + select(0, 1, first);");
-        shader.line("}");
-        there[rank - 1] = "before".to_owned();
-        let to = shader.target(&Place::whole(1, &result.strides), &there)?;
-        shader.line(put(&to, &here[rank - 1], &own_element));
-        Some(shader.finish(&format!("{name}: a thread per element"), caps))
-    };
-    way("ranks", [launch()])
-}
-
-/// The key of a stored element as a `u32` expression: as `Sortable::key`, in 32 bits.
-fn shader_key(descending: bool, dtype: DType, element: &str) -> Option<String> {
-    let key = match Type::of(dtype)? {
-        Type::Bool => format!("select(0u, 1u, {element})"),
-        Type::U32 => element.to_owned(),
-        Type::I32 => format!("(bitcast<u32>({element}) ^ 0x80000000u)"),
-        Type::F32 => return Some(format!("sort_key(bitcast<u32>({element}), {}u)", u32::from(descending))),
-    };
-    Some(if descending { format!("(0xffffffffu - {key})") } else { key })
-}
-
 impl Structured for ArgSort {
     fn name(&self) -> &'static str {
         "argsort"
@@ -374,7 +328,7 @@ impl Structured for ArgSort {
     }
 
     fn gpu(&self, arguments: &[Argument], _slots: usize, caps: &Caps) -> Vec<Candidate> {
-        ranks("argsort", self.descending, arguments, caps, |to, position, _| to.write(position))
+        sort_shaders::candidates("argsort", self.descending, arguments, caps, |to, position, _| to.write(position))
     }
 }
 
@@ -390,6 +344,8 @@ impl Structured for Sort {
 
     fn gpu(&self, arguments: &[Argument], _slots: usize, caps: &Caps) -> Vec<Candidate> {
         let dtype = arguments[1].dtype;
-        ranks("sort", self.descending, arguments, caps, |to, _, own| Put::Copy.statement(dtype, to, own))
+        sort_shaders::candidates("sort", self.descending, arguments, caps, |to, _, own| {
+            Put::Copy.statement(dtype, to, own)
+        })
     }
 }

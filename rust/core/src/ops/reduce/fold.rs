@@ -3,6 +3,7 @@
 
 use smallvec::{SmallVec, smallvec};
 
+use super::super::autocast;
 use super::super::axes::{Axes, normalize_axes, normalize_axis};
 use super::super::expr::Expr;
 use super::super::movement::{broadcast_to, keep_axes, reshape_to, same};
@@ -100,8 +101,8 @@ fn widened(x: &Tensor) -> Result<Tensor> {
 pub fn reduce(kind: Reduction, x: &Tensor, axes: Option<&[isize]>, keepdims: bool) -> Result<Tensor> {
     let axes = normalize_axes(kind.name(), axes, x.rank())?;
     let result = match kind {
-        Reduction::Sum => fold_axes(Fold::Sum, &widened(x)?, axes.clone())?,
-        Reduction::Prod => fold_axes(Fold::Prod, &widened(x)?, axes.clone())?,
+        Reduction::Sum => fold_axes(Fold::Sum, &widened(&autocast::widened(x)?)?, axes.clone())?,
+        Reduction::Prod => fold_axes(Fold::Prod, &widened(&autocast::widened(x)?)?, axes.clone())?,
         Reduction::Max | Reduction::Min => {
             refuse_empty(kind.name(), x, &axes)?;
             fold_axes(if kind == Reduction::Max { Fold::Max } else { Fold::Min }, x, axes.clone())?
@@ -115,6 +116,7 @@ pub fn reduce(kind: Reduction, x: &Tensor, axes: Option<&[isize]>, keepdims: boo
 
 /// The mean; half precision sums in float32, where the sum cannot overflow.
 fn mean(x: &Tensor, axes: &Axes) -> Result<Tensor> {
+    let x = &autocast::widened(x)?;
     let dtype = if x.dtype().is_float() { x.dtype() } else { DType::F32 };
     let wide = astype(x, dtype.promote(DType::F32))?;
     let count: usize = axes.iter().map(|&axis| x.shape()[axis]).product();

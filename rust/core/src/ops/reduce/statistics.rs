@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use smallvec::smallvec;
 
+use super::super::autocast;
 use super::super::axes::{Axes, normalize_axes};
 use super::super::custom::{unrecorded, with_vjp};
 use super::super::expr::Expr;
@@ -18,6 +19,7 @@ use crate::graph::{Cotangent, Tensor};
 
 /// The float dtype of a statistic, and the tensor in the type that it is computed in.
 fn widen(x: &Tensor) -> Result<(DType, Tensor)> {
+    let x = &autocast::widened(x)?;
     let dtype = if x.dtype().is_float() { x.dtype() } else { DType::F32 };
     Ok((dtype, astype(x, dtype.promote(DType::F32))?))
 }
