@@ -28,7 +28,7 @@ pub(super) const BLOCK: usize = 128;
 /// Planes of fewer pixels are gathered from several images.
 const SMALL_PLANE: usize = 40;
 /// Products of a chunk of work at least.
-const SMALL: usize = 2 << 20;
+const SMALL: usize = 512 << 10;
 const CHUNKS: usize = 32;
 
 /// `target[g·outputs + o, i, tap] = Σ y[n, g·outputs + o, p] · x[n, g·inputs + i, …]`

@@ -6,6 +6,7 @@
 //! would be too much, as with planes of a few pixels, the pixels of a tile are gathered into a panel first.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::line::{Line, Phase};
 use super::scratch::with_scratch;
@@ -94,7 +95,7 @@ pub(super) struct Sheet {
     /// Per lane its target, where these are not neighbours.
     pub(super) places: Vec<usize>,
     /// `[inner · taps]`: where products read, from the sheet's first step.
-    pub(super) offsets: Vec<isize>,
+    pub(super) offsets: Arc<Vec<isize>>,
     /// Distance of the sheet's first step from the area's.
     pub(super) first: [isize; 3],
 }
@@ -251,12 +252,14 @@ impl<'a, E: Element> Job<'a, E> {
         // Few units: planes are cut into strips, then the rows are shared.
         let row_tiles = sum.rows.div_ceil(weights.rows);
         let total = per_image.saturating_mul(sum.batch);
-        let wanted = (total / SMALL).clamp(1, UNITS);
+        // Each share of the rows gathers its pixels anew, so there are few and large ones.
+        let (most, least_tiles) = if gathers { (UNITS / 4, 16) } else { (UNITS, 4) };
+        let wanted = (total / SMALL).clamp(1, most);
         let units = |parts: [usize; 3], images: usize| {
             sum.batch.div_ceil(images) * sum.groups * parts.iter().product::<usize>()
         };
         if gathers {
-            while images > 1 && units(parts, images) * row_tiles.div_ceil(8) < wanted {
+            while images > 1 && units(parts, images) * row_tiles.div_ceil(least_tiles) < wanted {
                 images = images.div_ceil(2);
             }
         } else {
@@ -272,7 +275,7 @@ impl<'a, E: Element> Job<'a, E> {
                 parts[axis] *= 2;
             }
         }
-        let shares = wanted.div_ceil(units(parts, images)).clamp(1, row_tiles.div_ceil(4));
+        let shares = wanted.div_ceil(units(parts, images)).clamp(1, row_tiles.div_ceil(least_tiles));
         let mut job = Self {
             sum,
             weights,
@@ -283,7 +286,9 @@ impl<'a, E: Element> Job<'a, E> {
             row_tiles: row_tiles.div_ceil(shares),
             gathers,
         };
-        job.areas = cut(steps, parts).into_iter().map(|steps| job.area(steps, in_place.is_some())).collect();
+        for steps in cut(steps, parts) {
+            job.areas.push(job.area(steps, in_place.is_some()));
+        }
         job
     }
 
@@ -315,7 +320,7 @@ impl<'a, E: Element> Job<'a, E> {
             whole: 0,
             lanes: Vec::new(),
             places: Vec::new(),
-            offsets: Vec::new(),
+            offsets: Arc::default(),
             first,
         };
         let Some(space) = space else { return Some(sheet) };
@@ -353,15 +358,24 @@ impl<'a, E: Element> Job<'a, E> {
                 (row, column) = (row + 1, 0);
             }
         }
+        // Most areas are alike.
+        let known = self.areas.last().filter(|area| area.space.as_ref().is_some_and(|known| known.is_like(space)));
+        let known = known.and_then(|area| area.sheets.iter().find(|sheet| sheet.joint == joint));
+        sheet.offsets = known.map_or_else(|| Arc::new(self.offsets(space, joint)), |known| known.offsets.clone());
+        Some(sheet)
+    }
+
+    /// Where the products of a joint phase read, per channel and tap.
+    fn offsets(&self, space: &Space, joint: usize) -> Vec<isize> {
         let taps = &self.joints[joint].taps;
-        sheet.offsets.reserve(self.sum.inner * taps.len());
+        let mut offsets = Vec::with_capacity(self.sum.inner * taps.len());
         for channel in 0..self.sum.inner as isize {
             let of = |tap: &[usize; 3]| {
                 channel * space.channel + (0..3).map(|axis| space.taps[axis][tap[axis]]).sum::<isize>()
             };
-            sheet.offsets.extend(taps.iter().map(of));
+            offsets.extend(taps.iter().map(of));
         }
-        Some(sheet)
+        offsets
     }
 
     fn units(&self) -> usize {
