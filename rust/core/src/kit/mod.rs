@@ -1,8 +1,8 @@
 //! Below the ops: threads, choice of the vector path, vector mathematics, loops over tiles, matrix-product helpers, convolutions.
 //! Depends on the vocabulary. Invariant: nothing here knows graphs, plans or groups.
 
-pub(crate) mod gemm;
 pub mod conv;
+pub(crate) mod gemm;
 pub mod math;
 pub mod matmul;
 pub mod peak;
