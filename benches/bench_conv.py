@@ -1,7 +1,7 @@
 """Convolutions: adret against PyTorch and JAX, on the CPU, in float32.
 
-Depends on `yardstick`. Invariant: a case "… forward" is the convolution with its bias; "… step" is that and the gradients
-with respect to input, kernel and bias, for a given gradient of the output, in every library.
+Depends on `yardstick`. Invariant: a case "… forward" is the convolution with its bias; "… step" is that and the
+gradients with respect to input, kernel and bias, for a given gradient of the output, in every library.
 """
 
 from __future__ import annotations

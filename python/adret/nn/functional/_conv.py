@@ -1,4 +1,4 @@
-"""Convolutions, their transposes, and padding, as functions.
+"""Convolutions and their transposes, as functions.
 
 Depends on the core only. Invariant: signatures and values are PyTorch's; `channels_last` says where the channels are,
 and changes no value.
@@ -259,6 +259,3 @@ def conv_transpose3d(
     return _core._conv_transpose(
         3, input, weight, bias, stride, padding, output_padding, groups, dilation, channels_last
     )
-
-
-_MODES = ("constant", "reflect", "replicate", "circular")

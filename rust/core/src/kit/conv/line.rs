@@ -31,8 +31,8 @@ impl Axis {
 /// An element of the kernel.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tap {
-    /// Which output phase it adds to; `None` where no target lies in that phase.
-    pub(super) phase: Option<usize>,
+    /// Which output phase it adds to.
+    pub(super) phase: usize,
     /// Which residue of the source it reads.
     pub(super) residue: usize,
     /// Steps of the source from a target to what it reads.
@@ -49,6 +49,8 @@ pub(super) struct Phase {
 /// An axis as a sum of shifted inputs.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
+    /// Whether there are targets in no phase, to which no tap adds.
+    pub(super) gaps: bool,
     pub(super) taps: Vec<Tap>,
     pub(super) residues: Vec<isize>,
     pub(super) stride: isize,
@@ -79,7 +81,7 @@ impl Line {
                 residues.push(residue);
                 residues.len() - 1
             });
-            taps.push(Tap { phase: Some(0), residue: index, shift: at / stride });
+            taps.push(Tap { phase: 0, residue: index, shift: at / stride });
         }
         let phases = vec![Phase { offset: 0, steps: 0..axis.y as isize }];
         Self::new(taps, residues, stride, axis.padding as isize, axis.x, phases, 1, axis.y)
@@ -88,24 +90,20 @@ impl Line {
     /// x from y.
     pub(super) fn backward(axis: &Axis) -> Self {
         let (step, padding) = (axis.stride as isize, axis.padding as isize);
-        let first = axis.stride.min(axis.x) as isize;
-        // The first targets meet every phase that there is.
-        let phases: Vec<Phase> = (0..first)
-            .map(|i| {
-                let residue = (i + padding) % step;
-                let offset = residue - padding;
+        let mut phases: Vec<Phase> = Vec::new();
+        let mut taps = Vec::with_capacity(axis.kernel);
+        for tap in 0..axis.kernel {
+            let at = (tap * axis.dilation) as isize;
+            let offset = at % step - padding;
+            let known = phases.iter().position(|phase| phase.offset == offset);
+            let phase = known.unwrap_or_else(|| {
                 let begin = (-offset).div_euclid(step) + isize::from((-offset).rem_euclid(step) > 0);
-                let last = axis.x as isize - 1 - offset;
-                Phase { offset, steps: begin..last.div_euclid(step) + 1 }
-            })
-            .collect();
-        let taps = (0..axis.kernel)
-            .map(|tap| {
-                let at = (tap * axis.dilation) as isize;
-                let phase = phases.iter().position(|phase| phase.offset + padding == at % step);
-                Tap { phase, residue: 0, shift: -(at / step) }
-            })
-            .collect();
+                let end = (axis.x as isize - 1 - offset).div_euclid(step) + 1;
+                phases.push(Phase { offset, steps: begin..end.max(begin) });
+                phases.len() - 1
+            });
+            taps.push(Tap { phase, residue: 0, shift: -(at / step) });
+        }
         Self::new(taps, vec![0], 1, 0, axis.y, phases, step, axis.x)
     }
 
@@ -124,7 +122,8 @@ impl Line {
         let begin = phases.iter().map(|phase| phase.steps.start).min().unwrap_or(0);
         let end = phases.iter().map(|phase| phase.steps.end).max().unwrap_or(0);
         let steps = begin..end.max(begin);
-        Self { taps, residues, stride, padding, source, phases, step, target, low, high, steps }
+        let gaps = (phases.len() as isize) < step;
+        Self { gaps, taps, residues, stride, padding, source, phases, step, target, low, high, steps }
     }
 
     /// Elements of one residue that the steps of a range read.
@@ -179,7 +178,7 @@ mod tests {
             for step in phase.steps.clone() {
                 let target = (step * line.step + phase.offset) as usize;
                 assert!(target < line.target);
-                for (index, tap) in line.taps.iter().enumerate().filter(|(_, tap)| tap.phase == Some(number)) {
+                for (index, tap) in line.taps.iter().enumerate().filter(|(_, tap)| tap.phase == number) {
                     if let Some(source) = line.reads(step, tap) {
                         found.push((target, index, source));
                     }

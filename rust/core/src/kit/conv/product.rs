@@ -23,12 +23,14 @@ const PARTS: usize = 16;
 const SUMMED: usize = 2 << 20;
 /// Elements of a copy or a panel.
 const COPIED: usize = 96 << 10;
+/// Elements of a panel's channel at most, unless a copy would be larger.
+const PANEL: usize = 1 << 20;
 /// Pixels that are turned at a time.
 pub(super) const BLOCK: usize = 128;
 /// Planes of fewer pixels are gathered from several images.
 const SMALL_PLANE: usize = 40;
 /// Products of a chunk of work at least.
-const SMALL: usize = 2 << 20;
+const SMALL: usize = 512 << 10;
 const CHUNKS: usize = 32;
 
 /// `target[g·outputs + o, i, tap] = Σ y[n, g·outputs + o, p] · x[n, g·inputs + i, …]`
@@ -140,14 +142,16 @@ impl<'a, E: Element> Job<'a, E> {
         let smallest = std::array::from_fn(|axis| steps[axis].start..steps[axis].start + 1);
         let one = Space::padded(lines, &smallest).copied;
         let empty = lines.iter().any(|line| line.source == 0);
-        let gathers = !empty && (pixels < SMALL_PLANE || (!in_place && one > COPIED));
+        let small = pixels < SMALL_PLANE && taps * BLOCK <= PANEL;
+        let gathers = !empty && (small || (!in_place && one > COPIED && taps * BLOCK <= one));
 
         let elements = product.groups * product.inputs * product.outputs * taps;
         let work = elements.saturating_mul(product.batch * pixels);
         let wanted = (work / SMALL).clamp(1, CHUNKS);
         let most = (COPIED / (BLOCK * taps)).max(1);
         let mut channels = if gathers { product.inputs.min(most) } else { product.inputs };
-        let mut cuts = parts(&steps, |sizes| {
+        let spans = std::array::from_fn(|axis| ((lines[axis].high - lines[axis].low) as usize).max(1));
+        let mut cuts = parts(&steps, [1; 3], spans, |sizes| {
             let reach = (0..3).map(|axis| lines[axis].reach(sizes[axis]) * lines[axis].residues.len());
             let copied = reach.fold(1, usize::saturating_mul);
             gathers || in_place || copied <= COPIED

@@ -6,6 +6,7 @@
 //! would be too much, as with planes of a few pixels, the pixels of a tile are gathered into a panel first.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::line::{Line, Phase};
 use super::scratch::with_scratch;
@@ -27,6 +28,8 @@ const LARGE: usize = 2 << 30;
 const UNITS: usize = 32;
 /// Pixels of a unit that gathers its pixels: at most.
 const GATHERED: usize = 1024;
+/// Elements of a panel at most, unless a copy would be larger.
+const PANEL: usize = 2 << 20;
 /// Products that a tile computes while one of a panel's elements is gathered.
 const GATHER_COST: f64 = 48.0;
 
@@ -57,7 +60,7 @@ pub(super) fn joints(lines: &[Line; 3]) -> Vec<Joint> {
     let mut found = Vec::new();
     let of = |axis: usize, phase: usize| {
         let taps = lines[axis].taps.iter().enumerate();
-        taps.filter(move |(_, tap)| tap.phase == Some(phase)).map(|(tap, _)| tap).collect::<Vec<_>>()
+        taps.filter(move |(_, tap)| tap.phase == phase).map(|(tap, _)| tap).collect::<Vec<_>>()
     };
     for d in 0..lines[0].phases.len() {
         for h in 0..lines[1].phases.len() {
@@ -94,7 +97,7 @@ pub(super) struct Sheet {
     /// Per lane its target, where these are not neighbours.
     pub(super) places: Vec<usize>,
     /// `[inner · taps]`: where products read, from the sheet's first step.
-    pub(super) offsets: Vec<isize>,
+    pub(super) offsets: Arc<Vec<isize>>,
     /// Distance of the sheet's first step from the area's.
     pub(super) first: [isize; 3],
 }
@@ -140,12 +143,18 @@ pub(super) fn cut(steps: &Steps, parts: [usize; 3]) -> Vec<Steps> {
     found
 }
 
-/// Parts per axis, so that a part's copy and its work are bounded: along the depth first, then the height, then the width.
-pub(super) fn parts(steps: &Steps, mut fits: impl FnMut([usize; 3]) -> bool) -> [usize; 3] {
-    let mut parts = [1; 3];
+/// Cuts parts further until they fit: along the depth first, then the height, then the width, down to parts of `least` steps.
+pub(super) fn parts(
+    steps: &Steps,
+    mut parts: [usize; 3],
+    least: [usize; 3],
+    fits: impl Fn([usize; 3]) -> bool,
+) -> [usize; 3] {
     for axis in 0..3 {
         let size = count(&steps[axis]);
-        while parts[axis] < size && !fits(std::array::from_fn(|i| count(&steps[i]).div_ceil(parts[i]))) {
+        while size.div_ceil(parts[axis]) > least[axis]
+            && !fits(std::array::from_fn(|i| count(&steps[i]).div_ceil(parts[i])))
+        {
             parts[axis] = (parts[axis] + parts[axis].div_ceil(2)).min(size);
         }
     }
@@ -169,7 +178,15 @@ impl<E: Element> Shifted<E> {
     ) -> Result<()> {
         let steps: Steps = std::array::from_fn(|axis| self.lines[axis].steps.clone());
         let pixels: usize = steps.iter().map(count).product();
-        if self.batch * self.groups * self.rows * pixels == 0 {
+        let targets: usize = self.lines.iter().map(|line| line.target).product();
+        if self.batch * self.groups * self.rows * targets == 0 {
+            return Ok(());
+        }
+        if self.lines.iter().any(|line| line.gaps) {
+            // SAFETY: as the caller vouches.
+            unsafe { self.begin(weights, parallel) };
+        }
+        if pixels == 0 {
             return Ok(());
         }
         let job = Job::new(self, weights, joints, path, &steps);
@@ -199,11 +216,34 @@ impl<E: Element> Shifted<E> {
         failed.into_inner().map_or(Ok(()), Err)
     }
 
+    /// Writes the biases everywhere: no tap adds to some of the targets.
+    ///
+    /// # Safety
+    /// As for `run`.
+    unsafe fn begin(&self, weights: &Weights, parallel: &Parallel<'_>) {
+        let plane: usize = self.lines.iter().map(|line| line.target).product();
+        let planes = self.batch * self.groups * self.rows;
+        let joined = (COPIED / plane.max(1)).max(1);
+        let target = self.target;
+        parallel(planes.div_ceil(joined), &|chunk| {
+            for number in chunk * joined..((chunk + 1) * joined).min(planes) {
+                let (group, row) = (number / self.rows % self.groups, number % self.rows);
+                let to = { target }.0.cast::<E>().wrapping_add(number * plane);
+                // SAFETY: each plane belongs to one chunk; there is a bias for every row.
+                unsafe {
+                    let bias = *weights.bias::<E>(group, row / weights.rows).add(row % weights.rows);
+                    for at in 0..plane {
+                        to.add(at).write(bias);
+                    }
+                }
+            }
+        });
+    }
+
     /// Products in all.
     fn work(&self, pixels: usize) -> usize {
-        let phases: usize = self.lines.iter().map(|line| line.phases.len().max(1)).product();
         let taps: usize = self.lines.iter().map(|line| line.taps.len()).product();
-        let sizes = [self.batch, self.groups, self.rows, self.inner, taps.max(phases)];
+        let sizes = [self.batch, self.groups, self.rows, self.inner, taps];
         sizes.iter().fold(pixels, |product, &size| product.saturating_mul(size))
     }
 }
@@ -232,31 +272,37 @@ impl<'a, E: Element> Job<'a, E> {
         let per_panel = tiles * (weights.rows * weights.vectors) as f64;
         let flat_cost = per_panel * rounded as f64 / plane as f64;
         let gathered_cost = per_panel + GATHER_COST * weights.vectors as f64;
-        let least = |space: &Option<Space>| space.is_none() && one > 8 * COPIED;
         let empty = lines.iter().any(|line| line.source == 0);
-        let gathers = !empty && (least(&in_place) || gathered_cost < flat_cost);
+        let taps = joints.iter().map(|joint| joint.taps.len()).max().unwrap_or(0);
+        let panel = sum.inner.saturating_mul(taps).saturating_mul(weights.vectors * lanes);
+        let needs = in_place.is_none() && one > 8 * COPIED && panel <= one;
+        let gathers = !empty && (needs || (gathered_cost < flat_cost && panel <= PANEL));
 
         let mut images = 1;
-        let mut parts = parts(steps, |sizes| {
-            let pixels: usize = sizes.iter().product();
+        // A part that is smaller than what its taps reach over is copied for the most part in vain.
+        let spans = std::array::from_fn(|axis| ((lines[axis].high - lines[axis].low) as usize).max(1));
+        let parts = self::parts(steps, [1; 3], if gathers { [1; 3] } else { spans }, |sizes| {
             let reach = (0..3).map(|axis| lines[axis].reach(sizes[axis]) * lines[axis].residues.len());
             let copied = reach.fold(sum.inner, usize::saturating_mul);
-            let work = (per_image / sum.groups / plane.max(1)).saturating_mul(pixels);
-            let small = if gathers { pixels <= GATHERED } else { in_place.is_some() || copied <= COPIED };
-            small && work <= LARGE
+            if gathers { sizes.iter().product::<usize>() <= GATHERED } else { in_place.is_some() || copied <= COPIED }
         });
+        let per_pixel = per_image / sum.groups / pixels.max(1);
+        let mut parts =
+            self::parts(steps, parts, [1; 3], |sizes| per_pixel.saturating_mul(sizes.iter().product()) <= LARGE);
         if gathers {
             images = (GATHERED / pixels.max(1)).clamp(1, sum.batch);
         }
         // Few units: planes are cut into strips, then the rows are shared.
         let row_tiles = sum.rows.div_ceil(weights.rows);
         let total = per_image.saturating_mul(sum.batch);
-        let wanted = (total / SMALL).clamp(1, UNITS);
+        // Each share of the rows gathers its pixels anew, so there are few and large ones.
+        let (most, least_tiles) = if gathers { (UNITS / 4, 16) } else { (UNITS, 4) };
+        let wanted = (total / SMALL).clamp(1, most);
         let units = |parts: [usize; 3], images: usize| {
             sum.batch.div_ceil(images) * sum.groups * parts.iter().product::<usize>()
         };
         if gathers {
-            while images > 1 && units(parts, images) * row_tiles.div_ceil(8) < wanted {
+            while images > 1 && units(parts, images) * row_tiles.div_ceil(least_tiles) < wanted {
                 images = images.div_ceil(2);
             }
         } else {
@@ -272,7 +318,7 @@ impl<'a, E: Element> Job<'a, E> {
                 parts[axis] *= 2;
             }
         }
-        let shares = wanted.div_ceil(units(parts, images)).clamp(1, row_tiles.div_ceil(4));
+        let shares = wanted.div_ceil(units(parts, images)).clamp(1, row_tiles.div_ceil(least_tiles));
         let mut job = Self {
             sum,
             weights,
@@ -283,7 +329,9 @@ impl<'a, E: Element> Job<'a, E> {
             row_tiles: row_tiles.div_ceil(shares),
             gathers,
         };
-        job.areas = cut(steps, parts).into_iter().map(|steps| job.area(steps, in_place.is_some())).collect();
+        for steps in cut(steps, parts) {
+            job.areas.push(job.area(steps, in_place.is_some()));
+        }
         job
     }
 
@@ -315,7 +363,7 @@ impl<'a, E: Element> Job<'a, E> {
             whole: 0,
             lanes: Vec::new(),
             places: Vec::new(),
-            offsets: Vec::new(),
+            offsets: Arc::default(),
             first,
         };
         let Some(space) = space else { return Some(sheet) };
@@ -353,15 +401,24 @@ impl<'a, E: Element> Job<'a, E> {
                 (row, column) = (row + 1, 0);
             }
         }
+        // Most areas are alike.
+        let known = self.areas.last().filter(|area| area.space.as_ref().is_some_and(|known| known.is_like(space)));
+        let known = known.and_then(|area| area.sheets.iter().find(|sheet| sheet.joint == joint));
+        sheet.offsets = known.map_or_else(|| Arc::new(self.offsets(space, joint)), |known| known.offsets.clone());
+        Some(sheet)
+    }
+
+    /// Where the products of a joint phase read, per channel and tap.
+    fn offsets(&self, space: &Space, joint: usize) -> Vec<isize> {
         let taps = &self.joints[joint].taps;
-        sheet.offsets.reserve(self.sum.inner * taps.len());
+        let mut offsets = Vec::with_capacity(self.sum.inner * taps.len());
         for channel in 0..self.sum.inner as isize {
             let of = |tap: &[usize; 3]| {
                 channel * space.channel + (0..3).map(|axis| space.taps[axis][tap[axis]]).sum::<isize>()
             };
-            sheet.offsets.extend(taps.iter().map(of));
+            offsets.extend(taps.iter().map(of));
         }
-        Some(sheet)
+        offsets
     }
 
     fn units(&self) -> usize {

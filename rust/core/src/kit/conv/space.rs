@@ -26,7 +26,7 @@ impl<E> Operand<E> {
 }
 
 /// Distances in a source, in elements.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Space {
     /// From channel to channel.
     pub(super) channel: isize,
@@ -34,6 +34,8 @@ pub(super) struct Space {
     pub(super) step: [isize; 3],
     /// Of each tap from its step, per axis.
     pub(super) taps: [Vec<isize>; 3],
+    /// Of the first step from the first element.
+    pub(super) origin: isize,
     /// Elements of a copy, for one channel; 0 where the source is read in place.
     pub(super) copied: usize,
     /// Steps that a copy has room for, with their reach.
@@ -49,21 +51,26 @@ pub(super) fn count(steps: &Range<isize>) -> usize {
 }
 
 impl Space {
+    /// Whether taps lie at the same distances.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        (self.channel, &self.taps) == (other.channel, &other.taps)
+    }
+
     /// The source itself, where the steps read inside of it only; distances count from the first step.
     pub(super) fn in_place(lines: &[Line; 3], strides: &[isize; 5], steps: &Steps) -> Option<Self> {
         if !lines.iter().zip(steps).all(|(line, steps)| line.inside(steps)) {
             return None;
         }
-        let step = std::array::from_fn(|axis| lines[axis].stride * strides[2 + axis]);
+        let step: [isize; 3] = std::array::from_fn(|axis| lines[axis].stride * strides[2 + axis]);
         let taps = std::array::from_fn(|axis| {
             let line = &lines[axis];
-            let at = |begin: isize| begin * line.stride - line.padding;
             let tap = |tap: &super::line::Tap| {
-                (at(steps[axis].start + tap.shift) + line.residues[tap.residue]) * strides[2 + axis]
+                (tap.shift * line.stride - line.padding + line.residues[tap.residue]) * strides[2 + axis]
             };
             line.taps.iter().map(tap).collect()
         });
-        Some(Self { channel: strides[1], step, taps, copied: 0, reach: [0; 3] })
+        let origin = (0..3).map(|axis| steps[axis].start * step[axis]).sum();
+        Some(Self { channel: strides[1], step, taps, origin, copied: 0, reach: [0; 3] })
     }
 
     /// A copy with zeros around: per channel all residues, each with its rows.
@@ -83,7 +90,7 @@ impl Space {
             taps[axis] = line.taps.iter().map(tap).collect();
             residue = residue.saturating_mul(line.residues.len() as isize);
         }
-        Self { channel: residue, step, taps, copied: residue as usize, reach }
+        Self { channel: residue, step, taps, origin: 0, copied: residue as usize, reach }
     }
 }
 

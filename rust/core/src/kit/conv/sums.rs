@@ -146,6 +146,8 @@ impl<E: Element> Cell<'_, '_, E> {
                     self.copy.add(at).write(E::ZERO);
                 }
                 source = self.copy;
+            } else {
+                source = source.wrapping_offset(prepared.space.origin);
             }
             if job.inner {
                 return self.along(image, steps, prepared, source);
@@ -349,8 +351,22 @@ impl<E: Element> Cell<'_, '_, E> {
             // SAFETY: as the caller vouches.
             unsafe {
                 if !job.inner {
+                    let mut pixel = 0;
+                    while pixel < block {
+                        // Pixels of one image lie together.
+                        let run =
+                            if job.dense { (per_image - (begin + pixel) % per_image).min(block - pixel) } else { 1 };
+                        let from = y.wrapping_offset(of_y[pixel]);
+                        if run > 1 {
+                            let to = self.lines.add(pixel * job.line);
+                            let (step, line) = (product.y.strides[1], job.line as isize);
+                            transpose(size_of::<E>(), product.outputs, run, from.cast(), step, to.cast(), line);
+                        } else {
+                            self.turn_one(from, pixel);
+                        }
+                        pixel += run;
+                    }
                     for pixel in 0..block {
-                        self.turn_one(y.wrapping_offset(of_y[pixel]), pixel);
                         for o in product.outputs..job.line {
                             self.lines.add(pixel * job.line + o).write(E::ZERO);
                         }
@@ -360,8 +376,8 @@ impl<E: Element> Cell<'_, '_, E> {
                 }
                 for o in 0..product.outputs {
                     let y = y.wrapping_offset(o as isize * product.y.strides[1]);
-                    for lane in 0..block {
-                        let x = y.wrapping_offset(of_y[lane]).read_unaligned();
+                    for (lane, &at) in of_y[..block].iter().enumerate() {
+                        let x = y.wrapping_offset(at).read_unaligned();
                         self.lines.add(lane).write(x);
                     }
                     let (source, line) = (self.copy, self.lines);

@@ -204,6 +204,8 @@ fn sizes_that_are_cut_into_parts() {
             ],
         ),
         (1, 1, 2, 2, [Axis { x: 5, kernel: 3, y: 5, stride: 1, dilation: 900, padding: 900 }; 3]),
+        (1, 1, 1, 2, [flat, flat, plain(90_000, 90_000, 1, 0)]),
+        (1, 1, 1, 1, [flat, flat, Axis { x: 70_001, kernel: 3, y: 2, stride: 70_000, dilation: 2, padding: 1 }]),
         (1, 1, 2, 2, [flat, flat, Axis { x: 3000, kernel: 2, y: 3, stride: 1400, dilation: 1, padding: 0 }]),
     ];
     let mut random = Random(2);

@@ -65,7 +65,7 @@ impl<E: Element> Unit<'_, '_, E> {
             }
             self.scratch.cast_const()
         } else {
-            from
+            from.wrapping_offset(space.origin)
         };
         for sheet in &area.sheets {
             // SAFETY: as above.

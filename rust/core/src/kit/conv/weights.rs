@@ -1,6 +1,7 @@
 //! Weights in the order in which tiles read them. Depends on `tile`, `vector`.
 //! Invariant: per phase, group and row tile `[channel · tap][row]`; rows that are missing are zeros.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use super::scratch::Scratch;
@@ -11,6 +12,7 @@ use super::vector::{Element, lanes};
 use crate::backend::{HostPointer, Parallel};
 use crate::error::Result;
 use crate::kit::simd::Path;
+use crate::kit::transpose::transpose;
 
 /// Elements that are worth a thread.
 const SHARED: usize = 64 << 10;
@@ -23,6 +25,73 @@ pub(super) struct Kernel<E> {
     pub(super) row: isize,
     pub(super) inner: isize,
     pub(super) taps: [isize; 3],
+}
+
+impl<E: Element> Kernel<E> {
+    /// Distances of the taps of a phase.
+    fn offsets(&self, joint: &Joint) -> Vec<isize> {
+        joint.taps.iter().map(|tap| (0..3).map(|axis| tap[axis] as isize * self.taps[axis]).sum()).collect()
+    }
+
+    /// Packs `R` rows.
+    ///
+    /// # Safety
+    /// They lie in the kernel, and there is room for them.
+    unsafe fn pack<const R: usize>(&self, from: *const E, channels: Range<usize>, offsets: &[isize], to: *mut E) {
+        let taps = offsets.len() as isize;
+        let mut to = to.wrapping_add(channels.start * offsets.len() * R);
+        let dense =
+            self.inner == taps && channels.len() > 1 && offsets.iter().zip(0..).all(|(&offset, at)| offset == at);
+        // SAFETY: as the caller vouches.
+        unsafe {
+            if dense {
+                let depth = channels.len() * offsets.len();
+                let from = from.wrapping_offset(channels.start as isize * taps);
+                return transpose(size_of::<E>(), R, depth, from.cast(), self.row, to.cast(), R as isize);
+            }
+            for channel in channels {
+                let from = from.wrapping_offset(channel as isize * self.inner);
+                for &offset in offsets {
+                    let from = from.wrapping_offset(offset);
+                    let mut line = [E::ZERO; R];
+                    for (r, element) in line.iter_mut().enumerate() {
+                        *element = from.wrapping_offset(r as isize * self.row).read_unaligned();
+                    }
+                    to.cast::<[E; R]>().write(line);
+                    to = to.add(R);
+                }
+            }
+        }
+    }
+
+    /// Packs `there` rows, and zeros in the place of others.
+    ///
+    /// # Safety
+    /// As for `pack`.
+    unsafe fn pack_part(
+        &self,
+        from: *const E,
+        channels: Range<usize>,
+        offsets: &[isize],
+        to: *mut E,
+        there: usize,
+        rows: usize,
+    ) {
+        let mut to = to.wrapping_add(channels.start * offsets.len() * rows);
+        for channel in channels {
+            for &offset in offsets {
+                let from = from.wrapping_offset(channel as isize * self.inner + offset);
+                for r in 0..rows {
+                    // SAFETY: as the caller vouches.
+                    unsafe {
+                        let from = from.wrapping_offset(r as isize * self.row);
+                        to.write(if r < there { from.read_unaligned() } else { E::ZERO });
+                        to = to.add(1);
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Packed weights and biases.
@@ -72,38 +141,46 @@ impl Weights {
         let biases = Scratch::of::<E>(groups * tiles * tile_rows)?;
         let to = HostPointer(packed.start());
         let all = groups * tiles;
-        let pack = |number: usize| {
-            let (group, tile) = (number / tiles, number % tiles);
-            let from = kernel.start.start.wrapping_offset(group as isize * kernel.group);
-            let first = tile * tile_rows;
-            for (joint, &(begin, size)) in joints.iter().zip(&phases) {
-                let mut at = { to }.0.cast::<E>().wrapping_add(begin + number * size);
-                for channel in 0..inner {
-                    let from = from.wrapping_offset(channel as isize * kernel.inner + first as isize * kernel.row);
-                    for tap in &joint.taps {
-                        let from =
-                            from.wrapping_offset((0..3).map(|axis| tap[axis] as isize * kernel.taps[axis]).sum());
-                        for r in 0..tile_rows {
-                            // SAFETY: there is room for all tiles; rows below `rows` lie in the kernel.
-                            unsafe {
-                                let inside = first + r < rows;
-                                let from = from.wrapping_offset(r as isize * kernel.row);
-                                at.write(if inside { from.read_unaligned() } else { E::ZERO });
-                                at = at.add(1);
-                            }
-                        }
+        let offsets: Vec<Vec<isize>> = joints.iter().map(|joint| kernel.offsets(joint)).collect();
+        let pack = |number: usize, channels: Range<usize>| {
+            let (group, first) = (number / tiles, number % tiles * tile_rows);
+            let from = kernel.start.start.wrapping_offset(group as isize * kernel.group + first as isize * kernel.row);
+            for (offsets, &(begin, size)) in offsets.iter().zip(&phases) {
+                let to = { to }.0.cast::<E>().wrapping_add(begin + number * size);
+                let channels = channels.clone();
+                // SAFETY: there is room for all tiles; rows below `rows` lie in the kernel.
+                unsafe {
+                    match tile_rows.min(rows - first) {
+                        8 => kernel.pack::<8>(from, channels, offsets, to),
+                        6 if tile_rows == 6 => kernel.pack::<6>(from, channels, offsets, to),
+                        4 if tile_rows == 4 => kernel.pack::<4>(from, channels, offsets, to),
+                        there => kernel.pack_part(from, channels, offsets, to, there, tile_rows),
                     }
                 }
             }
         };
-        let per_tile = elements / all.max(1);
-        if elements > 2 * SHARED && all > 1 {
-            let joined = (SHARED / per_tile.max(1)).max(1);
-            parallel(all.div_ceil(joined), &|chunk| {
-                (chunk * joined..((chunk + 1) * joined).min(all)).for_each(pack);
+        // What lies together is read together: the rows of one channel, or the channels of one row.
+        let by_channel = kernel.row.abs() < kernel.inner.abs();
+        let (units, per_unit) = if by_channel {
+            (groups * inner, elements / (groups * inner).max(1))
+        } else {
+            (all, elements / all.max(1))
+        };
+        let unit = |unit: usize| {
+            if by_channel {
+                let (group, channel) = (unit / inner, unit % inner);
+                (group * tiles..(group + 1) * tiles).for_each(|number| pack(number, channel..channel + 1));
+            } else {
+                pack(unit, 0..inner);
+            }
+        };
+        if elements > 2 * SHARED && units > 1 {
+            let joined = (SHARED / per_unit.max(1)).max(1);
+            parallel(units.div_ceil(joined), &|chunk| {
+                (chunk * joined..((chunk + 1) * joined).min(units)).for_each(unit);
             });
         } else {
-            (0..all).for_each(pack);
+            (0..units).for_each(unit);
         }
         for group in 0..groups {
             for row in 0..tiles * tile_rows {
