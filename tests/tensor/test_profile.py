@@ -177,7 +177,7 @@ def test_modules_own_their_kernels_and_gradients() -> None:
     owners = {record.name.split(" +")[0]: record.module for record in p.records if "matmul" in record.name}
     assert owners["matmul 3x6x5"] == "first" and owners["matmul 3x5x4"] == "last"
     # Gradients of the weights.
-    assert owners["matmul 6x3x5"] == "first" and owners["matmul 5x3x4"] == "last"
+    assert owners["matmul 5x3x6"] == "first" and owners["matmul 4x3x5"] == "last"
 
     # The plan is known; the modules of another path own their work all the same.
     outer = ad.nn.Sequential(Net())

@@ -40,7 +40,7 @@ class SummaryWriter:
         ...     with SummaryWriter(folder) as writer:
         ...         for step in range(3):
         ...             writer.add_scalar("loss", 1.0 / (step + 1), step)
-        ...     [(event.step, round(event.value, 2)) for event in read_events(folder)]
+        ...     [(event.step, round(event.value, 2)) for event in ad.tensorboard.read_events(folder)]
         [(0, 1.0), (1, 0.5), (2, 0.33)]
     """
 
