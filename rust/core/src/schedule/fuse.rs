@@ -24,8 +24,8 @@ const MAX_OPERANDS: usize = 20;
 const MAX_REPEATED: usize = 4;
 /// Elements of a row that a chain of reductions may walk more than once.
 const MAX_CHAIN_ROW: usize = 1 << 16;
-/// Work of a product that the commit phase may hold, which cannot be interrupted: some tens of milliseconds.
-const MAX_COMMIT_FLOPS: f64 = 1e10;
+/// Work of the products that the commit phase may hold, which cannot be interrupted: some tens of milliseconds.
+const MAX_COMMIT_FLOPS: f64 = 2e10;
 
 #[derive(Clone, Debug)]
 struct Use {
@@ -50,6 +50,8 @@ struct Fuser<'a> {
     contiguous: Vec<bool>,
     /// Whether computing the entry anew involves a dear function.
     dear: Vec<bool>,
+    /// Work of the products that wait for the commit phase.
+    committed: f64,
 }
 
 /// Places every entry.
@@ -67,6 +69,7 @@ pub(super) fn fuse(snapshot: &Snapshot, options: Options) -> Fused {
         in_memory: vec![false; count],
         contiguous: vec![false; count],
         dear: Vec::with_capacity(count),
+        committed: 0.0,
     };
     for entry in 0..count {
         let below =
@@ -450,9 +453,8 @@ impl Fuser<'_> {
             if !cluster.inner().is_empty() || !u.map.covers(&shape, &cluster.domain) {
                 continue;
             }
-            if self.updates_in_place(cluster) && !self.may_commit(entry, cluster) {
-                continue;
-            }
+            let work = if self.updates_in_place(cluster) { self.work_to_commit(entry, cluster) } else { Some(0.0) };
+            let Some(work) = work else { continue };
             let others: Vec<usize> =
                 self.order.readers(piece).map(|reader| self.find(reader)).filter(|&p| p != u.piece).collect();
             if self.order.reaches(&others, u.piece) {
@@ -462,6 +464,7 @@ impl Fuser<'_> {
                 unreachable!()
             };
             cluster.is_epilogue = true;
+            self.committed += work;
             self.pieces[piece] = Piece::Matmul { entry, epilogue: Some(cluster) };
             self.merged_into[u.piece] = piece;
             self.order.merge(piece, u.piece);
@@ -469,23 +472,20 @@ impl Fuser<'_> {
         }
     }
 
-    /// Whether a product may wait for the commit phase together with work that overwrites leaves: it is short, needs no memory of its own, and
-    /// multiplies none of these leaves.
-    fn may_commit(&self, entry: usize, cluster: &Cluster) -> bool {
+    /// Floating-point operations of a product that may wait for the commit phase together with work that overwrites leaves: all such
+    /// products are short, and none multiplies one of these leaves.
+    fn work_to_commit(&self, entry: usize, cluster: &Cluster) -> Option<f64> {
         let inputs = &self.snapshot.entries[entry].inputs;
-        let [Some(lhs), Some(rhs)] = [0, 1].map(|input| Strided::of(self.snapshot, inputs[input])) else {
-            return false;
-        };
-        let inner = lhs.shape[lhs.shape.rank() - 1] as f64;
-        let unit = |strides: &[isize], axis: usize| strides[strides.len() - axis] == 1;
-        let packed = !(unit(&rhs.strides, 1) && (unit(&lhs.strides, 1) || unit(&lhs.strides, 2)));
+        let operands = [Strided::of(self.snapshot, inputs[0])?, Strided::of(self.snapshot, inputs[1])?];
         let multiplied = |leaf: usize| {
             let buffer = self.snapshot.leaves[leaf].buffer;
             let is = |source| matches!(source, Source::Leaf(read) if self.snapshot.leaves[read].buffer == buffer);
-            is(lhs.base) || is(rhs.base)
+            operands.iter().any(|operand| is(operand.base))
         };
-        let flops = 2.0 * inner * self.shape(entry).elements() as f64;
-        flops <= MAX_COMMIT_FLOPS && !packed && !cluster.leaves.iter().any(|&(leaf, _)| multiplied(leaf))
+        let inner = operands[0].shape[operands[0].shape.rank() - 1];
+        let work = 2.0 * inner as f64 * self.shape(entry).elements() as f64;
+        let fits = self.committed + work <= MAX_COMMIT_FLOPS;
+        (fits && !cluster.leaves.iter().any(|&(leaf, _)| multiplied(leaf))).then_some(work)
     }
 
     /// Whether a result of the cluster may take over a leaf's buffer: such work must wait for the commit phase.
