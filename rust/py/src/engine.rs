@@ -29,8 +29,7 @@ pub(crate) fn run<T: Send>(
 ) -> PyResult<T> {
     loop {
         py.check_signals()?;
-        interrupt::clear();
-        interrupt::watch();
+        interrupt::begin();
         let result = py.detach(|| caught(|| body(&interrupt::pending)));
         foreign::drain(py);
         match result {

@@ -25,8 +25,16 @@ mod system {
         }
     }
 
+    /// An evaluation begins: forgets a signal that Python has dealt with. The handler is looked at once in the process and then by `pending`,
+    /// since that costs as much as a small evaluation.
+    pub(crate) fn begin() {
+        static FIRST: std::sync::Once = std::sync::Once::new();
+        FIRST.call_once(watch);
+        PENDING.store(false, Ordering::Relaxed);
+    }
+
     /// Puts our handler in front of the one in force, unless it stands there or signals are left to the system.
-    pub(crate) fn watch() {
+    fn watch() {
         // SAFETY: an all-zero sigaction is a valid value to be filled in.
         let mut current: libc::sigaction = unsafe { std::mem::zeroed() };
         // SAFETY: reads the disposition into a value of ours.
@@ -45,13 +53,9 @@ mod system {
         unsafe { libc::sigaction(libc::SIGINT, &current, std::ptr::null_mut()) };
     }
 
-    /// Forgets a signal that Python has dealt with.
-    pub(crate) fn clear() {
-        PENDING.store(false, Ordering::Relaxed);
-    }
-
-    /// Whether a signal came since `clear`.
+    /// Whether a signal came since `begin`. Asked during long evaluations only, before which a program may have changed the handler.
     pub(crate) fn pending() -> bool {
+        watch();
         PENDING.load(Ordering::Relaxed)
     }
 }
@@ -59,13 +63,11 @@ mod system {
 #[cfg(not(unix))]
 mod system {
     /// Nothing to watch: Python deals with Ctrl-C after the evaluation.
-    pub(crate) fn watch() {}
-    /// Nothing to forget.
-    pub(crate) fn clear() {}
+    pub(crate) fn begin() {}
     /// Never.
     pub(crate) fn pending() -> bool {
         false
     }
 }
 
-pub(crate) use system::{clear, pending, watch};
+pub(crate) use system::{begin, pending};

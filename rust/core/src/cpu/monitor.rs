@@ -1,8 +1,8 @@
 //! Ends a run early: when the user interrupts it, or when an index is bad.
 //! Depends on `error`. Invariant: the cancel callback is called on the calling thread only.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -12,13 +12,39 @@ use crate::error::{Error, ErrorKind, Result};
 /// How often the callback is asked, at most.
 const INTERVAL: Duration = Duration::from_millis(10);
 
+thread_local! {
+    /// Its address tells a thread from the others, at less cost than an identity that can be printed.
+    static HERE: u8 = const { 0 };
+}
+
+fn here() -> usize {
+    HERE.with(|here| std::ptr::from_ref(here) as usize)
+}
+
+static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Microseconds from the epoch to the last question; 0 before the first look at the clock, from which the first interval counts.
+#[derive(Default)]
+struct Asked(AtomicU64);
+
+impl Asked {
+    /// Whether it is time for another question, which this one then is.
+    fn is_time(&self) -> bool {
+        let now = EPOCH.elapsed().as_micros() as u64 + 1;
+        let last = self.0.load(Relaxed);
+        let due = last > 0 && now.saturating_sub(last) >= INTERVAL.as_micros() as u64;
+        if due || last == 0 {
+            self.0.store(now, Relaxed);
+        }
+        due
+    }
+}
+
 /// What all chunks of a run share.
 pub(super) struct Monitor<'a> {
     cancelled: Option<&'a (dyn Fn() -> bool + Sync)>,
-    caller: ThreadId,
-    started: Instant,
-    /// Microseconds from `started` to the last question.
-    asked: AtomicU64,
+    caller: usize,
+    asked: Asked,
     stopped: AtomicBool,
     /// The error of the lowest chunk so far.
     error: Mutex<Option<(usize, Error)>>,
@@ -29,9 +55,8 @@ impl<'a> Monitor<'a> {
     pub(super) fn new(cancelled: Option<&'a (dyn Fn() -> bool + Sync)>) -> Self {
         Self {
             cancelled,
-            caller: thread::current().id(),
-            started: Instant::now(),
-            asked: AtomicU64::new(0),
+            caller: here(),
+            asked: Asked::default(),
             stopped: AtomicBool::new(false),
             error: Mutex::new(None),
         }
@@ -43,14 +68,9 @@ impl<'a> Monitor<'a> {
             return true;
         }
         let Some(cancelled) = self.cancelled else { return false };
-        if thread::current().id() != self.caller {
+        if here() != self.caller || !self.asked.is_time() {
             return false;
         }
-        let now = self.started.elapsed().as_micros() as u64;
-        if now.saturating_sub(self.asked.load(Relaxed)) < INTERVAL.as_micros() as u64 {
-            return false;
-        }
-        self.asked.store(now, Relaxed);
         if cancelled() {
             self.fail(
                 usize::MAX,
