@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from adret import nn
 from adret.nn import functional as F
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 NAMES = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
@@ -37,6 +37,7 @@ def cases(draw: st.DrawFn) -> tuple[tuple[int, ...], tuple[int, ...], str]:
     return shape, tuple(draw(st.integers(-1, 2)) for _ in range(2 * count)), draw(st.sampled_from(sorted(NAMES)))
 
 
+@settings(deadline=None)
 @given(cases())
 def test_values_and_gradients(case: tuple[tuple[int, ...], tuple[int, ...], str]) -> None:
     shape, amounts, mode = case

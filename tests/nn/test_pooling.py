@@ -189,7 +189,7 @@ MISTAKES = [
     (lambda: F.interpolate(ad.ones((1, 1, 4)), scale_factor=-1.0), ad.DomainError, ("-1.0", "above 0")),
     (lambda: F.interpolate(ad.ones((1, 1, 4)), scale_factor=0.1), ad.ShapeError, ("interpolate", "(0,)", "axis 2")),
     (lambda: F.interpolate(ad.ones((1, 1, 4)), 2, align_corners=True), ad.DomainError, ("align_corners", "'nearest'")),
-    (lambda: F.interpolate(ad.ones((1, 1, 4), dtype="int64"), 2), ad.DTypeError, ("int64", "float64")),
+    (lambda: F.interpolate(ad.ones((1, 1, 4), dtype="int64"), 2), ad.DTypeError, ("int64", "float32")),
     (lambda: F.pixel_shuffle(ad.ones((1, 3, 2, 2)), 2), ad.ShapeError, ("pixel_shuffle", "3 channels", "2 * 2")),
     (lambda: F.pixel_unshuffle(ad.ones((1, 3, 3, 2)), 2), ad.ShapeError, ("pixel_unshuffle", "height 3")),
     (lambda: F.unfold(ad.ones((2, 2)), 2), ad.ShapeError, ("unfold", "(2, 2)")),

@@ -165,7 +165,7 @@ def _interpolate(mode: str, sizes: tuple[int, ...], shapes, how: str, align: boo
         lambda x: interpolated(np.asarray(x, np.float64), sizes, how, bool(align)),
         (SMALL,),
         shapes,
-        tuple(d for d in ALL if d not in ("int64", "uint64")) if moves else FLOATS,
+        (*FLOATS, "int16", "int8", "uint16", "uint8", "bool") if moves else FLOATS,
         gradient=True,
         ulps=0 if moves else 8,
         scale=0 if moves else 9,

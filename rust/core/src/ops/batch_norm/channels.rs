@@ -89,7 +89,20 @@ impl Channels {
         let shape = &result.layout.shape;
         let (batch, channels, length) = (shape[0], shape[1], shape[2]);
         let [x, g] = [shifted, scaled].map(|argument| argument.map(|first| Elements::new::<T>(&host.arguments[first])));
+        let step = |argument: Option<usize>| argument.map_or(0, |first| host.arguments[first].layout.strides[1]);
+        let between = [step(scaled), step(shifted)];
         let plain = [x, g].iter().flatten().all(Elements::is_plain);
+        // Scale, mean, slope and shift of each channel.
+        let numbers: Vec<[T; 4]> = (0..channels)
+            .map(|channel| {
+                // SAFETY: coefficients have an element per channel.
+                let number = |argument: usize| unsafe { mean_of::<T>(&host.arguments[argument], channel) };
+                let scale = scaled.map_or(T::default(), |first| number(first + 1));
+                let [mean, slope, shift] =
+                    shifted.map_or([T::default(); 3], |first| [1, 2, 3].map(|nth| number(first + nth)));
+                [scale, mean, slope, shift]
+            })
+            .collect();
         let runs = batch * channels;
         let per = (CHUNK / length.max(1)).clamp(1, runs.max(1));
         (host.parallel)(runs.div_ceil(per), &|chunk| {
@@ -97,22 +110,27 @@ impl Channels {
             // Room for what cannot be read where it is; whole runs, since most can.
             with_scratch(if plain { 0 } else { 2 * length * size_of::<T>() }, |room| {
                 let room = room.cast::<T>();
-                for run in chunk * per..((chunk + 1) * per).min(runs) {
+                let (mut run, end) = (chunk * per, ((chunk + 1) * per).min(runs));
+                while run < end {
                     let (entry, channel) = (run / channels, run % channels);
-                    // SAFETY: coefficients have an element per channel.
-                    let number = |argument: usize| unsafe { mean_of::<T>(&host.arguments[argument], channel) };
+                    // Neighbouring channels together, where nothing needs to be copied.
+                    let together = if plain { (end - run).min(channels - channel) } else { 1 };
                     // SAFETY: the runs are inside the arguments, and the room holds two.
                     let at = |elements: Option<Elements<'_>>, room: *mut T| unsafe {
                         let run = |elements: Elements<'_>| elements.runs([entry, channel, 0], [1, length], room).start;
                         elements.map_or(std::ptr::null(), run)
                     };
-                    let zero = T::default();
-                    let [mean, slope, shift] =
-                        shifted.map_or([zero; 3], |first| [1, 2, 3].map(|nth| number(first + nth)));
-                    let scale = scaled.map_or(zero, |first| number(first + 1));
-                    let (x, g) = (at(x, room), at(g, room.wrapping_add(length)));
-                    let target = result.data.0.cast::<T>().wrapping_add(run * length);
-                    launch(Blend { target, g, scale, x, mean, slope, shift, length });
+                    let (g, x) = (at(g, room.wrapping_add(length)), at(x, room));
+                    launch(Blend {
+                        target: result.data.0.cast::<T>().wrapping_add(run * length),
+                        g,
+                        x,
+                        between,
+                        numbers: &raw const numbers[channel],
+                        runs: together,
+                        length,
+                    });
+                    run += together;
                 }
             });
         });

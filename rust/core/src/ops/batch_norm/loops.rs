@@ -129,15 +129,18 @@ impl<T: Real> Kernel for Totals<T> {
     }
 }
 
-/// `target = g · scale + (x − mean) · slope + shift` along a run; without `g`, the first term is left out, without `x` the others.
+/// `target = g · scale + (x − mean) · slope + shift` along the runs of neighbouring channels; without `g`, the first term is left out,
+/// without `x` the others.
 pub(super) struct Blend<T> {
+    /// Runs one after another.
     pub(super) target: *mut T,
     pub(super) g: *const T,
-    pub(super) scale: T,
     pub(super) x: *const T,
-    pub(super) mean: T,
-    pub(super) slope: T,
-    pub(super) shift: T,
+    /// Distances of the runs of `g` and `x`.
+    pub(super) between: [isize; 2],
+    /// Scale, mean, slope and shift of each run's channel.
+    pub(super) numbers: *const [T; 4],
+    pub(super) runs: usize,
     pub(super) length: usize,
 }
 
@@ -146,23 +149,29 @@ impl<T: Real> Kernel for Blend<T> {
 
     #[inline(always)]
     fn run<M: Machine>(self) {
-        let Self { target, g, scale, x, mean, slope, shift, length } = self;
-        // SAFETY: the caller's runs have this length.
-        unsafe {
-            match (g.is_null(), x.is_null()) {
-                (true, _) => {
-                    for at in 0..length {
-                        *target.add(at) = (*x.add(at) - mean) * slope + shift;
+        let length = self.length;
+        for run in 0..self.runs {
+            let (of_g, of_x) = (run as isize * self.between[0], run as isize * self.between[1]);
+            // SAFETY: there are as many runs of this length, and numbers for each.
+            unsafe {
+                let [scale, mean, slope, shift] = self.numbers.add(run).read();
+                let target = self.target.add(run * length);
+                let (g, x) = (self.g.wrapping_offset(of_g), self.x.wrapping_offset(of_x));
+                match (self.g.is_null(), self.x.is_null()) {
+                    (true, _) => {
+                        for at in 0..length {
+                            *target.add(at) = (*x.add(at) - mean) * slope + shift;
+                        }
                     }
-                }
-                (false, true) => {
-                    for at in 0..length {
-                        *target.add(at) = *g.add(at) * scale;
+                    (false, true) => {
+                        for at in 0..length {
+                            *target.add(at) = *g.add(at) * scale;
+                        }
                     }
-                }
-                (false, false) => {
-                    for at in 0..length {
-                        *target.add(at) = *g.add(at) * scale + ((*x.add(at) - mean) * slope + shift);
+                    (false, false) => {
+                        for at in 0..length {
+                            *target.add(at) = *g.add(at) * scale + ((*x.add(at) - mean) * slope + shift);
+                        }
                     }
                 }
             }

@@ -285,3 +285,71 @@ pub(crate) fn moved_as(dtype: DType) -> DType {
         dtype => dtype,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::HostPointer;
+    use crate::layout::Layout;
+
+    /// Loads and stores every group of planes of a box through vectors.
+    fn round_trip<const L: usize>(shape: &[usize], strides: &[isize], order: Order, inside: [Range<usize>; 3]) {
+        let span: usize = shape.iter().zip(strides).map(|(&size, &stride)| (size - 1) * stride as usize).sum();
+        let mut from: Vec<f32> = (0..=span).map(|i| i as f32).collect();
+        let mut to = vec![-1.0f32; span + 1];
+        let layout = Layout { shape: Shape::new(shape).unwrap(), strides: strides.into(), offset: 0 };
+        let argument = |data: &mut Vec<f32>| HostPointer(data.as_mut_ptr().cast());
+        let (from, to) = (argument(&mut from), argument(&mut to));
+        let host = |data| HostArgument { data, dtype: DType::F32, layout: &layout };
+        let (read, written) = (host(from), host(to));
+        let (read, written) = (Planes::new(&read, order), Planes::new(&written, order));
+        let pixels: usize = inside.iter().map(|range| range.len()).product();
+        for group in 0..read.count.div_ceil(L) {
+            with_scratch(pixels * L * 4, |memory| {
+                // SAFETY: the boxes lie inside the planes, and the scratch has room for one.
+                unsafe {
+                    read.load::<f32, L>(group, &inside, memory.cast());
+                    written.store::<f32, L>(group, &inside, memory.cast());
+                }
+            });
+        }
+        let (first, channels) = (order.first(), order.channels());
+        let place = |index: [usize; 5]| index.iter().zip(strides).map(|(&i, &s)| i * s as usize).sum::<usize>();
+        for batch in 0..shape[0] {
+            for channel in 0..shape[channels] {
+                for pixel in 0..shape[first] * shape[first + 1] * shape[first + 2] {
+                    let (height, width) = (shape[first + 1], shape[first + 2]);
+                    let at = [pixel / width / height, pixel / width % height, pixel % width];
+                    let mut index = [batch; 5];
+                    index[channels] = channel;
+                    index[first..first + 3].copy_from_slice(&at);
+                    let moved = (0..3).all(|axis| inside[axis].contains(&at[axis]));
+                    let place = place(index);
+                    // SAFETY: the vectors are still there.
+                    let got = unsafe { to.0.cast::<f32>().add(place).read() };
+                    assert_eq!(got, if moved { place as f32 } else { -1.0 }, "{shape:?} {strides:?} {index:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn boxes_pass_through_vectors() {
+        let (first, last) = (Order { channels_last: false }, Order { channels_last: true });
+        for (shape, strides, order) in [
+            ([2, 9, 1, 5, 7], [315, 35, 35, 7, 1], first),
+            ([1, 21, 2, 3, 70], [8820, 420, 210, 70, 1], first),
+            ([2, 9, 1, 5, 7], [1, 2, 18, 18, 90], first),
+            ([2, 9, 1, 5, 7], [700, 70, 70, 14, 2], first),
+            ([2, 1, 5, 7, 20], [700, 700, 140, 20, 1], last),
+        ] {
+            let sizes = order.planes(&shape);
+            let whole = sizes.map(|size| 0..size);
+            let part = [0..sizes[0], 1..sizes[1], 2..sizes[2] - 1];
+            for inside in [whole, part] {
+                round_trip::<1>(&shape, &strides, order, inside.clone());
+                round_trip::<LANES>(&shape, &strides, order, inside);
+            }
+        }
+    }
+}

@@ -13,6 +13,7 @@ mod unfold;
 pub use frame::Windows;
 pub use unfold::{fold, unfold};
 
+use super::operand::default_integer;
 use super::pointwise::astype;
 use super::resample::band::{Divisor, Side, Weights};
 use super::resample::resample;
@@ -59,7 +60,10 @@ fn maxima(name: &str, frame: &Frame, axes: [Axis; 3], indices: bool) -> Result<(
     let taps = indices || (grad_enabled() && x.requires_grad());
     let (values, taps) = max_windows(&x, &geometry, taps)?;
     let places = match taps {
-        Some(taps) if indices => Some(frame.back(&max_places(&values, &geometry, &taps)?)?),
+        Some(taps) if indices => {
+            let places = max_places(&values, &geometry, &taps)?;
+            Some(frame.back(&astype(&places, default_integer(x.device()))?)?)
+        }
         _ => None,
     };
     Ok((frame.back(&astype(&values, dtype)?)?, places))

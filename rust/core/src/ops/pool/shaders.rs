@@ -1,7 +1,7 @@
 //! Pooling and columns on a GPU: a thread per element that is written, which visits what it depends on.
 //! Depends on `shader`. Invariant: sizes are parameters of the text; sums run in the order of the windows.
 
-use super::super::shader::{Place, Shader, Target, way};
+use super::super::shader::{Place, Shader, way};
 use super::axis::Axis;
 use super::max::Geometry;
 use crate::dtype::DType;
@@ -94,27 +94,13 @@ pub(in super::super) fn declare(shader: &mut Shader<'_>, here: &[String], first:
     }
 }
 
-/// The element of the taps for the window `o` of the thread's plane.
-fn taps_at(
-    shader: &mut Shader<'_>,
-    geometry: &Geometry,
-    arguments: &[Argument],
-    argument: usize,
-    shape: &[usize],
-) -> Option<Target> {
-    let here = shader.here.clone();
-    let layout = &arguments[argument].layout;
+/// Where the tap of window `o` of the thread's plane lies among the taps.
+fn tap_of_window(shader: &mut Shader<'_>, geometry: &Geometry, taps: &Argument, shape: &[usize]) -> Vec<String> {
     let channels = shader.number(shape[geometry.order.channels()]);
-    let lanes = shader.number(layout.shape[4]);
-    let plane = format!("({} * {channels} + {})", here[0], here[geometry.order.channels()]);
-    let at = [
-        format!("({plane} / {lanes})"),
-        "o0".to_owned(),
-        "o1".to_owned(),
-        "o2".to_owned(),
-        format!("({plane} % {lanes})"),
-    ];
-    shader.target(&Place::whole(argument, &layout.strides), &at)
+    let lanes = shader.number(taps.layout.shape[4]);
+    let plane = format!("({} * {channels} + {})", shader.here[0], shader.here[geometry.order.channels()]);
+    let [depth, height, width] = o();
+    vec![format!("({plane} / {lanes})"), depth, height, width, format!("({plane} % {lanes})")]
 }
 
 fn o() -> [String; 3] {
@@ -161,7 +147,8 @@ pub(super) fn max_pool(geometry: &Geometry, arguments: &[Argument], caps: &Caps)
         let to = shader.target(&Place::whole(1, &result.strides), &here)?;
         shader.line(to.write("best"));
         if let Some(taps) = arguments.get(2) {
-            let to = taps_at(&mut shader, geometry, arguments, 2, &result.shape)?;
+            let at = tap_of_window(&mut shader, geometry, taps, &result.shape);
+            let to = shader.target(&Place::whole(2, &taps.layout.strides), &at)?;
             shader.line(to.write(if taps.dtype == DType::I32 { "tap" } else { "u32(tap)" }));
         }
         Some(shader.finish("max_pool: a thread per window", caps))
@@ -184,7 +171,8 @@ pub(super) fn along(geometry: &Geometry, put: bool, arguments: &[Argument], caps
                 open_windows(&mut shader, &geometry.axes[axis], axis);
             }
             let number = tap(&mut shader, geometry);
-            let tap = taps_at(&mut shader, geometry, arguments, 0, &result.shape)?.read();
+            let at = tap_of_window(&mut shader, geometry, &arguments[0], &result.shape);
+            let tap = shader.element(&Place::whole(0, &arguments[0].layout.strides), &at)?;
             let value = shader.element(&Place::whole(1, &from.strides), &around(&here, first, o()))?;
             shader.line(format!("if (i32({tap}) == {number}) {{"));
             shader.line(format!("sum = sum + {value};"));
@@ -193,7 +181,8 @@ pub(super) fn along(geometry: &Geometry, put: bool, arguments: &[Argument], caps
             shader.line(to.write("sum"));
         } else {
             declare(&mut shader, &here, first, "o");
-            let tap = taps_at(&mut shader, geometry, arguments, 0, &result.shape)?.read();
+            let at = tap_of_window(&mut shader, geometry, &arguments[0], &result.shape);
+            let tap = shader.element(&Place::whole(0, &arguments[0].layout.strides), &at)?;
             places_of(&mut shader, geometry, &tap);
             let inside: Vec<String> = (0..3).map(|axis| format!("q{axis} == place{axis}")).collect();
             let value = shader.element(&Place::whole(1, &from.strides), &around(&here, first, q()))?;
@@ -227,7 +216,8 @@ pub(super) fn places(geometry: &Geometry, arguments: &[Argument], caps: &Caps) -
         let mut shader = Shader::new(arguments, &result.shape);
         let here = shader.here.clone();
         declare(&mut shader, &here, geometry.order.first(), "o");
-        let tap = taps_at(&mut shader, geometry, arguments, 0, &result.shape)?.read();
+        let at = tap_of_window(&mut shader, geometry, &arguments[0], &result.shape);
+        let tap = shader.element(&Place::whole(0, &arguments[0].layout.strides), &at)?;
         places_of(&mut shader, geometry, &tap);
         let (height, width) = (shader.number(geometry.axes[1].size()), shader.number(geometry.axes[2].size()));
         let to = shader.target(&Place::whole(1, &result.strides), &here)?;

@@ -63,11 +63,9 @@ pub fn interpolate(
         DType::F32 | DType::F64 => dtype,
         DType::F16 | DType::BF16 => DType::F32,
         DType::Bool | DType::I8 | DType::U8 | DType::I16 | DType::U16 if moves => DType::F32,
-        DType::I32 | DType::U32 if moves => DType::F64,
         _ => {
-            let hint = if moves { "float64" } else { "float32" };
             return Err(Error::dtype(format!(
-                "{name}: input is {dtype}, which this mode does not take. Convert it with astype(\"{hint}\")."
+                "{name}: input is {dtype}, which this mode does not take. Convert it with astype(\"float32\")."
             )));
         }
     };
