@@ -16,6 +16,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGINT is sent as PO
 LONG = """
 import os, signal, threading, time
 import adret as ad
+from adret import nn
 
 def interrupted(work):
     sent = []
@@ -38,6 +39,11 @@ def matmul():
     a = ad.ones((8192, 8192))
     ad.eval(a)
     ad.eval(a @ a)
+
+def convolution():
+    x, kernel = ad.ones((64, 128, 64, 64)), ad.ones((128, 128, 9, 9))
+    ad.eval(x, kernel)
+    ad.eval(nn.functional.conv2d(x, kernel, padding=4))
 
 def chain():
     x = ad.ones((3000, 3000))
@@ -121,7 +127,7 @@ def run(program: str) -> str:
     return result.stdout
 
 
-@pytest.mark.parametrize("case", ["matmul", "chain", "plans"])
+@pytest.mark.parametrize("case", ["matmul", "convolution", "chain", "plans"])
 def test_ctrl_c_ends_what_takes_long(case: str) -> None:
     assert "alive" in run(LONG.replace("{case}", case))
 

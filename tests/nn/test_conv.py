@@ -214,6 +214,20 @@ def test_only_what_is_asked_for_is_computed() -> None:
     assert ad.stats()["launches"] - before <= 2
 
 
+def test_steps_and_taps_far_apart() -> None:
+    """Working memory and time follow from what there is to compute, not from how far apart it lies."""
+    y = F.conv_transpose1d(ad.ones((1, 2, 3)), ad.ones((2, 1, 2)), ad.ones(1), stride=200_000, dilation=50_000)
+    assert y.shape == (1, 1, 450_001)
+    assert y.sum().item() == 450_001 + 2 * 3 * 2
+    x = ad.ones((1, 1, 5, 5), requires_grad=True)
+    y = F.conv2d(x, ad.ones((1, 1, 3, 3)), padding=20_000, dilation=20_000)
+    assert y.tolist() == [[[[1.0] * 5] * 5]]
+    y.sum().backward()
+    assert x.grad is not None and x.grad.tolist() == [[[[1.0] * 5] * 5]]
+    long = ad.ones((1, 1, 300_000))
+    assert F.conv1d(long, long).tolist() == [[[300_000.0]]]
+
+
 def test_empty_batches() -> None:
     k, bias = ad.ones((3, 2, 3, 3), requires_grad=True), ad.ones(3, requires_grad=True)
     x = ad.ones((0, 2, 6, 6), requires_grad=True)

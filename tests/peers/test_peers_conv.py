@@ -73,6 +73,7 @@ def test_random_cases(torch, part: int) -> None:
         check(torch, random_case(10_000 + seed))
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
 @pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_layers_of_every_padding(torch, mode: str, rank: int) -> None:

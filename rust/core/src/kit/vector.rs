@@ -47,6 +47,21 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// As for `splat`.
     unsafe fn sum(self) -> Self::Element;
+    /// Every second element, of twice as many as there are lanes.
+    ///
+    /// # Safety
+    /// All of them can be read.
+    #[inline(always)]
+    unsafe fn load_even(from: *const Self::Element) -> Self {
+        // SAFETY: as the caller vouches; there is room for the widest vector.
+        unsafe {
+            let mut lanes = [from.read_unaligned(); 16];
+            for i in 1..Self::LANES {
+                lanes[i] = from.add(2 * i).read_unaligned();
+            }
+            Self::load(lanes.as_ptr())
+        }
+    }
     /// Transposes a square as high as a vector: `to[j · to_row + i] = from[i][j]`.
     ///
     /// # Safety
@@ -66,6 +81,8 @@ pub(crate) trait Vector: Copy {
 pub(crate) trait Element: Copy + Send + Sync + 'static + std::ops::Add<Output = Self> {
     /// 0
     const ZERO: Self;
+    /// The bits that are set in a mask.
+    fn masked(self, mask: u64) -> Self;
     #[cfg(target_arch = "x86_64")]
     #[doc(hidden)]
     type Wide: Vector<Element = Self>;
@@ -78,6 +95,10 @@ pub(crate) trait Element: Copy + Send + Sync + 'static + std::ops::Add<Output = 
 
 impl Element for f32 {
     const ZERO: Self = 0.0;
+    #[inline(always)]
+    fn masked(self, mask: u64) -> Self {
+        Self::from_bits(self.to_bits() & mask as u32)
+    }
     #[cfg(target_arch = "x86_64")]
     type Wide = x86::F32x16;
     #[cfg(target_arch = "x86_64")]
@@ -87,6 +108,10 @@ impl Element for f32 {
 
 impl Element for f64 {
     const ZERO: Self = 0.0;
+    #[inline(always)]
+    fn masked(self, mask: u64) -> Self {
+        Self::from_bits(self.to_bits() & mask)
+    }
     #[cfg(target_arch = "x86_64")]
     type Wide = x86::F64x8;
     #[cfg(target_arch = "x86_64")]
@@ -249,7 +274,7 @@ mod x86 {
 
     macro_rules! wide {
         ($name:ident, $register:ty, $type:ty, $lanes:literal, $mask:ty, $set:ident, $load:ident, $load_some:ident, $store:ident,
-         $store_some:ident, $pack:ident, $fma:ident, $add:ident, $sum:ident, $($turn:item)?) => {
+         $store_some:ident, $pack:ident, $fma:ident, $add:ident, $sum:ident, $($own:item),*) => {
             /// 512 bits.
             #[derive(Clone, Copy)]
             pub(crate) struct $name($register);
@@ -305,7 +330,7 @@ mod x86 {
                     // SAFETY: as above.
                     unsafe { $sum(self.0) }
                 }
-                $($turn)?
+                $($own)*
             }
         };
     }
@@ -329,6 +354,14 @@ mod x86 {
         unsafe fn turn(from: &[*const f32], to: *mut f32, to_row: usize) {
             // SAFETY: as above.
             unsafe { turn_16(from, to, to_row) }
+        },
+        #[inline(always)]
+        unsafe fn load_even(from: *const f32) -> Self {
+            // SAFETY: as above.
+            unsafe {
+                let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+                Self(_mm512_permutex2var_ps(_mm512_loadu_ps(from), even, _mm512_loadu_ps(from.add(16))))
+            }
         }
     );
     wide!(
@@ -346,6 +379,14 @@ mod x86 {
         _mm512_fmadd_pd,
         _mm512_add_pd,
         _mm512_reduce_add_pd,
+        #[inline(always)]
+        unsafe fn load_even(from: *const f64) -> Self {
+            // SAFETY: as above.
+            unsafe {
+                let even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
+                Self(_mm512_permutex2var_pd(_mm512_loadu_pd(from), even, _mm512_loadu_pd(from.add(8))))
+            }
+        }
     );
 
     /// Sixteen rows of sixteen: pairs, then fours, then the quarters of registers change places.

@@ -1,4 +1,4 @@
-//! Convolutions of up to three axes: the form `Σ x · kernel · y`, and each of the three from the other two. Depends on `simd`, `transpose`.
+//! Convolutions of up to three axes: the form `Σ x · kernel · y`, and each of the three from the other two. Depends on `transpose`, `vector`.
 //! Invariant: x is `[batch, groups · inputs, …]`, the kernel `[groups · outputs, inputs, …]`, y `[batch, groups · outputs, …]`; any strides
 //! for what is read, contiguous what is written.
 
@@ -10,7 +10,6 @@ mod space;
 mod sums;
 mod tile;
 mod unit;
-mod vector;
 mod weights;
 
 #[cfg(test)]
@@ -22,12 +21,12 @@ use line::Line;
 use product::Product;
 use shifted::{Shifted, joints};
 use space::Operand;
-pub(crate) use vector::Element;
 use weights::{Kernel, Weights};
 
 use crate::backend::{HostPointer, Parallel};
 use crate::error::Result;
 use crate::kit::simd::Path;
+pub(crate) use crate::kit::vector::Element;
 
 /// `Σ x[n, g·inputs + i, …] · kernel[g·outputs + o, i, taps…] · y[n, g·outputs + o, …]`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

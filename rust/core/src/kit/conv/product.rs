@@ -12,11 +12,11 @@ use super::shifted::{cut, parts};
 use super::space::{Operand, Space, Steps, count};
 use super::sums::Chunk;
 use super::tile::{INNER, outer_shape};
-use super::vector::{Element, lanes, many};
 use crate::backend::{HostPointer, Parallel};
 use crate::error::Result;
 use crate::kit::simd::Path;
 use crate::kit::transpose::transpose;
+use crate::kit::vector::{Element, lanes, many};
 
 /// Parts of the pixels, and elements that their sums may take together.
 const PARTS: usize = 16;

@@ -13,11 +13,11 @@ use super::scratch::with_scratch;
 use super::space::{Operand, Space, Steps, count};
 use super::tile::{self, Lanes};
 use super::unit::Unit;
-use super::vector::{Element, many};
 use super::weights::Weights;
 use crate::backend::{HostPointer, Parallel};
 use crate::error::Result;
 use crate::kit::simd::Path;
+use crate::kit::vector::{Element, many};
 
 /// Elements of a padded copy: half of a second-level cache.
 const COPIED: usize = 96 << 10;
@@ -253,7 +253,7 @@ impl<'a, E: Element> Job<'a, E> {
         let lines = &sum.lines;
         let pixels: usize = steps.iter().map(count).product();
         let per_image = sum.work(pixels) / sum.batch;
-        let lanes = super::vector::lanes::<E>(path);
+        let lanes = crate::kit::vector::lanes::<E>(path);
         // Targets that are read in place need no copy.
         let in_place = Space::in_place(lines, &sum.source.strides, steps)
             .filter(|space| space.step[2] == 1 && space.step[1] > 0 && space.step[0] >= 0)
@@ -369,7 +369,7 @@ impl<'a, E: Element> Job<'a, E> {
         let Some(space) = space else { return Some(sheet) };
         let (high, wide) = (count(&sheet.steps[1]), count(&sheet.steps[2]));
         let pitch = if high > 1 { space.step[1] as usize } else { wide };
-        let lanes = super::vector::lanes::<E>(self.path);
+        let lanes = crate::kit::vector::lanes::<E>(self.path);
         let length = (high - 1) * pitch + wide;
         sheet.vectors = length.div_ceil(lanes);
         sheet.whole = if space.copied > 0 { usize::MAX } else { length / lanes };
@@ -428,7 +428,7 @@ impl<'a, E: Element> Job<'a, E> {
 
     /// Pixels of a tile.
     pub(super) fn width(&self) -> usize {
-        self.weights.vectors * super::vector::lanes::<E>(self.path)
+        self.weights.vectors * crate::kit::vector::lanes::<E>(self.path)
     }
 
     /// Elements of the copy, of the panel, and of a tile that is scattered.

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::line::Line;
-use super::vector::{Element, Routine, Vector};
+use crate::kit::vector::{Element, Routine, Vector};
 
 /// A tensor `[batch, channels, depth, height, width]` with any strides.
 #[derive(Clone, Copy)]
@@ -136,6 +136,8 @@ pub(super) struct Fill<'a, E> {
 }
 
 impl<E: Element> Routine<E> for Fill<'_, E> {
+    type Output = ();
+
     #[inline(always)]
     unsafe fn run<V: Vector<Element = E>>(self) {
         let [depths, heights, widths] = self.lines;

@@ -7,8 +7,8 @@ use super::line::Tap;
 use super::product::{BLOCK, Job};
 use super::space::{Fill, Read, Space, Steps, count, gather};
 use super::tile::{INNER, Inner, Outer, ShapedInner, run_outer};
-use super::vector::{Element, launch};
 use crate::kit::transpose::transpose;
+use crate::kit::vector::{Element, launch};
 
 /// Sums of a group, a block of channels and a part of the pixels.
 pub(super) struct Chunk<'a, 'b, E> {

@@ -2,8 +2,8 @@
 //! Invariant: a tile's sums stay in registers from the first product to the last.
 #![allow(clippy::needless_range_loop, reason = "iterators over arrays may stay calls inside code of other features")]
 
-use super::vector::{Element, Routine, Vector, launch, many};
 use crate::kit::simd::Path;
+use crate::kit::vector::{Element, Routine, Vector, launch, many};
 
 /// Where the lanes of one vector go: those of the mask, one beside the other, from `at` on.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +38,8 @@ pub(super) struct Tile<E> {
 struct Shaped<'a, E, const M: bool, const R: usize, const N: usize>(&'a Tile<E>);
 
 impl<E: Element, const M: bool, const R: usize, const N: usize> Routine<E> for Shaped<'_, E, M, R, N> {
+    type Output = ();
+
     #[inline(always)]
     unsafe fn run<V: Vector<Element = E>>(self) {
         if M != V::MANY {
@@ -146,6 +148,8 @@ pub(super) struct Outer<E> {
 struct ShapedOuter<'a, E, const M: bool, const R: usize, const N: usize>(&'a Outer<E>);
 
 impl<E: Element, const M: bool, const R: usize, const N: usize> Routine<E> for ShapedOuter<'_, E, M, R, N> {
+    type Output = ();
+
     #[inline(always)]
     unsafe fn run<V: Vector<Element = E>>(self) {
         if M != V::MANY {
@@ -232,6 +236,8 @@ pub(super) const INNER: usize = 9;
 pub(super) struct ShapedInner<'a, E, const R: usize>(pub(super) &'a Inner<E>);
 
 impl<E: Element, const R: usize> Routine<E> for ShapedInner<'_, E, R> {
+    type Output = ();
+
     #[inline(always)]
     unsafe fn run<V: Vector<Element = E>>(self) {
         let tile = self.0;

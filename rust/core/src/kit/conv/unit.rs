@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::shifted::{Job, NOWHERE, Sheet};
 use super::space::{Fill, Read, Space, count, gather};
 use super::tile::{self, Tile};
-use super::vector::{Element, lanes, launch};
+use crate::kit::vector::{Element, lanes, launch};
 
 /// Elements of the weights that pixels pass by while both are in the second-level cache.
 const PASSED: usize = 96 << 10;

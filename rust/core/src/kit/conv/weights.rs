@@ -8,11 +8,11 @@ use super::scratch::Scratch;
 use super::shifted::{Joint, tile_shape};
 use super::space::Operand;
 use super::tile::Lanes;
-use super::vector::{Element, lanes};
 use crate::backend::{HostPointer, Parallel};
 use crate::error::Result;
 use crate::kit::simd::Path;
 use crate::kit::transpose::transpose;
+use crate::kit::vector::{Element, lanes};
 
 /// Elements that are worth a thread.
 const SHARED: usize = 64 << 10;
