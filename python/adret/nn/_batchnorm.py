@@ -6,7 +6,7 @@ are as PyTorch's, so that trained ones carry over.
 
 from __future__ import annotations
 
-from .._core import DomainError, DType, ShapeError, Tensor, int64, no_grad, ones, zeros
+from .._core import DomainError, DType, ShapeError, Tensor, int32, int64, no_grad, ones, zeros
 from . import functional as F
 from ._module import Module
 from ._parameter import Parameter
@@ -50,7 +50,8 @@ class _Norm(Module):
         tracked = track_running_stats
         self.register_buffer("running_mean", zero.clone() if tracked else None)
         self.register_buffer("running_var", one.clone() if tracked else None)
-        self.register_buffer("num_batches_tracked", zeros((), dtype=int64, device=device) if tracked else None)
+        counter = int64 if zero.device == "cpu" else int32
+        self.register_buffer("num_batches_tracked", zeros((), dtype=counter, device=device) if tracked else None)
 
     def reset_running_stats(self) -> None:
         """Sets the running statistics to mean 0 and variance 1, of no batch."""

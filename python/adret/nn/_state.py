@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._core import DomainError, DType, ShapeError, Tensor, asarray, no_grad, zeros_like
+from .._core import DomainError, DType, ShapeError, Tensor, asarray, int32, int64, no_grad, zeros_like
 
 if TYPE_CHECKING:
     from ._module import Module
@@ -76,6 +76,9 @@ def move(tensor: Tensor, device: str | None, dtype: DType | None) -> None:
     grad = tensor.grad
     for value in (tensor,) if grad is None else (tensor, grad):
         moved = value if device is None else value.to(device)
+        if moved.device != "cpu" and value.dtype == int64:
+            # Counters: GPUs hold 32-bit integers in place of 64-bit ones.
+            moved = value.astype(int32).to(moved.device)
         if dtype is not None and value.dtype.is_floating_point:
             moved = moved.astype(dtype)
         if moved is not value:
