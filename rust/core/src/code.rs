@@ -192,6 +192,7 @@ impl Code {
     }
 
     /// Whether the result is `bool` whatever the operands.
+    #[inline]
     pub const fn is_predicate(self) -> bool {
         matches!(self, IsNan | IsInf | IsFinite | Equal | NotEqual | Less | LessEqual | Greater | GreaterEqual)
     }

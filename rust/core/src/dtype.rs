@@ -59,6 +59,7 @@ impl DType {
     pub const ALL: [DType; 13] = [Bool, I8, I16, I32, I64, U8, U16, U32, U64, F16, BF16, F32, F64];
 
     /// Bytes of one element.
+    #[inline]
     pub const fn size(self) -> usize {
         match self {
             Bool | I8 | U8 => 1,
@@ -93,6 +94,7 @@ impl DType {
     }
 
     /// The type that kernels compute in.
+    #[inline]
     pub const fn compute(self) -> Compute {
         match self {
             Bool => Compute::Mask,
@@ -105,6 +107,7 @@ impl DType {
     }
 
     /// Whether this is a floating-point type.
+    #[inline]
     pub const fn is_float(self) -> bool {
         matches!(self, F16 | BF16 | F32 | F64)
     }

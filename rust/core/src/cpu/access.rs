@@ -17,10 +17,12 @@ pub(super) struct Tile {
 
 impl Tile {
     /// A range of the fast axes alone.
+    #[inline]
     pub(super) fn flat(start: usize, elements: usize) -> Self {
         Self { slow_start: 0, slow: 1, fast_start: start, fast: elements }
     }
 
+    #[inline]
     pub(super) fn elements(&self) -> usize {
         self.slow * self.fast
     }
@@ -98,6 +100,7 @@ impl Pattern {
     }
 
     /// This access's part of the program's resolved offsets.
+    #[inline]
     fn offsets<'a>(&self, offsets: &'a [i64]) -> &'a [i64] {
         &offsets[self.first..][..self.numbers]
     }
@@ -267,6 +270,8 @@ pub(super) fn inside(value: i64, step: i64, size: usize, elements: usize) -> (us
     let (from, to) = match step {
         0 if value >= 0 && value < size => (0, elements as i64),
         0 => (0, 0),
+        // The usual step needs no division.
+        1 => (-value, size - value),
         _ if step > 0 => (ceil_div(-value, step), ceil_div(size - value, step)),
         _ => ((value - size).div_euclid(-step) + 1, value.div_euclid(-step) + 1),
     };

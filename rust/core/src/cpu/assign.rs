@@ -10,6 +10,7 @@ use super::levels::operands;
 use super::prepare::Builder;
 use super::program::{Direct, Level, Place, Program, Step, StoreStep};
 use super::registers::Registers;
+use crate::code::Code;
 use crate::dtype::{Compute, DType};
 use crate::group::{Instr, ValueId};
 
@@ -160,14 +161,15 @@ impl Sites {
         let is_load = matches!(value.instr, Instr::Load { .. });
         let memory = is_load.then(|| builder.load_memory(id));
         let period = memory.as_ref().and_then(|memory| period(&builder.program, memory.pattern));
-        let register = if period.is_some() {
+        let once = builder.is_once(id);
+        let register = if once || period.is_some() {
             self.registers.fresh(compute)
         } else {
             let register = self.registers.take(compute);
             self.held.insert(node, register);
             register
         };
-        let direct = if period.is_none() { self.direct(builder, pass, id, register, position) } else { None };
+        let direct = if !once && period.is_none() { self.direct(builder, pass, id, register, position) } else { None };
         let target = direct.map_or(Place::Tile(register), Place::Pointer);
         let segment = pass.index;
         if let Some(memory) = memory {
@@ -182,13 +184,29 @@ impl Sites {
         } else {
             self.places.insert(node, target);
             let step = builder.step(id, &places, target);
-            builder.program.segments[segment].element.push(step);
+            let dies = !once && self.dies(builder, id, position);
+            let segment = &mut builder.program.segments[segment];
+            if once {
+                segment.once.push(step);
+            } else {
+                let is_last = |place: &Place| dies && places.first() == Some(place);
+                match segment.element.last().and_then(|before| fused(before, &step, is_last)) {
+                    Some(both) => *segment.element.last_mut().expect("there is a step before") = both,
+                    None => segment.element.push(step),
+                }
+            }
         }
         // Only now: a loop is faster where its result lies apart from its operands.
         let dying = operands(&value.instr).iter().filter_map(|&operand| builder.element_operand(operand).ok());
         for node in dying.filter(|node| self.last_use[node] == position).collect::<SmallVec<[Node; 3]>>() {
             self.release(builder, node);
         }
+    }
+
+    /// Whether nobody reads the first operand of a value after it.
+    fn dies(&self, builder: &Builder<'_>, id: ValueId, position: usize) -> bool {
+        let operand = operands(&builder.group.values[id].instr).first();
+        operand.is_some_and(|&operand| self.last_use.get(&Node::Value(operand)) == Some(&position))
     }
 
     /// A pointer for a value that is written straight to an argument, where it may be.
@@ -241,6 +259,19 @@ impl Sites {
     }
 }
 
+/// Two steps as one, where `is_last` says that nobody else reads what the first writes.
+fn fused(before: &Step, step: &Step, is_last: impl Fn(&Place) -> bool) -> Option<Step> {
+    let (
+        Step::Pointwise { code: Code::Sub, dtype: DType::F32, operands, dst: between },
+        Step::Pointwise { code: Code::Exp, dtype: DType::F32, dst, .. },
+    ) = (before, step)
+    else {
+        return None;
+    };
+    let [a, b] = operands.as_slice() else { return None };
+    is_last(between).then_some(Step::ExpOfDifference { operands: [*a, *b], dst: *dst })
+}
+
 /// How soon a load of a single flat walk repeats, where tiles are multiples of that.
 fn period(program: &Program, pattern: usize) -> Option<usize> {
     let walk = program.walk;
@@ -253,6 +284,7 @@ fn period(program: &Program, pattern: usize) -> Option<usize> {
 }
 
 /// Whether elements of a dtype lie in memory as registers hold them.
+#[inline]
 pub(super) fn lies_as_computed(dtype: DType) -> bool {
     match dtype.compute() {
         Compute::Mask => true,

@@ -84,6 +84,7 @@ pub(super) unsafe fn run(bound: &Bound<'_>) -> Result<()> {
             let (block, piece) = (unit / pieces, unit % pieces);
             let count = (pieces - piece).min(range.end - unit);
             let rows = walk.block_rows(block);
+            machine.next = (unit + count < range.end).then(|| walk.block_rows(block + 1));
             // SAFETY: as for this function; each piece belongs to one chunk.
             unsafe {
                 machine.begin(&program.segments[0], rows);
@@ -344,6 +345,8 @@ impl Machine<'_> {
         let walk = bound.program.walk;
         let short = reduce::is_short(&walk);
         let foresees = bound.program.foresees();
+        // What single passes read is a stream that the hardware foresees.
+        let chain = walk.order == Order::Rows && walk.keeps() && (foresees || bound.program.segments.len() > 1);
         for first in range.clone().step_by(step) {
             self.tiles += 1;
             if self.tiles.is_multiple_of(POLL_TILES) && self.bound.monitor.stopped() {
@@ -355,7 +358,7 @@ impl Machine<'_> {
             if foresees && first + step < range.end {
                 let next = walk.tile(rows, first + step, walk.piece.min(range.end - first - step));
                 self.foresee(segment, next);
-            } else if let Some(next) = self.next.filter(|_| walk.keeps() && walk.order == Order::Rows) {
+            } else if let Some(next) = self.next.filter(|_| chain) {
                 self.foresee(segment, walk.tile(next, 0, walk.length));
             }
             // SAFETY: as for this function.
@@ -369,6 +372,9 @@ impl Machine<'_> {
                     }
                 }
                 self.aim(&segment.directs, tile);
+                if !segment.once.is_empty() && !std::mem::replace(&mut self.once[segment.index], true) {
+                    self.execute(&segment.once, Extent { level: Level::Element, tile, rows: rows.count, elements });
+                }
                 self.execute(&segment.element, Extent { level: Level::Element, tile, rows: rows.count, elements });
                 for fold in &segment.folds {
                     match walk.order {

@@ -17,6 +17,8 @@ pub(super) struct Levels {
     pub(super) needed: Vec<bool>,
     /// Per store: the pass that writes it; `None` where it is written once per row.
     pub(super) written: Vec<Option<usize>>,
+    /// Per value: whether it is the same in all rows, and follows from its place alone.
+    pub(super) same_in_rows: Vec<bool>,
     /// Number of passes over the elements.
     pub(super) passes: usize,
 }
@@ -63,7 +65,19 @@ impl Levels {
             .iter()
             .map(|store| (level_of(&store.index, domain) == Level::Element).then_some(available[store.value]))
             .collect();
-        let mut levels = Self { level, available, needed, written, passes: 0 };
+        let mut same_in_rows: Vec<bool> = Vec::with_capacity(count);
+        for (id, value) in group.values.iter().enumerate() {
+            let same = match &value.instr {
+                _ if level[id] == Level::Const => true,
+                Instr::Index { index } => domain.outer.iter().all(|axis| index.strides[axis.source] == 0),
+                Instr::Cast { .. } | Instr::Pointwise { .. } => {
+                    operands(&value.instr).iter().all(|&operand| same_in_rows[operand])
+                }
+                _ => false,
+            };
+            same_in_rows.push(same);
+        }
+        let mut levels = Self { level, available, needed, written, same_in_rows, passes: 0 };
         levels.delay_stores(group);
         let folds = levels.folds(group).map(|(_, _, pass)| pass);
         levels.passes = folds.chain(levels.written.iter().flatten().copied()).max().map_or(0, |last| last + 1);

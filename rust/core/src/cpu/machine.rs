@@ -25,6 +25,8 @@ pub(super) struct Machine<'a> {
     held: SmallVec<[(usize, usize); 12]>,
     /// What the next tile touches.
     pub(super) ahead: Ahead,
+    /// Per pass: whether what is the same in every tile is there.
+    pub(super) once: SmallVec<[bool; 8]>,
     /// The block of rows that comes next, where that is known.
     pub(super) next: Option<Rows>,
     /// For the order of errors.
@@ -60,6 +62,7 @@ impl<'a> Machine<'a> {
             pointers: SmallVec::from_elem(std::ptr::null_mut(), count),
             held: SmallVec::from_elem((0, 0), count),
             ahead: Ahead::default(),
+            once: SmallVec::from_elem(false, bound.program.segments.len()),
             next: None,
             chunk,
             tiles: 0,
@@ -133,6 +136,10 @@ impl<'a> Machine<'a> {
                             tiles::pointwise(*code, *dtype, n, dst, &operands);
                         }
                     }
+                }
+                Step::ExpOfDifference { operands, dst } => {
+                    let operands = operands.map(|slot| self.operand(slot, extent));
+                    tiles::exp_of_difference(n, self.address(*dst), operands);
                 }
                 Step::Load { memory, dst, pointer, period, .. } => {
                     if !bound.blocked[*pointer]

@@ -29,14 +29,14 @@ impl Program {
     pub(super) fn new(group: &Group, row_major: bool) -> Self {
         let domain = Domain::choose(group, row_major);
         let levels = Levels::of(group, &domain);
-        let rows = (levels.folds_memory(group), levels.rows_join(group, &domain));
+        let rows = (levels.folds_memory(group), !row_major && levels.rows_join(group, &domain));
         let walk = Walk::choose(&domain, levels.passes, levels.held(group, &domain), !group.is_elementwise(), rows);
         let program = Program {
             walk,
             patterns: Vec::new(),
             linears: Vec::new(),
             prelude: Vec::new(),
-            segments: vec![Segment::default(); levels.passes],
+            segments: (0..levels.passes).map(|index| Segment { index, ..Segment::default() }).collect(),
             finish: Vec::new(),
             row_stores: Vec::new(),
             const_bytes: 0,
@@ -211,6 +211,13 @@ impl Builder<'_> {
         }
     }
 
+    /// Whether every tile would compute the same for a value.
+    pub(super) fn is_once(&self, id: ValueId) -> bool {
+        let walk = self.program.walk;
+        let whole_rows = walk.order == Order::Rows && walk.piece == walk.length && walk.block < walk.rows;
+        whole_rows && self.levels.level[id] == Level::Element && self.levels.same_in_rows[id]
+    }
+
     pub(super) fn fixed_slot(&self, id: ValueId) -> Slot {
         Slot { place: self.fixed[id], compute: self.group.values[id].dtype.compute() }
     }
@@ -290,6 +297,7 @@ impl Builder<'_> {
                 if code.is_cheap() { 0.06 * width } else { 0.5 * width }
             }
             Step::Random { .. } => 1.0,
+            Step::ExpOfDifference { .. } => 0.5,
             Step::Scalar { .. } | Step::Expand { .. } => 0.0,
             _ => 0.15,
         };

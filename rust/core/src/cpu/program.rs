@@ -75,6 +75,8 @@ pub(super) enum Step {
     Inside { pattern: usize, guards: SmallVec<[usize; 1]>, dst: Place },
     /// Applies a function.
     Pointwise { code: Code, dtype: DType, operands: SmallVec<[Slot; 3]>, dst: Place },
+    /// Applies exp to a difference of float32: one loop where row chains have two.
+    ExpOfDifference { operands: [Slot; 2], dst: Place },
     /// Converts.
     Cast { from: DType, to: DType, operand: Place, dst: Place },
     /// Passes indices on that are in range, else ends the run.
@@ -132,6 +134,10 @@ impl FoldStep {
 pub(super) struct Segment {
     /// Row values known before the pass.
     pub(super) row: Vec<Step>,
+    /// Which pass it is.
+    pub(super) index: usize,
+    /// Done in the first tile of all: values that are the same in every tile.
+    pub(super) once: Vec<Step>,
     /// Done once before the first tile.
     pub(super) hoisted: Vec<Step>,
     /// Done per tile.
@@ -212,6 +218,7 @@ impl Walk {
     }
 
     /// The tile of some elements of a block of rows.
+    #[inline]
     pub(super) fn tile(&self, rows: Rows, first: usize, elements: usize) -> Tile {
         match self.order {
             Order::Rows => Tile::flat(rows.start * self.length + first, rows.count * elements),

@@ -61,10 +61,14 @@ impl Walk {
                 let block = (most / length.max(1)).min(rows / BLOCKS).max(1);
                 walk(rows, block, length, false, RowUse::Scalar)
             }
+            Order::Rows if !folds && joined && 2 * length <= largest_tile(rows * length, held) => {
+                let block = (largest_tile(rows * length, held) / length.max(1)).min(rows / BLOCKS).max(1);
+                walk(rows, block, length, false, RowUse::Scalar)
+            }
             Order::Rows => {
                 let piece = match (folds, passes) {
                     (false, _) => {
-                        let most = (HELD / held.max(1)).min(rows * length / TILES).clamp(TILE, LARGE_TILE);
+                        let most = largest_tile(rows * length, held);
                         even_piece(length, most, product(&domain.inner[domain.inner.len().min(1)..]))
                     }
                     (true, 1) => length.min(BLOCK),
@@ -97,6 +101,11 @@ impl Walk {
     pub(super) fn keeps(&self) -> bool {
         self.piece >= self.length
     }
+}
+
+/// Elements of a tile of elementwise work at most.
+fn largest_tile(elements: usize, held: usize) -> usize {
+    (HELD / held.max(1)).min(elements / TILES).clamp(TILE, LARGE_TILE)
 }
 
 /// Cuts `length` into the fewest pieces of at most about `most`, as even as multiples of 16 allow;

@@ -300,6 +300,19 @@ unsafe fn network<K: Key>(keys: &mut [K]) {
     }
 }
 
+/// Repeats a statement for every number below one that is at most `REGISTERS`: with numbers known, arrays of registers stay registers.
+macro_rules! unrolled {
+    ($i:ident < $n:expr => $body:expr) => {
+        unrolled!(0 1 2 3 4 5 6 7: $i < $n => $body)
+    };
+    ($($number:literal)*: $i:ident < $n:expr => $body:expr) => {$(
+        if $number < $n {
+            let $i = $number;
+            $body;
+        }
+    )*};
+}
+
 /// Sorts keys that fit `N` registers: each register, then pairs of sorted runs made one by bitonic merges.
 ///
 /// # Safety
@@ -313,15 +326,15 @@ unsafe fn registers<K: Key, const N: usize>(keys: &mut [K]) {
         for i in 0..N {
             vectors[i] = K::load(start.wrapping_add(i * K::LANES), length.saturating_sub(i * K::LANES));
         }
-        for i in 0..N {
-            vectors[i] = sorted_lanes::<K>(vectors[i]);
+        unrolled!(i < N => vectors[i] = sorted_lanes::<K>(vectors[i]));
+        if N >= 2 {
+            merge::<K, N, 1>(&mut vectors);
         }
-        let mut run = 1;
-        while run < N {
-            for first in (0..N).step_by(2 * run) {
-                merge::<K, N>(&mut vectors, first, run);
-            }
-            run *= 2;
+        if N >= 4 {
+            merge::<K, N, 2>(&mut vectors);
+        }
+        if N >= 8 {
+            merge::<K, N, 4>(&mut vectors);
         }
         for i in 0..N {
             K::store(start.wrapping_add(i * K::LANES), length.saturating_sub(i * K::LANES), vectors[i]);
@@ -329,33 +342,42 @@ unsafe fn registers<K: Key, const N: usize>(keys: &mut [K]) {
     }
 }
 
-/// Makes two sorted runs of `run` registers one.
+/// Makes sorted runs of `RUN` registers one run, two by two.
 ///
 /// # Safety
 /// As for `network`.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn merge<K: Key, const N: usize>(vectors: &mut [__m512i; N], first: usize, run: usize) {
+unsafe fn merge<K: Key, const N: usize, const RUN: usize>(vectors: &mut [__m512i; N]) {
     let before = *vectors;
     // SAFETY: as for this function.
     unsafe {
         // Ends to ends: what is left are two runs that rise and fall, all of one below all of the other.
-        for i in 0..run {
-            let back = reversed::<K>(before[first + 2 * run - 1 - i]);
-            (vectors[first + i], vectors[first + run + i]) = K::ordered(before[first + i], back);
+        unrolled!(i < N / 2 => {
+            let (first, place) = (i / RUN * 2 * RUN, i % RUN);
+            let back = reversed::<K>(before[first + 2 * RUN - 1 - place]);
+            (vectors[first + place], vectors[first + RUN + place]) = K::ordered(before[first + place], back);
+        });
+        if RUN >= 4 {
+            unrolled!(i < N => apart::<K, N, 2>(vectors, i));
         }
-        let mut distance = run / 2;
-        while distance > 0 {
-            for i in first..first + 2 * run {
-                if (i - first) & distance == 0 {
-                    (vectors[i], vectors[i + distance]) = K::ordered(vectors[i], vectors[i + distance]);
-                }
-            }
-            distance /= 2;
+        if RUN >= 2 {
+            unrolled!(i < N => apart::<K, N, 1>(vectors, i));
         }
-        for i in first..first + 2 * run {
-            vectors[i] = merged_lanes::<K>(vectors[i]);
-        }
+        unrolled!(i < N => vectors[i] = merged_lanes::<K>(vectors[i]));
+    }
+}
+
+/// Orders a register and the one at this distance from it, if it is the first of both.
+///
+/// # Safety
+/// As for `network`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn apart<K: Key, const N: usize, const DISTANCE: usize>(vectors: &mut [__m512i; N], i: usize) {
+    if i & DISTANCE == 0 {
+        // SAFETY: as for this function.
+        (vectors[i], vectors[i + DISTANCE]) = unsafe { K::ordered(vectors[i], vectors[i + DISTANCE]) };
     }
 }
 

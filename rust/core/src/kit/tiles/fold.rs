@@ -151,7 +151,7 @@ impl<T: Number, F: Folding<T>> Kernel for Block<T, F> {
                 odd[lane] = if F::CHOOSES && is_nan(rest[lane]) { rest[lane] } else { odd[lane] };
             }
         }
-        if F::CHOOSES && odd.iter().fold(false, |any, &x| any | is_nan(x)) {
+        if F::CHOOSES && any_nan(odd) {
             return self.with_nan();
         }
         combine_lanes::<T, F, M>(lanes)
@@ -184,6 +184,16 @@ impl<T: Number, F: Folding<T>> Block<T, F> {
         }
         combine_lanes::<T, F, Scalar>(lanes)
     }
+}
+
+/// Whether any of some values is NaN.
+#[inline(always)]
+fn any_nan<T: Number>(values: [T; LANES]) -> bool {
+    let mut any = false;
+    for lane in 0..LANES {
+        any |= is_nan(values[lane]);
+    }
+    any
 }
 
 /// Lanes combined pairwise; in loops of fixed lengths, which become shuffles.
@@ -402,16 +412,31 @@ impl<T: Number> Kernel for Find<T> {
             }
             first += STRIDE;
         }
-        let mut found = [0u8; STRIDE];
-        let count = STRIDE.min(self.n - first);
-        for (i, found) in found.iter_mut().enumerate().take(count) {
-            // SAFETY: as above.
-            *found = u8::from(is_it(unsafe { self.src.add(first + i).read_unaligned() }));
+        if first + STRIDE <= self.n {
+            let mut found = [0u8; STRIDE];
+            for i in 0..STRIDE {
+                // SAFETY: as above.
+                found[i] = u8::from(is_it(unsafe { self.src.add(first + i).read_unaligned() }));
+            }
+            let mut word = 0;
+            loop {
+                // SAFETY: one of the bytes is 1.
+                let bytes = unsafe { found.as_ptr().add(word).cast::<[u8; 8]>().read() };
+                let bits = u64::from_le_bytes(bytes);
+                if bits != 0 {
+                    return first + word + bits.trailing_zeros() as usize / 8;
+                }
+                word += 8;
+            }
         }
-        let (words, _) = found.as_chunks::<8>();
-        let words = words.iter().map(|&word| u64::from_le_bytes(word)).enumerate();
-        let bits = words.filter(|(_, word)| *word != 0).map(|(i, word)| 8 * i + word.trailing_zeros() as usize / 8);
-        bits.map(|bit| first + bit).next().unwrap_or(self.n)
+        while first < self.n {
+            // SAFETY: as above.
+            if is_it(unsafe { self.src.add(first).read_unaligned() }) {
+                return first;
+            }
+            first += 1;
+        }
+        self.n
     }
 }
 

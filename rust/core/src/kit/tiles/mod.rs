@@ -25,5 +25,5 @@ pub use convert::{load, store};
 pub use fold::{
     BLOCK, LANES, arg_better, combine, find, fold_block, fold_columns, fold_lanes, fold_rows, identity, round_to,
 };
-pub use pointwise::{Operand, fill, index_ramp, pointwise};
+pub use pointwise::{Operand, exp_of_difference, fill, index_ramp, pointwise};
 pub use random::{Draw, Drawn, philox};

@@ -1,11 +1,12 @@
 //! `pointwise`: the functions of `Code` over tiles, by compute type. Depends on `loops` and the tables in `float` and `integer`.
 //! Invariant: the result is rounded or wrapped to its dtype before it leaves this file.
 
-use super::loops::{Function, Source, Splat, Stream, map};
+use super::loops::{Function, Source, Splat, Stream, function, map};
 use super::number::{Number, compute_size, with_compute};
 use super::{float, integer, rounding};
 use crate::code::Code;
 use crate::dtype::{Compute, DType};
+use crate::kit::math::single;
 use crate::kit::simd::Machine;
 
 /// An operand of a tile function: a tile, or one value for all elements.
@@ -81,20 +82,53 @@ unsafe fn by_rows(code: Code, dtype: DType, (n, length): (usize, usize), dst: *m
     let mut of_row = [Operand::Scalar(0); 3];
     for (row, first) in (0..n).step_by(length).enumerate() {
         for (i, (operand, all)) in of_row.iter_mut().zip(operands).enumerate() {
-            let compute = compute_of(i);
             // SAFETY: vectors hold n values, rows one value per row.
-            *operand = match *all {
-                Operand::Vector(start) => Operand::Vector(unsafe { start.add(first * compute_size(compute)) }),
-                Operand::Scalar(bits) => Operand::Scalar(bits),
-                Operand::Rows { start, .. } => with_compute!(compute, T => {
-                    Operand::Scalar(unsafe { start.cast::<T>().add(row).read_unaligned() }.to_slot())
-                }),
-            };
+            *operand = unsafe { all.of_row(compute_of(i), row, first) };
         }
         // SAFETY: as for this function, for the elements of the row.
         unsafe {
             let dst = dst.add(first * size);
             pointwise(code, dtype, length.min(n - first), dst, &of_row[..operands.len()]);
+        }
+    }
+}
+
+impl Operand {
+    /// The operand for a row that begins at element `first`.
+    ///
+    /// # Safety
+    /// The row is one of those that the operand has values of.
+    unsafe fn of_row(self, compute: Compute, row: usize, first: usize) -> Self {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            match self {
+                Operand::Vector(start) => Operand::Vector(start.add(first * compute_size(compute))),
+                Operand::Scalar(bits) => Operand::Scalar(bits),
+                Operand::Rows { start, .. } => with_compute!(compute, T => {
+                    Operand::Scalar(start.cast::<T>().add(row).read_unaligned().to_slot())
+                }),
+            }
+        }
+    }
+}
+
+/// `dst[i] = exp(a[i] − b[i])` in f32: the difference is rounded as if it were written.
+///
+/// # Safety
+/// As `pointwise`.
+pub unsafe fn exp_of_difference(n: usize, dst: *mut u8, operands: [Operand; 2]) {
+    let length = row_length(&operands).unwrap_or(n).max(1);
+    for (row, first) in (0..n).step_by(length).enumerate() {
+        // SAFETY: as for this function, for the elements of the row.
+        unsafe {
+            let [a, b] = operands.map(|operand| operand.of_row(Compute::F32, row, first));
+            let (count, dst) = (length.min(n - first), dst.add(first * size_of::<f32>()));
+            if matches!((a, b), (Operand::Scalar(_), Operand::Scalar(_))) {
+                pointwise(Code::Sub, DType::F32, count, dst, &[a, b]);
+                pointwise(Code::Exp, DType::F32, count, dst, &[Operand::Vector(dst)]);
+            } else {
+                binary(count, dst.cast(), &[a, b], function!(|a: f32, b: f32| -> f32 { single::exp::<M>(a - b) }));
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::code::Code;
 use crate::dtype::DType;
 
 /// Whether a function of values of a narrow dtype can have a result that is not of that dtype.
+#[inline]
 pub(super) const fn leaves_dtype(code: Code) -> bool {
     !matches!(
         code,

@@ -72,12 +72,14 @@ trait Sortable: Copy {
     /// The key of a position; NaN has the largest, both zeros have one.
     fn key(self) -> u64;
     /// The key of a value, which knows it; NaN has the largest.
+    #[inline(always)]
     fn value_key(self) -> u64 {
         self.key()
     }
     /// The value of a key.
     fn of_key(key: u64) -> Self;
     /// Whether it comes last in either direction.
+    #[inline(always)]
     fn is_last(self) -> bool {
         false
     }
@@ -87,9 +89,11 @@ macro_rules! sortable {
     (unsigned $($type:ty)*) => {
         $(impl Sortable for $type {
             const WIDTH: u32 = <$type>::BITS;
+            #[inline(always)]
             fn key(self) -> u64 {
                 self.into()
             }
+            #[inline(always)]
             fn of_key(key: u64) -> Self {
                 key as $type
             }
@@ -98,9 +102,11 @@ macro_rules! sortable {
     (signed $($type:ty, $unsigned:ty;)*) => {
         $(impl Sortable for $type {
             const WIDTH: u32 = <$type>::BITS;
+            #[inline(always)]
             fn key(self) -> u64 {
                 (self as $unsigned ^ (1 << (Self::WIDTH - 1))).into()
             }
+            #[inline(always)]
             fn of_key(key: u64) -> Self {
                 (key as $unsigned ^ (1 << (Self::WIDTH - 1))) as $type
             }
@@ -109,9 +115,11 @@ macro_rules! sortable {
     (float $($type:ty, $unsigned:ty, $zero:expr;)*) => {
         $(impl Sortable for $type {
             const WIDTH: u32 = <$unsigned>::BITS;
+            #[inline(always)]
             fn key(self) -> u64 {
                 if self == $zero { $zero.value_key() } else { self.value_key() }
             }
+            #[inline(always)]
             fn value_key(self) -> u64 {
                 let sign = 1 << (Self::WIDTH - 1);
                 let bits = self.to_bits();
@@ -119,12 +127,14 @@ macro_rules! sortable {
                 let key: $unsigned = if bits & sign != 0 { !bits } else { bits | sign };
                 if self.is_nan() { <$unsigned>::MAX.into() } else { key.into() }
             }
+            #[inline(always)]
             fn of_key(key: u64) -> Self {
                 let sign = 1 << (Self::WIDTH - 1);
                 let key = key as $unsigned;
                 let bits = if key & sign != 0 { key ^ sign } else { !key };
                 if key == <$unsigned>::MAX { <$type>::NAN } else { <$type>::from_bits(bits) }
             }
+            #[inline(always)]
             fn is_last(self) -> bool {
                 self.is_nan()
             }
@@ -137,6 +147,7 @@ sortable! { signed i8, u8; i16, u16; i32, u32; i64, u64; }
 sortable! { float f16, u16, f16::ZERO; bf16, u16, bf16::ZERO; f32, u32, 0.0f32; f64, u64, 0.0f64; }
 
 /// A key in the order asked for; what comes last does so in both. Turning twice gives the key back.
+#[inline(always)]
 fn turned<T: Sortable>(key: u64, is_last: bool, descending: bool) -> u64 {
     let largest = u64::MAX >> (64 - T::WIDTH);
     if descending && !is_last { largest - key } else { key }
@@ -181,15 +192,17 @@ impl ArgSort {
         each_row(host, passes(length), &|rows| {
             let (mut narrow, mut wide) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
             rows(&mut |from, to| {
-                let key = |value: T| turned::<T>(value.key(), value.is_last(), self.descending);
+                // Closures own what they need: the loops over rows are vector code then.
+                let descending = self.descending;
+                let key = move |value: T| turned::<T>(value.key(), value.is_last(), descending);
                 // SAFETY: rows lie inside the input and the result, and chunks are disjoint boxes of it.
                 unsafe {
                     if T::WIDTH <= 32 && u32::try_from(length).is_ok() {
-                        read_row(from, x_step, length, &mut narrow.0, |x, i| Placed::new(key(x) as u32, i as u32));
+                        read_row(from, x_step, length, &mut narrow.0, move |x, i| Placed::new(key(x) as u32, i as u32));
                         sort_keys(&mut narrow.0, &mut narrow.1, digits);
                         write_row(to, result_step, &narrow.0, |entry| i64::from(entry.position()));
                     } else {
-                        read_row(from, x_step, length, &mut wide.0, |x, i| (key(x), i as u64));
+                        read_row(from, x_step, length, &mut wide.0, move |x, i| (key(x), i as u64));
                         sort_keys(&mut wide.0, &mut wide.1, digits);
                         write_row(to, result_step, &wide.0, |entry| entry.1 as i64);
                     }
@@ -203,6 +216,7 @@ impl ArgSort {
 ///
 /// # Safety
 /// The row has `length` elements at that step.
+#[inline(always)]
 unsafe fn read_row<T: Copy, E>(
     from: *const u8,
     step: isize,
@@ -215,7 +229,7 @@ unsafe fn read_row<T: Copy, E>(
     // SAFETY: as the caller vouches.
     unsafe {
         if step == 1 {
-            entries.extend((0..length).map(|i| entry(from.add(i).read_unaligned(), i)));
+            entries.extend((0..length).map(move |i| entry(from.add(i).read_unaligned(), i)));
         } else {
             entries.extend((0..length).map(|i| entry(from.offset(i as isize * step).read_unaligned(), i)));
         }
@@ -226,6 +240,7 @@ unsafe fn read_row<T: Copy, E>(
 ///
 /// # Safety
 /// The row has room for them at that step.
+#[inline(always)]
 unsafe fn write_row<T, E: Copy>(to: *mut u8, step: isize, entries: &[E], value: impl Fn(E) -> T) {
     let to = to.cast::<T>();
     // SAFETY: as the caller vouches.
@@ -278,16 +293,17 @@ impl Sort {
         each_row(host, passes(length), &|rows| {
             let (mut narrow, mut wide) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
             rows(&mut |from, to| {
-                let key = |value: T| turned::<T>(value.value_key(), value.is_last(), self.descending);
-                let value = |key: u64| T::of_key(turned::<T>(key, T::of_key(key).is_last(), self.descending));
+                let descending = self.descending;
+                let key = move |value: T| turned::<T>(value.value_key(), value.is_last(), descending);
+                let value = move |key: u64| T::of_key(turned::<T>(key, T::of_key(key).is_last(), descending));
                 // SAFETY: rows lie inside the input and the result, and chunks are disjoint boxes of it.
                 unsafe {
                     if T::WIDTH <= 32 {
-                        read_row(from, x_step, length, &mut narrow.0, |x, _| key(x) as u32);
+                        read_row(from, x_step, length, &mut narrow.0, move |x, _| key(x) as u32);
                         sort_keys(&mut narrow.0, &mut narrow.1, digits);
-                        write_row(to, result_step, &narrow.0, |key| value(u64::from(key)));
+                        write_row(to, result_step, &narrow.0, move |key| value(u64::from(key)));
                     } else {
-                        read_row(from, x_step, length, &mut wide.0, |x, _| key(x));
+                        read_row(from, x_step, length, &mut wide.0, move |x, _| key(x));
                         sort_keys(&mut wide.0, &mut wide.1, digits);
                         write_row(to, result_step, &wide.0, value);
                     }
