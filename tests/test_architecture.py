@@ -39,9 +39,21 @@ NOT_OPERATIONS = {
     *("__array_namespace_info__", "autocast", "broadcast_shapes", "can_cast", "checkpoint", "compile", "devices"),
     *("dtype", "eval", "finfo"),
     *("from_dlpack", "from_numpy", "functional_call", "get_default_device", "get_default_dtype", "get_num_threads"),
-    *("grad", "gradcheck", "hessian", "hvp", "iinfo", "inspect", "is_grad_enabled", "isdtype", "jacobian", "jvp", "kernel"),
+    *(
+        "grad",
+        "gradcheck",
+        "hessian",
+        "hvp",
+        "iinfo",
+        "inspect",
+        "is_grad_enabled",
+        "isdtype",
+        "jacobian",
+        "jvp",
+        "kernel",
+    ),
     *("load", "manual_seed", "promote_types", "reset_device", "reset_peak_memory", "result_type", "save"),
-    *("set_default_device", "set_default_dtype", "set_num_threads", "stats", "value_and_grad", "vjp"),
+    *("set_default_device", "set_default_dtype", "set_num_threads", "stats", "trim_memory", "value_and_grad", "vjp"),
     *("evaluate", "fit", "predict", "summary"),
 }
 

@@ -31,7 +31,8 @@ def seconds(run: Callable[[], object], repeats: int = 5) -> float:
 
 
 def wait(x: ad.Tensor) -> None:
-    """Work on a GPU is handed over and goes on by itself: one number read back is the end of it."""
+    """`eval` hands the work over, and on a GPU it goes on by itself: one number read back is the end of it."""
+    ad.eval(x)
     x.reshape(-1)[0].item()
 
 

@@ -1,7 +1,7 @@
 """Mixed precision: `autocast`, and the scaling of losses that float16 needs: `GradScaler`.
 
-Depends on the core. Invariant: parameters and their gradients keep their dtype; a step with a gradient that is not finite changes
-no parameter.
+Depends on the core. Invariant: parameters and their gradients keep their dtype; a step with a gradient that is not
+finite changes no parameter.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _R = TypeVar("_R")
 class autocast:  # noqa: N801 — PyTorch's name, and used as a statement
     """A block, or a decorator, in which products are computed in 16 bits and what is sensitive in float32.
 
-    `matmul`, `@` and linear layers take their floating operands in `dtype` and give it; they sum in float32. Sums, means,
-    norms, softmax, normalisation and losses take 16-bit floats in float32 and give that. Everything else computes in the
-    dtype that it gets. Parameters stay as they are, and gradients arrive in the dtype of the parameters.
+    `matmul`, `@` and linear layers take their floating operands in `dtype` and give it; they sum in float32. Sums,
+    means, norms, softmax, normalisation and losses take 16-bit floats in float32 and give that. Everything else
+    computes in the dtype that it gets. Parameters stay as they are, and gradients arrive in their dtype.
 
     The block is for the forward pass; `backward` and the optimiser's step stand outside.
 
@@ -85,8 +85,8 @@ class GradScaler:
     """Scales losses so that small gradients do not vanish in float16, and adapts the scale.
 
     A training step becomes `scaler.scale(loss).backward()`, `scaler.step(optimizer)`, `scaler.update()`. `step` divides
-    the gradients by the scale, and leaves the step out if one is not finite; `update` then shrinks the scale, and lets it
-    grow after `growth_interval` steps in which all were finite.
+    the gradients by the scale, and leaves the step out if one is not finite; `update` then shrinks the scale, and lets
+    it grow after `growth_interval` steps in which all were finite.
 
     Args:
         device: Kept for PyTorch's order of arguments: the scale follows the losses.
@@ -121,9 +121,10 @@ class GradScaler:
         """Takes the scale and how it changes."""
         if not growth_factor > 1.0 or not 0.0 < backoff_factor < 1.0 or not init_scale > 0.0 or growth_interval < 1:
             raise DomainError(
-                f"GradScaler: init_scale is {init_scale}, growth_factor {growth_factor}, backoff_factor {backoff_factor}, "
-                f"growth_interval {growth_interval}. The scale must be positive, growth above 1, backoff between 0 and 1, "
-                "the interval at least 1."
+                f"GradScaler: init_scale is {init_scale}, growth_factor {growth_factor}, "
+                f"backoff_factor {backoff_factor}, growth_interval {growth_interval}. "
+                "The scale must be positive, growth above 1, "
+                "backoff between 0 and 1, the interval at least 1."
             )
         self._device, self._enabled = device, enabled
         self._scale, self._good = float(init_scale), 0
@@ -154,7 +155,7 @@ class GradScaler:
         return wide * self._scale
 
     def unscale_(self, optimizer: Any) -> None:
-        """Divides the gradients of an optimiser's parameters by the scale: for clipping before `step`, which else does it.
+        """Divides the gradients of an optimiser's parameters by the scale: before clipping; else `step` does it.
 
         Raises:
             GradError: If they have been divided since the last `update`.
@@ -173,7 +174,7 @@ class GradScaler:
         self._finite[id(optimizer)] = all(bool(flag) for flag in flags)
 
     def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
-        """The optimiser's step with gradients divided by the scale; nothing, and None, where one of them is not finite.
+        """The optimiser's step with gradients divided by the scale; None, and no step, where one is not finite.
 
         Raises:
             GradError: If the optimiser has stepped since the last `update`.

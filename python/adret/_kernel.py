@@ -1,6 +1,7 @@
 """Kernels for GPUs that users write themselves: `kernel`.
 
-Depends on the core and `Function`. Invariant: what is wrong with a kernel's text is raised by its call, with line and message.
+Depends on the core and `Function`. Invariant: what is wrong with a kernel's text is raised by its call, with line and
+message.
 """
 
 from __future__ import annotations
@@ -33,8 +34,10 @@ class Kernel:
         self.source, self.inputs, self.outputs = source, tuple(inputs), dict(outputs)
         self.grid, self.vjp, self.name = grid, vjp, name
         if not self.inputs or not self.outputs:
-            raise DomainError(f"{name}: a kernel needs inputs and outputs, and has {len(self.inputs)} and "
-                              f"{len(self.outputs)}. Name at least one of each.")
+            raise DomainError(
+                f"{name}: a kernel needs inputs and outputs, and has {len(self.inputs)} and "
+                f"{len(self.outputs)}. Name at least one of each."
+            )
 
     def __repr__(self) -> str:
         """The name with those of inputs and outputs."""
@@ -50,11 +53,15 @@ class Kernel:
             DomainError: If the text is not valid WGSL, or does not fit its inputs and outputs.
         """
         if len(tensors) != len(self.inputs):
-            raise TypeError(f"{self.name}: {len(self.inputs)} inputs are declared ({', '.join(self.inputs)}), "
-                            f"and {len(tensors)} were given.")
+            raise TypeError(
+                f"{self.name}: {len(self.inputs)} inputs are declared ({', '.join(self.inputs)}), "
+                f"and {len(tensors)} were given."
+            )
         for name, tensor in zip(self.inputs, tensors, strict=True):
             if not isinstance(cast("Any", tensor), Tensor):
-                raise DTypeError(f"{self.name}: {name} is {type(tensor).__name__}, not a tensor. Make one with ad.tensor.")
+                raise DTypeError(
+                    f"{self.name}: {name} is {type(tensor).__name__}, not a tensor. Make one with ad.tensor."
+                )
         if self.vjp is None:
             return self._run(*tensors)
         return _Differentiable.apply(self, *tensors)
@@ -72,9 +79,12 @@ class Kernel:
     def _output(self, name: str, output: Output, tensors: tuple[Tensor, ...]) -> tuple[list[int], DType]:
         """Shape and dtype of an output."""
         dtype: DType | str = tensors[0].dtype
-        if isinstance(output, tuple) and len(output) == 2 and isinstance(output[1], DType | str):
-            output, dtype = cast("tuple[Any, DType | str]", output)
-        return self._sizes(name, cast("Grid", output), tensors), _core.dtype(dtype)
+        given: Any = output
+        if isinstance(given, tuple):
+            pair = cast("tuple[Any, ...]", given)
+            if len(pair) == 2 and isinstance(pair[1], DType | str):
+                given, dtype = pair
+        return self._sizes(name, given, tensors), _core.dtype(dtype)
 
     def _sizes(self, what: str, sizes: Grid, tensors: tuple[Tensor, ...]) -> list[int]:
         """Numbers, or what a function of the inputs says."""
@@ -84,8 +94,10 @@ class Kernel:
         except TypeError:
             found = [None]
         if not all(isinstance(size, int) and 0 <= size < 2**32 for size in found):
-            raise ShapeError(f"{self.name}: {what} is {found!r}. Give whole numbers that are not negative, as a tuple, or as "
-                             "a function of the inputs.")
+            raise ShapeError(
+                f"{self.name}: {what} is {found!r}. Give whole numbers that are not negative, as a tuple, or as "
+                "a function of the inputs."
+            )
         return found
 
 
@@ -96,17 +108,21 @@ class _Differentiable(Function):
     def forward(ctx: Any, kernel: Kernel, *tensors: Tensor) -> Any:
         outputs = kernel._run(*tensors)
         ctx.kernel, ctx.count = kernel, len(tensors)
-        ctx.save_for_backward(*tensors, *(cast("tuple[Tensor, ...]", outputs) if isinstance(outputs, tuple) else (outputs,)))
+        ctx.save_for_backward(
+            *tensors, *(cast("tuple[Tensor, ...]", outputs) if isinstance(outputs, tuple) else (outputs,))
+        )
         return outputs
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         saved = ctx.saved_tensors
-        found = ctx.kernel.vjp(saved[: ctx.count], saved[ctx.count :], grads)
-        found = cast("tuple[Any, ...]", tuple(found)) if isinstance(found, tuple | list) else (found,)
+        given: Any = ctx.kernel.vjp(saved[: ctx.count], saved[ctx.count :], grads)
+        found: tuple[Any, ...] = tuple(cast("list[Any]", given)) if isinstance(given, tuple | list) else (given,)
         if len(found) != ctx.count:
-            raise GradError(f"{ctx.kernel.name}: vjp returned {len(found)} gradients for {ctx.count} inputs. "
-                            "Return one for each, or None.")
+            raise GradError(
+                f"{ctx.kernel.name}: vjp returned {len(found)} gradients for {ctx.count} inputs. "
+                "Return one for each, or None."
+            )
         return (None, *found)
 
 
@@ -122,22 +138,22 @@ def kernel(
     """Makes a function of a kernel written in WGSL, the shader language of WebGPU.
 
     The text has an entry point `main` and uses the inputs and outputs by their names, as arrays of their elements in
-    row-major order. They are declared before the text, and so are, for an array `a`, the constants `a_size` (its number
-    of elements) and `a_shape` (its sizes, `array<u32, rank>`).
+    row-major order. They are declared before the text, and so are, for an array `a`, the constants `a_size` (its
+    number of elements) and `a_shape` (its sizes, `array<u32, rank>`).
 
     Args:
         source: The text.
         inputs: Names of the inputs, in the order of the call.
-        outputs: For each output its shape, a tuple or a function of the inputs; or shape and dtype. Without a dtype it is
-            that of the first input. Outputs are not cleared: the kernel writes every element.
+        outputs: For each output its shape, a tuple or a function of the inputs; or shape and dtype. Without a dtype it
+            is that of the first input. Outputs are not cleared: the kernel writes every element.
         grid: Numbers of workgroups along one to three axes, or a function of the inputs that gives them.
-        vjp: The gradient: `vjp(inputs, outputs, grads)` gets three tuples of tensors and returns a gradient, or None, for
-            each input. Written with tensor operations or kernels that have a `vjp`, it can be differentiated again.
+        vjp: The gradient: `vjp(inputs, outputs, grads)` gets three tuples of tensors and returns a gradient, or None,
+            for each input. Written with tensor operations or kernels that have a `vjp`, it can be differentiated again.
         name: What errors call it.
 
     Returns:
-        A function of tensors on a GPU, float32, int32 or uint32. Its call raises DomainError with line and message where
-        the text is not valid.
+        A function of tensors on a GPU, float32, int32 or uint32. Its call raises DomainError with line and message
+        where the text is not valid.
 
     Example:
         >>> double = ad.kernel(

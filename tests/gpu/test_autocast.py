@@ -22,7 +22,10 @@ def test_products_are_narrow_and_sums_wide(device: str) -> None:
         assert y.dtype == ad.matmul(x, w).dtype == nn.Linear(3, 2).to(device)(x).dtype == HALF
         assert (y * 2).dtype == HALF
         wide = [y.sum(), y.mean(), ad.softmax(y, axis=1), ad.log_softmax(y, axis=1), ad.var(y), ad.logsumexp(y)]
-        wide += [nn.functional.mse_loss(y, y), nn.functional.cross_entropy(y, ad.zeros(4, dtype=ad.int32, device=device))]
+        wide += [
+            nn.functional.mse_loss(y, y),
+            nn.functional.cross_entropy(y, ad.zeros(4, dtype=ad.int32, device=device)),
+        ]
         wide += [nn.LayerNorm(2).to(device)(y), (x + w[0, 0])]
         assert {tensor.dtype for tensor in wide} == {ad.float32}
         with ad.autocast(device, enabled=False):

@@ -5,6 +5,7 @@ Depends on the `device` fixture.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import adret as ad
@@ -45,7 +46,9 @@ def matvec(gradient: bool = True) -> Any:
         inputs=["a", "x"],
         outputs={"y": lambda a, x: a.shape[0]},
         grid=lambda a, x: (a.shape[0] + 63) // 64,
-        vjp=(lambda inputs, outputs, grads: (ad.outer(grads[0], inputs[1]), inputs[0].T @ grads[0])) if gradient else None,
+        vjp=(lambda inputs, outputs, grads: (ad.outer(grads[0], inputs[1]), inputs[0].T @ grads[0]))
+        if gradient
+        else None,
         name="matvec",
     )
 
@@ -79,7 +82,16 @@ def test_a_matrix_and_a_vector(rows: int, device: str) -> None:
 def test_views_arrive_as_plain_arrays(device: str) -> None:
     x = ad.tensor(np.arange(24, dtype=np.float32).reshape(4, 6), device=device)
     double = twice()
-    for view in (x, x.T, x[1:, 2:5], ad.flip(x, axis=0), x[:, 3], x[2], x.reshape(-1)[7:], ad.broadcast_to(x[0], (3, 6))):
+    for view in (
+        x,
+        x.T,
+        x[1:, 2:5],
+        ad.flip(x, axis=0),
+        x[:, 3],
+        x[2],
+        x.reshape(-1)[7:],
+        ad.broadcast_to(x[0], (3, 6)),
+    ):
         np.testing.assert_array_equal(double(view).numpy(), 2 * view.numpy())
         np.testing.assert_array_equal(double(view + 0).numpy(), 2 * view.numpy())
 
@@ -127,7 +139,7 @@ def test_inside_compiled_functions_and_other_graphs(device: str) -> None:
 def test_a_kernel_without_gradient_says_so(device: str) -> None:
     a = ad.ones((2, 3), device=device, requires_grad=True)
     y = matvec(gradient=False)(a, ad.ones(3, device=device))
-    with pytest.raises(ad.GradError, match="matvec: .*vjp"):
+    with pytest.raises(ad.GradError, match=r"matvec: .*vjp"):
         y.sum().backward()
 
 
@@ -141,7 +153,12 @@ def test_a_kernel_without_gradient_says_so(device: str) -> None:
         (TWICE.replace("y[id.x] = x[id.x] + x[id.x]", "x[id.x] = 1.0"), "twice: line 5"),
         (TWICE.replace("fn main", "fn other"), "twice: .*main"),
         ("", "twice: "),
-        (TWICE + "@group(0) @binding(7) var<storage> more: array<f32>;\n@compute @workgroup_size(1) fn f() { _ = more[0]; }", ""),
+        (
+            TWICE
+            + "@group(0) @binding(7) var<storage> more: array<f32>;\n"
+            + "@compute @workgroup_size(1) fn f() { _ = more[0]; }",
+            "",
+        ),
     ],
 )
 def test_wrong_texts_are_told_with_their_line(text: str, message: str, device: str) -> None:
@@ -149,8 +166,6 @@ def test_wrong_texts_are_told_with_their_line(text: str, message: str, device: s
     try:
         result = twice(text)(x)
     except ad.DomainError as error:
-        import re
-
         assert re.search(message, str(error)), str(error)
     else:
         assert not message, "the text was accepted"
@@ -172,7 +187,7 @@ def test_mistakes_of_a_call(device: str) -> None:
         twice()(x, x)
     with pytest.raises(ad.DTypeError, match="not a tensor"):
         twice()(np.ones(4))
-    with pytest.raises(ad.DTypeError, match="float16.*astype"):
+    with pytest.raises(ad.DTypeError, match=r"float16.*astype"):
         twice()(x.astype("float16"))
     with pytest.raises(ad.DomainError, match="no name"):
         twice(inputs=["1x"])(x)

@@ -1,6 +1,7 @@
-"""The library's own kernels in every form that they take: squares of products, parts of sums, long sorts, 16-bit floats.
+"""The library's own kernels in every form that they take: squares of products, parts of sums, long sorts, halves.
 
-Depends on the `device` fixture. Forms are chosen by size, or by environment variables that are read when a device is opened.
+Depends on the `device` fixture. Forms are chosen by size, or by environment variables that are read when a device is
+opened.
 """
 
 from __future__ import annotations
@@ -58,7 +59,9 @@ def test_squares_of_products(side: int, device: str) -> None:
 
 
 @on_gpu
-@pytest.mark.parametrize("shape", [(1, 300, 500), (300, 1, 500), (1, 1, 5000), (3, 5, 4096), (20, 20, 3000), (64, 64, 2048)])
+@pytest.mark.parametrize(
+    "shape", [(1, 300, 500), (300, 1, 500), (1, 1, 5000), (3, 5, 4096), (20, 20, 3000), (64, 64, 2048)]
+)
 def test_vectors_and_long_sums(shape: tuple[int, int, int], device: str) -> None:
     m, n, k = shape
     both(device, lambda a, b: a @ b, floats(m, k), floats(k, n), atol=1e-3)
@@ -110,7 +113,11 @@ def test_folds_with_and_without_subgroups(disabled: str, device: str) -> None:
 @pytest.mark.parametrize("dtype", [ad.float16, ad.bfloat16])
 def test_every_half_survives(dtype: ad.dtype, device: str) -> None:
     bits = np.arange(65536, dtype=np.uint16)
-    wide = bits.view(np.float16).astype(np.float32) if dtype == ad.float16 else (bits.astype(np.uint32) << 16).view(np.float32)
+    wide = (
+        bits.view(np.float16).astype(np.float32)
+        if dtype == ad.float16
+        else (bits.astype(np.uint32) << 16).view(np.float32)
+    )
     wide = wide[np.isfinite(wide)]
     x = ad.tensor(wide, device=device).astype(dtype)
     np.testing.assert_array_equal(x.astype("float32").numpy(), wide)
@@ -120,11 +127,18 @@ def test_every_half_survives(dtype: ad.dtype, device: str) -> None:
 @on_gpu
 @pytest.mark.parametrize("dtype", [ad.float16, ad.bfloat16])
 def test_rounding_to_half_is_the_processors(dtype: ad.dtype, device: str) -> None:
-    values = np.concatenate([
-        RNG.integers(0, 2**32, 20_000, dtype=np.uint32).view(np.float32),
-        np.array([0.0, -0.0, 65504, 65519.99, 65520, 1e9, np.inf, -np.inf, np.nan, 2**-24, 2**-25, 3 * 2**-26, 6e-8], np.float32),
-    ])
-    expected, found = (ad.tensor(values, device=where).astype(dtype).astype("float32").numpy() for where in ("cpu", device))
+    values = np.concatenate(
+        [
+            RNG.integers(0, 2**32, 20_000, dtype=np.uint32).view(np.float32),
+            np.array(
+                [0.0, -0.0, 65504, 65519.99, 65520, 1e9, np.inf, -np.inf, np.nan, 2**-24, 2**-25, 3 * 2**-26, 6e-8],
+                np.float32,
+            ),
+        ]
+    )
+    expected, found = (
+        ad.tensor(values, device=where).astype(dtype).astype("float32").numpy() for where in ("cpu", device)
+    )
     np.testing.assert_array_equal(found, expected)
 
 
@@ -169,9 +183,9 @@ def test_long_rows_are_sorted(length: int, descending: bool, device: str) -> Non
 
 
 def test_every_operation_has_a_kernel() -> None:
-    """Ops without a routine for GPUs; a mask's positions need its values on the processor, since they decide a shape."""
+    """Ops without a routine for GPUs: a mask's positions decide a shape, so its values must be on the processor."""
     missing = []
-    for path in sorted((Path(__file__).parents[2] / "rust/core/src").rglob("*.rs")):
+    for path in sorted((Path(__file__).parents[2] / "rust/core/src/ops").rglob("*.rs")):
         text = path.read_text(encoding="utf-8")
         for owner, body in re.findall(r"impl Structured for (\w+) \{(.*?)\n\}", text, re.DOTALL):
             gpu = re.search(r"fn gpu\(.*?\{(.*?)\n    \}", body, re.DOTALL)

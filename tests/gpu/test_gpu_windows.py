@@ -1,7 +1,6 @@
 """Tensors that are larger than one binding, and launches of more workgroups than one axis takes.
 
-Depends on the `device` fixture. The limits are set low, so that small tensors meet them: four windows of 64 KiB hold what eight
-windows of 1 GiB would.
+Depends on the `device` fixture. The limits are set low, so that small tensors meet them.
 """
 
 from __future__ import annotations

@@ -113,6 +113,13 @@ pub fn reset_device(device: Device) -> Result<()> {
     Ok(())
 }
 
+/// Gives memory that no tensor uses back to the system, on every device in use.
+pub fn trim() {
+    CPU.trim();
+    let open: Vec<_> = GPUS.lock().iter().map(|(_, backend)| backend.clone()).collect();
+    open.iter().for_each(|backend| backend.trim());
+}
+
 /// The process ends: waits for the devices, and keeps what the next process can use.
 pub fn close() {
     let open: Vec<_> = GPUS.lock().iter().map(|(_, backend)| backend.clone()).collect();

@@ -21,6 +21,7 @@ mod groups;
 mod pipeline;
 mod prepare;
 mod run;
+mod timing;
 mod transfer;
 
 pub use adapter::{AdapterInfo, adapters};

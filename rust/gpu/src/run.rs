@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use adret_core::backend::{Bindings, BufferRef};
+use adret_core::backend::{Bindings, BufferRef, Watch};
 use adret_core::dtype::DType;
 use adret_core::error::{Error, ErrorKind, Result};
 use adret_core::plan::{Argument, Binding, Caps, Launch, Place, Plan};
@@ -15,10 +15,11 @@ use crate::context::Context;
 use crate::groups::Span;
 use crate::pipeline::{Pipeline, Pipelines};
 use crate::prepare::{Lease, ready, temporary_bytes, words};
+use crate::timing::{self, Timing};
 use crate::transfer::Transfer;
 
 /// Launches that go to the device at a time.
-const FLUSH: usize = 64;
+const FLUSH: usize = timing::MOST;
 
 /// Elementary steps, about, that go to the device at a time: a fraction of a second, so that Ctrl-C is heard and no watchdog bites.
 const WORK: u64 = 1 << 32;
@@ -43,6 +44,8 @@ struct Step<'a> {
     spans: SmallVec<[Span; 8]>,
     /// Words of the launch in the run's list.
     words: std::ops::Range<usize>,
+    /// Place of its kernel in the plan.
+    kernel: usize,
     commit: bool,
 }
 
@@ -113,7 +116,7 @@ impl Runner<'_> {
                     0 => Arc::clone(pipeline),
                     writable => self.pipelines.get(launch, writable)?,
                 };
-                steps.push(Step { launch, pipeline, spans, words, commit: number >= plan.commit });
+                steps.push(Step { launch, pipeline, spans, words, kernel: number, commit: number >= plan.commit });
             }
         }
         self.execute(&steps, &all_words, faults.as_ref(), &copied, bindings)?;
@@ -294,6 +297,11 @@ impl Runner<'_> {
         let split = steps.partition_point(|step| !step.commit);
         let (compute, commit) = steps.split_at(split);
         let mut cleared = faults;
+        let timing = match bindings.watch {
+            Some(watch) => Timing::new(self.context, self.pool)?.map(|timing| (timing, watch)),
+            None => None,
+        };
+        let timing = timing.as_ref().map(|(timing, watch)| (timing, *watch));
         if !copied.is_empty() {
             self.context.submit(bindings.cancelled, || {
                 let mut encoder = self.context.device.create_command_encoder(&Default::default());
@@ -307,13 +315,13 @@ impl Runner<'_> {
             if (bindings.cancelled)() {
                 return Err(Error::new(ErrorKind::Interrupted, "The evaluation was interrupted."));
             }
-            self.submit(flush, &bytes, block.as_ref(), cleared.take(), bindings.cancelled)?;
+            self.submit(flush, &bytes, block.as_ref(), cleared.take(), timing, bindings.cancelled)?;
         }
         if let Some(faults) = faults.filter(|_| cleared.is_none()) {
             self.report(compute, faults, bindings)?;
         }
         for flush in self.flushes(commit) {
-            self.submit(flush, &bytes, block.as_ref(), cleared.take(), &|| false)?;
+            self.submit(flush, &bytes, block.as_ref(), cleared.take(), timing, &|| false)?;
         }
         Ok(())
     }
@@ -358,6 +366,7 @@ impl Runner<'_> {
         bytes: &[u8],
         block: Option<&GpuBuffer>,
         cleared: Option<&GpuBuffer>,
+        timing: Option<(&Timing, &Watch)>,
         give_up: &dyn Fn() -> bool,
     ) -> Result<()> {
         self.context.submit(give_up, || {
@@ -365,13 +374,24 @@ impl Runner<'_> {
             if let Some(faults) = cleared {
                 encoder.clear_buffer(faults.raw(), 0, None);
             }
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            for step in flush {
-                self.record(&mut pass, step, bytes, block);
+            if let Some((timing, _)) = timing {
+                // A pass for each launch: their times are those of passes.
+                for (number, step) in flush.iter().enumerate() {
+                    let timestamp_writes = Some(timing.writes(number));
+                    let mut pass =
+                        encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes });
+                    self.record(&mut pass, step, bytes, block);
+                }
+                timing.resolve(&mut encoder, flush.len());
+            } else {
+                let mut pass = encoder.begin_compute_pass(&Default::default());
+                flush.iter().for_each(|step| self.record(&mut pass, step, bytes, block));
             }
-            drop(pass);
             Some(encoder.finish())
-        })
+        })?;
+        let Some((timing, watch)) = timing else { return Ok(()) };
+        let kernels: Vec<usize> = flush.iter().map(|step| step.kernel).collect();
+        timing.note(self.context, self.transfer, &kernels, watch)
     }
 
     fn record(&self, pass: &mut wgpu::ComputePass<'_>, step: &Step<'_>, bytes: &[u8], block: Option<&GpuBuffer>) {
