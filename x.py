@@ -89,7 +89,7 @@ def main() -> int:
 def run_demo(_: argparse.Namespace) -> int:
     """Trains on the digits and shows the accuracy."""
     python = build()
-    step("demo", [python, "examples/digits.py"])
+    step("demo", [python, "examples/digits.py", "out"])
     return 0
 
 
