@@ -37,7 +37,7 @@ def save(of: Any, folder: Path, name: str) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"{name}{suffix}" for suffix in (".png", ".svg")]
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "adret"}):
-        of.savefig(files[0], dpi=144)
+        of.savefig(files[0], dpi=110)
         of.savefig(files[1], metadata={"Date": None})
     print(f"plot: {', '.join(map(str, files))}")
     return files

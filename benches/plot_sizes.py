@@ -24,21 +24,21 @@ class Panel(NamedTuple):
     title: str
     axis: str
     pattern: str
-    cost: Callable[[int], tuple[float, float]]
+    cost: Callable[[float], tuple[float, float]]
 
 
 FACTORS = {"": 1, "K": 1_000, "M": 1_000_000}
 
 
-def _product(n: int) -> tuple[float, float]:
+def _product(n: float) -> tuple[float, float]:
     return 2.0 * n**3, 12.0 * n**2
 
 
-def _add(n: int) -> tuple[float, float]:
-    return float(n), 12.0 * n
+def _add(n: float) -> tuple[float, float]:
+    return n, 12.0 * n
 
 
-def _step(width: int, batch: int = 128) -> tuple[float, float]:
+def _step(width: float, batch: int = 128) -> tuple[float, float]:
     """Three products per layer but for the gradient of the data; weights and momenta are read and written."""
     sizes = [784, width, width, 10]
     weights = [m * n for m, n in pairwise(sizes)]
@@ -67,7 +67,7 @@ def floor(panel: Panel, sizes: list[int], peak: dict[str, float]) -> tuple[list[
     """Sizes close together, and seconds below which the machine cannot go."""
     low, high = min(sizes), max(sizes)
     between = [low * (high / low) ** (step / 60) for step in range(61)] if high > low else [float(low)]
-    costs = [panel.cost(max(round(size), 1)) for size in between]
+    costs = [panel.cost(size) for size in between]
     return between, [max(flops / peak["flops"], bytes_ / peak["bandwidth"]) for flops, bytes_ in costs]
 
 

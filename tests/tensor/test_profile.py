@@ -121,6 +121,16 @@ def test_additions_into_places_are_counted() -> None:
     assert record.flops == 20
 
 
+def test_pooling_counts_what_windows_take() -> None:
+    x = _ready(2, 3, 6, 6)
+    with ad.profile() as p:
+        ad.eval(ad.nn.functional.max_pool2d(x, 2), ad.nn.functional.avg_pool2d(x, 3, stride=3))
+        ad.eval(ad.nn.functional.max_pool2d(x, 3, stride=3, padding=1))
+    assert [record.flops for record in p.records if "pool" in record.name][:2] == [216, 216]
+    # Two windows a side, which take two and three elements.
+    assert [record.flops for record in p.records if "pool" in record.name][2:] == [2 * 3 * 5 * 5]
+
+
 def test_empty_work_is_no_trouble() -> None:
     with ad.profile() as p:
         ad.eval(ad.ones((0, 5)) + 1, ad.ones((0, 5)) @ ad.ones((5, 3)), ad.sum(ad.ones((0,))), ad.ones(()) * 2)
