@@ -44,8 +44,11 @@ impl Geometry {
 
     /// Elements that all windows of a plane take.
     fn taken(&self) -> u64 {
-        let along = |axis: &Axis| (0..axis.count()).map(|window| axis.span(window, &(0..axis.size())).count as u64);
-        self.axes.iter().map(|axis| along(axis).sum::<u64>()).product()
+        let along = |axis: &Axis| -> u64 {
+            let inside = 0..axis.size();
+            (0..axis.count()).map(|window| axis.span(window, &inside).count as u64).sum()
+        };
+        self.axes.iter().map(along).product()
     }
 
     /// Numbers of a window's positions, from the first to the last of the largest window.

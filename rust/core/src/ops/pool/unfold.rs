@@ -127,11 +127,6 @@ impl Op for Unfold {
     fn name(&self) -> &'static str {
         if self.fold { "fold" } else { "unfold" }
     }
-
-    fn cost(&self, arguments: &[Argument]) -> Cost {
-        let columns = arguments[0].layout.shape.elements() as u64;
-        Cost { flops: if self.fold { columns } else { 0 }, ..Cost::moving(arguments) }
-    }
     fn key(&self, key: &mut Key) {
         self.axes.iter().for_each(|axis| axis.key(key));
     }
@@ -168,6 +163,11 @@ fn inside(axis: &Axis, tap: usize) -> (Range<usize>, usize) {
 impl Structured for Unfold {
     fn name(&self) -> &'static str {
         if self.fold { "fold" } else { "unfold" }
+    }
+
+    fn cost(&self, arguments: &[Argument]) -> Cost {
+        let columns = arguments[0].layout.shape.elements() as u64;
+        Cost { flops: if self.fold { columns } else { 0 }, ..Cost::moving(arguments) }
     }
 
     fn cpu(&self, host: &HostArguments<'_>) -> Result<()> {
