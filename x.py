@@ -23,6 +23,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from pathlib import Path
@@ -64,8 +65,9 @@ def main() -> int:
     bench.add_argument("--no-peers", action="store_true", help="NumPy only: install neither PyTorch nor JAX")
     bench.add_argument("--json", type=os.path.abspath, help="write every figure, with the machine, into this file")
     bench.add_argument(
-        "--plot", type=os.path.abspath, help="draw the ratios, as PNG and SVG, into files named like this one"
+        "--plot", type=os.path.abspath, help="draw ratios, and cost against size, as PNG and SVG into this folder"
     )
+    bench.add_argument("--quick", action="store_true", help="see that every case runs; figures mean nothing then")
     bench.add_argument("cases", nargs="*", help="only cases whose names contain one of these")
     commands.add_parser("docs", help="build the documentation")
     commands.add_parser("wheel", help="build the package: wheel and source archive")
@@ -142,13 +144,15 @@ def run_bench(arguments: argparse.Namespace) -> int:
     python = build() if arguments.no_peers else build(PEERS, RIVALS)
     if arguments.plot and call("matplotlib", [python, "-c", "import matplotlib"]) != 0:
         step("matplotlib", [python, "-m", "pip", "install", "--quiet", "matplotlib"])
-    options = [
-        *(["--json", arguments.json] if arguments.json else []),
-        *(["--plot", arguments.plot] if arguments.plot else []),
-    ]
+    options = [*["--quick"] * arguments.quick, *arguments.cases]
     steps = Steps()
-    for file in sorted(ROOT.glob("benches/bench_*.py")):
-        steps.run(file.stem, [python, str(file.relative_to(ROOT)), *options, *arguments.cases])
+    with tempfile.TemporaryDirectory() as folder:
+        figures = arguments.json or os.path.join(folder, "figures.json")
+        for file in sorted(ROOT.glob("benches/bench_*.py")):
+            steps.run(file.stem, [python, str(file.relative_to(ROOT)), "--json", figures, *options])
+        steps.run("summary", [python, "benches/summary.py", figures])
+        for file in sorted(ROOT.glob("benches/plot_*.py")) if arguments.plot else []:
+            steps.run(file.stem, [python, str(file.relative_to(ROOT)), figures, arguments.plot])
     return steps.close("bench")
 
 

@@ -1,147 +1,213 @@
 """Single operations and short chains: adret against NumPy, PyTorch and JAX, on the CPU, in float32.
 
-Depends on `yardstick`. Invariant: a case does the same arithmetic on the same sizes in every library, as each library's
-users would write it (JAX jitted).
+Depends on `libraries` and `yardstick`. Invariant: a case does the same arithmetic on the same sizes in every library,
+as each library's users would write it (JAX jitted, but for the one small operation at once).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
+import libraries
+from libraries import Case, Function, pulled, swept
 from yardstick import Cases, Work, compare
 
-SQUARES = [64, 256, 512, 1024]
-SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {
-    **{f"matmul {n}x{n}": ((n, n), (n, n)) for n in SQUARES},
-    "matmul 128x784x512": ((128, 784), (784, 512)),
-    "matvec 4096": ((4096, 4096), (4096,)),
-    "add 10": ((10,), (10,)),
-    "add 1000000": ((1_000_000,), (1_000_000,)),
-    "chain 4000000": ((4_000_000,),),
-    "softmax 4096x1000": ((4096, 1000),),
-    "layer norm 4096x1000": ((4096, 1000),),
-    "sum 4096x4096": ((4096, 4096),),
-    "sum rows 4096x4096": ((4096, 4096),),
-    "transpose 4096x4096": ((4096, 4096),),
-    "take rows 100000x64": ((100_000, 64),),
+COUNTS = {"10": 10, "1K": 1_000, "100K": 100_000, "10M": 10_000_000}
+TABLE = (4096, 1000)
+SQUARE = (4096, 4096)
+ROWS = ["softmax", "log_softmax", "layer norm"]
+AT_ONCE = "one operation at once, 10 numbers"
+
+CASES = {
+    **{f"{name} {count}": Case(name, ((n,),)) for name in ("exp", "tanh") for count, n in COUNTS.items()},
+    **{f"add {count}": Case("add", ((n,), (n,))) for count, n in COUNTS.items()},
+    "tanh(2x+1) sigmoid(x) - x², 4M": Case("chain", ((4_000_000,),)),
+    **{f"{name} 4096x1000": Case(name, (TABLE,)) for name in ROWS},
+    "cross-entropy 4096x1000": Case("cross-entropy", (TABLE,), labels=4096),
+    **{f"{name} 4096x1000, with gradient": Case(f"{name}, gradient", (TABLE, TABLE)) for name in ROWS},
+    "cross-entropy 4096x1000, with gradient": Case("cross-entropy, gradient", (TABLE,), labels=4096),
+    **{
+        f"{name} {where} of 4096x4096": Case(f"{name} {where}", (SQUARE,))
+        for name in ("sum", "max", "argmax")
+        for where in ("all", "rows", "columns")
+    },
+    "transpose 4096x4096": Case("transpose", (SQUARE,)),
+    "take rows 100000x64": Case("take", ((100_000, 64),), labels=50_000),
+    AT_ONCE: Case("add", ((10,), (10,))),
 }
 
 
-def _cases(make: Callable[[Any], Any], functions: dict[str, Callable[..., Any]], run: Callable[..., Work]) -> Cases:
-    """Every case for one library: its inputs from the same seed, its function, how it is run to the end."""
-    import numpy as np
+def _folds(module: Any) -> dict[str, Function]:
+    """Sums, maxima and their places, over everything, per row and per column."""
+    axes = {"all": None, "rows": 1, "columns": 0}
+    found = {name: getattr(module, name) for name in ("sum", "max", "argmax")}
+    return {
+        f"{name} {where}": lambda x, fold=fold, axis=axis: fold(x, axis=axis)
+        for name, fold in found.items()
+        for where, axis in axes.items()
+    }
 
-    def build(name: str) -> Callable[[], Work]:
-        def ready() -> Work:
-            rng = np.random.default_rng(0)
-            inputs = [make(rng.standard_normal(shape, dtype=np.float32)) for shape in SHAPES[name]]
-            if name.startswith("take"):
-                inputs.append(make(rng.integers(0, 100_000, 50_000)))
-            return run(functions[next(key for key in functions if name.startswith(key))], *inputs)
 
-        return ready
+def _pointwise(module: Any, sigmoid: Function) -> dict[str, Function]:
+    return {
+        "add": module.add,
+        "exp": module.exp,
+        "tanh": module.tanh,
+        "chain": lambda x: module.tanh(x * 2 + 1) * sigmoid(x) - x * x,
+        # Plus one, since a transpose alone is a view.
+        "transpose": lambda x: x.T + 1,
+    }
 
-    return {name: build(name) for name in SHAPES}
+
+def _with_gradients(functions: dict[str, Function], gradient: Function) -> dict[str, Function]:
+    return {f"{name}, gradient": gradient(functions[name]) for name in (*ROWS, "cross-entropy")}
 
 
 def adret_cases() -> Cases:
     """The cases in adret."""
     import adret as ad
+    from adret.nn import functional as F
 
-    def run(function: Callable[..., Any], *inputs: Any) -> Work:
-        return lambda: ad.eval(function(*inputs))
-
-    functions = {
-        "mat": ad.matmul,
-        "add": ad.add,
-        "chain": lambda x: ad.tanh(x * 2 + 1) * ad.sigmoid(x) - x * x,
+    rows = {
         "softmax": ad.softmax,
-        "layer norm": lambda x: ad.layer_norm(x),
-        "sum rows": lambda x: ad.sum(x, axis=1),
-        "sum": ad.sum,
-        # Plus one, since a transpose alone is a view.
-        "transpose": lambda x: x.T + 1,
+        "log_softmax": ad.log_softmax,
+        "layer norm": lambda x: F.layer_norm(x, x.shape[-1:]),
+        "cross-entropy": F.cross_entropy,
+    }
+    functions = {
+        **_pointwise(ad, ad.sigmoid),
+        **_folds(ad),
+        **rows,
+        **_with_gradients(rows, swept),
         "take": lambda x, i: ad.take(x, i, axis=0),
     }
-    return _cases(ad.tensor, functions, run)
-
-
-def numpy_cases() -> Cases:
-    """The cases in NumPy."""
-    import numpy as np
-
-    def softmax(x: Any) -> Any:
-        e = np.exp(x - x.max(-1, keepdims=True))
-        return e / e.sum(-1, keepdims=True)
-
-    def layer_norm(x: Any) -> Any:
-        return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
-
-    def run(function: Callable[..., Any], *inputs: Any) -> Work:
-        return lambda: function(*inputs)
-
-    functions = {
-        "mat": np.matmul,
-        "add": np.add,
-        "chain": lambda x: np.tanh(x * 2 + 1) * (1 / (1 + np.exp(-x))) - x * x,
-        "softmax": softmax,
-        "layer norm": layer_norm,
-        "sum rows": lambda x: x.sum(axis=1),
-        "sum": np.sum,
-        "transpose": lambda x: x.T + 1,
-        "take": lambda x, i: np.take(x, i, axis=0),
-    }
-    return _cases(lambda array: array, functions, run)
+    return {**libraries.adret_cases(CASES, functions), AT_ONCE: lambda: _at_once(ad.ones(10))}
 
 
 def torch_cases() -> Cases:
     """The cases in PyTorch."""
     import torch
+    from torch.nn import functional as F
 
-    def run(function: Callable[..., Any], *inputs: Any) -> Work:
-        return lambda: function(*inputs)
-
+    rows = {
+        "softmax": lambda x: F.softmax(x, -1),
+        "log_softmax": lambda x: F.log_softmax(x, -1),
+        "layer norm": lambda x: F.layer_norm(x, x.shape[-1:]),
+        "cross-entropy": F.cross_entropy,
+    }
+    folds = _folds(torch)
+    # The largest alone; `max` with an axis finds its place too.
+    folds.update(
+        {f"max {where}": lambda x, axis=axis: torch.amax(x, axis) for where, axis in (("rows", 1), ("columns", 0))}
+    )
     functions = {
-        "mat": torch.matmul,
-        "add": torch.add,
-        "chain": lambda x: torch.tanh(x * 2 + 1) * torch.sigmoid(x) - x * x,
-        "softmax": lambda x: torch.softmax(x, -1),
-        "layer norm": lambda x: torch.nn.functional.layer_norm(x, x.shape[-1:]),
-        "sum rows": lambda x: x.sum(1),
-        "sum": torch.sum,
-        "transpose": lambda x: x.T + 1,
+        **_pointwise(torch, torch.sigmoid),
+        **folds,
+        "max all": torch.max,
+        **rows,
+        **_with_gradients(rows, swept),
         "take": lambda x, i: torch.index_select(x, 0, i),
     }
-    return _cases(torch.from_numpy, functions, run)
+    return {**libraries.torch_cases(CASES, functions), AT_ONCE: lambda: _at_once(torch.ones(10))}
 
 
 def jax_cases() -> Cases:
     """The cases in JAX."""
     import jax
     import jax.numpy as jnp
+    import numpy as np
 
     def layer_norm(x: Any) -> Any:
         return (x - x.mean(-1, keepdims=True)) / jnp.sqrt(x.var(-1, keepdims=True) + 1e-5)
 
-    def run(function: Callable[..., Any], *inputs: Any) -> Work:
-        compiled = jax.jit(function)
-        return lambda: jax.block_until_ready(compiled(*inputs))
+    def cross_entropy(x: Any, y: Any) -> Any:
+        return -jnp.take_along_axis(jax.nn.log_softmax(x), y[:, None], 1).mean()
 
-    functions = {
-        "mat": jnp.matmul,
-        "add": jnp.add,
-        "chain": lambda x: jnp.tanh(x * 2 + 1) * jax.nn.sigmoid(x) - x * x,
+    rows = {
         "softmax": jax.nn.softmax,
+        "log_softmax": jax.nn.log_softmax,
         "layer norm": layer_norm,
-        "sum rows": lambda x: x.sum(1),
-        "sum": jnp.sum,
-        "transpose": lambda x: x.T + 1,
+        "cross-entropy": cross_entropy,
+    }
+    functions = {
+        **_pointwise(jnp, jax.nn.sigmoid),
+        **_folds(jnp),
+        **rows,
+        **_with_gradients(rows, pulled),
         "take": lambda x, i: jnp.take(x, i, axis=0),
     }
-    return _cases(jnp.asarray, functions, run)
+
+    def at_once() -> Work:
+        a, b = jnp.ones(10), jnp.ones(10)
+        return lambda: np.asarray(a + b)
+
+    return {**libraries.jax_cases(CASES, functions), AT_ONCE: at_once}
+
+
+def numpy_cases() -> Cases:
+    """The cases in NumPy, gradients by hand."""
+    import numpy as np
+
+    def exponentials(x: Any) -> tuple[Any, Any]:
+        centred = x - x.max(-1, keepdims=True)
+        return centred, np.exp(centred)
+
+    def softmax(x: Any) -> Any:
+        e = exponentials(x)[1]
+        e /= e.sum(-1, keepdims=True)
+        return e
+
+    def softmax_gradient(x: Any, g: Any) -> Any:
+        y = softmax(x)
+        return y, y * (g - (g * y).sum(-1, keepdims=True))
+
+    def log_softmax(x: Any) -> Any:
+        centred, e = exponentials(x)
+        return centred - np.log(e.sum(-1, keepdims=True))
+
+    def log_softmax_gradient(x: Any, g: Any) -> Any:
+        y = log_softmax(x)
+        return y, g - np.exp(y) * g.sum(-1, keepdims=True)
+
+    def normalised(x: Any) -> tuple[Any, Any]:
+        centred = x - x.mean(-1, keepdims=True)
+        spread = np.sqrt((centred * centred).mean(-1, keepdims=True) + 1e-5)
+        return centred / spread, spread
+
+    def layer_norm_gradient(x: Any, g: Any) -> Any:
+        y, spread = normalised(x)
+        return y, (g - g.mean(-1, keepdims=True) - y * (g * y).mean(-1, keepdims=True)) / spread
+
+    def cross_entropy(x: Any, labels: Any) -> Any:
+        return -log_softmax(x)[np.arange(len(labels)), labels].mean()
+
+    def cross_entropy_gradient(x: Any, labels: Any) -> Any:
+        y, places = log_softmax(x), (np.arange(len(labels)), labels)
+        grad = np.exp(y)
+        grad[places] -= 1
+        return -y[places].mean(), grad / len(labels)
+
+    functions = {
+        **_pointwise(np, lambda x: 1 / (1 + np.exp(-x))),
+        **_folds(np),
+        "softmax": softmax,
+        "log_softmax": log_softmax,
+        "layer norm": lambda x: normalised(x)[0],
+        "cross-entropy": cross_entropy,
+        "softmax, gradient": softmax_gradient,
+        "log_softmax, gradient": log_softmax_gradient,
+        "layer norm, gradient": layer_norm_gradient,
+        "cross-entropy, gradient": cross_entropy_gradient,
+        "take": lambda x, i: np.take(x, i, axis=0),
+    }
+    return libraries.numpy_cases(CASES, functions)
+
+
+def _at_once(a: Any) -> Work:
+    """One small operation, wanted now."""
+    b = a + 0
+    return lambda: (a + b).numpy()
 
 
 if __name__ == "__main__":
-    libraries = {"adret": adret_cases, "numpy": numpy_cases, "torch": torch_cases, "jax": jax_cases}
-    compare(list(SHAPES), libraries)
+    compare(list(CASES), {"adret": adret_cases, "numpy": numpy_cases, "torch": torch_cases, "jax": jax_cases})

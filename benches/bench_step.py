@@ -14,22 +14,26 @@ from yardstick import Cases, Work, compare
 
 
 class Net(NamedTuple):
-    """A network of linear layers with relu between them, trained on one batch."""
+    """A network of linear layers with relu and dropout between them, trained on one batch."""
 
     sizes: tuple[int, ...]
     batch: int
     adam: bool = False
+    dropout: float = 0.0
     compiled: bool = False
+
+
+def _mlp(width: int = 512, batch: int = 128, adam: bool = False) -> Net:
+    return Net((784, width, width, 10), batch, adam, dropout=0.2)
 
 
 PLAIN = {
     "xor 2-8-2, batch 4": Net((2, 8, 2), 4),
     "digits 64-128-10, batch 64": Net((64, 128, 10), 64, adam=True),
-    "mlp 784-256-10, batch 8": Net((784, 256, 10), 8),
-    "mlp 784-256-10, batch 128": Net((784, 256, 10), 128),
-    "mlp 784-256-10, batch 1024": Net((784, 256, 10), 1024),
-    "mlp 784-512-512-10, sgd": Net((784, 512, 512, 10), 128),
-    "mlp 784-512-512-10, adam": Net((784, 512, 512, 10), 128, adam=True),
+    "mlp 784-512-512-10, batch 128": _mlp(),
+    "mlp 784-512-512-10, batch 128, adam": _mlp(adam=True),
+    **{f"mlp 784-512-512-10, batch {batch}": _mlp(batch=batch) for batch in (8, 1024)},
+    **{f"mlp 784-{width}-{width}-10, batch 128": _mlp(width) for width in (8, 64, 2048)},
 }
 NETS = {
     name: net
@@ -63,8 +67,9 @@ def _module_step(nn: Any, optim: Any, tensor: Callable[[Any], Any], net: Net) ->
     x, y = tensor(x), tensor(y)
     layers: list[Any] = []
     for m, n in zip(net.sizes, net.sizes[1:], strict=False):
-        layers += [nn.Linear(m, n), nn.ReLU()]
-    module = nn.Sequential(*layers[:-1])
+        layers += [nn.Linear(m, n), nn.ReLU(), *([nn.Dropout(net.dropout)] if net.dropout else [])]
+    # The last layer is followed by nothing.
+    module = nn.Sequential(*layers[: -2 if net.dropout else -1])
     loss_function = nn.CrossEntropyLoss()
     parameters = module.parameters()
     optimizer = optim.Adam(parameters, lr=1e-3) if net.adam else optim.SGD(parameters, lr=RATE, momentum=MOMENTUM)
@@ -108,15 +113,24 @@ def numpy_cases() -> Cases:
         first = [np.zeros_like(w) for w in weights]
         second = [np.zeros_like(w) for w in weights]
         rows = np.arange(net.batch)
+        rng = np.random.default_rng(1)
         count = 0
 
         def step() -> object:
             nonlocal count
             count += 1
-            inputs = [x]
+            inputs, scales = [x], [1.0]
             for index, (w, b) in enumerate(layers):
                 z = inputs[-1] @ w + b
-                inputs.append(np.maximum(z, 0) if index < len(layers) - 1 else z)
+                if index < len(layers) - 1:
+                    z = np.maximum(z, 0)
+                    if net.dropout:
+                        kept = rng.random(z.shape, dtype=np.float32) >= net.dropout
+                        scales.append(kept * np.float32(1 / (1 - net.dropout)))
+                        z *= scales[-1]
+                    else:
+                        scales.append(1.0)
+                inputs.append(z)
             e = np.exp(inputs[-1] - inputs[-1].max(1, keepdims=True))
             grad = e / e.sum(1, keepdims=True)
             loss = -np.log(grad[rows, y]).mean()
@@ -126,7 +140,7 @@ def numpy_cases() -> Cases:
             for index in range(len(layers) - 1, -1, -1):
                 grads[:0] = [inputs[index].T @ grad, grad.sum(0)]
                 if index:
-                    grad = (grad @ layers[index][0].T) * (inputs[index] > 0)
+                    grad = (grad @ layers[index][0].T) * (inputs[index] > 0) * scales[index]
             for w, g, m, v in zip(weights, grads, first, second, strict=True):
                 if net.adam:
                     m += (1 - BETA1) * (g - m)
@@ -156,16 +170,22 @@ def jax_cases() -> Cases:
         x, y = jnp.asarray(x), jnp.asarray(y)
         weights = jax.tree.map(jnp.asarray, layers)
 
-        def loss_of(layers: Any) -> Any:
+        def loss_of(layers: Any, key: Any) -> Any:
             z = x
             for index, (w, b) in enumerate(layers):
                 z = z @ w + b
-                z = jax.nn.relu(z) if index < len(layers) - 1 else z
+                if index == len(layers) - 1:
+                    break
+                z = jax.nn.relu(z)
+                if net.dropout:
+                    kept = jax.random.bernoulli(jax.random.fold_in(key, index), 1 - net.dropout, z.shape)
+                    z = jnp.where(kept, z / (1 - net.dropout), 0)
             return -jnp.take_along_axis(jax.nn.log_softmax(z), y[:, None], 1).mean()
 
-        @partial(jax.jit, donate_argnums=(0, 1, 2, 3))
-        def step(weights: Any, first: Any, second: Any, count: Any) -> Any:
-            loss, grads = jax.value_and_grad(loss_of)(weights)
+        @partial(jax.jit, donate_argnums=(0, 1, 2, 3, 4))
+        def step(weights: Any, first: Any, second: Any, count: Any, key: Any) -> Any:
+            key, own = jax.random.split(key)
+            loss, grads = jax.value_and_grad(loss_of)(weights, own)
             count = count + 1
             if net.adam:
                 first = jax.tree.map(lambda m, g: m + (1 - BETA1) * (g - m), first, grads)
@@ -175,10 +195,10 @@ def jax_cases() -> Cases:
             else:
                 first = jax.tree.map(lambda m, g: MOMENTUM * m + g, first, grads)
                 update = jax.tree.map(lambda m: RATE * m, first)
-            return jax.tree.map(lambda w, u: w - u, weights, update), first, second, count, loss
+            return jax.tree.map(lambda w, u: w - u, weights, update), first, second, count, key, loss
 
         zeros = partial(jax.tree.map, jnp.zeros_like)
-        state = [weights, zeros(weights), zeros(weights), jnp.zeros(())]
+        state = [weights, zeros(weights), zeros(weights), jnp.zeros(()), jax.random.key(0)]
 
         def run() -> object:
             *state[:], loss = step(*state)
@@ -189,6 +209,7 @@ def jax_cases() -> Cases:
     return _cases(build)
 
 
+LIBRARIES = {"adret": adret_cases, "numpy": numpy_cases, "torch": torch_cases, "jax": jax_cases}
+
 if __name__ == "__main__":
-    libraries = {"adret": adret_cases, "numpy": numpy_cases, "torch": torch_cases, "jax": jax_cases}
-    compare(list(NETS), libraries)
+    compare(list(NETS), LIBRARIES)

@@ -1,13 +1,13 @@
-"""Keeps the results of benches: a file of all figures with the machine they were taken on, and a plot of the ratios.
+"""Keeps the results of benches: a file of all figures with the machine they were taken on, and what they come to.
 
-Depends on the standard library, and on matplotlib where there is one. Invariant: the benches of one run share a file of
-figures, each under its name; a plot has its bench's name in its own.
+Depends on the standard library. Invariant: the benches of one run share a file of figures, each under its name.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import time
@@ -27,7 +27,7 @@ class Spread(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A case: seconds of one call per library, and how many times as long as the first library the others take."""
+    """A case: seconds of one call, or bytes, per library, and how many times the first library's the others take."""
 
     case: str
     times: dict[str, Spread]
@@ -66,14 +66,14 @@ def version(library: str) -> str | None:
         return None
 
 
-def save(file: Path, title: str, machine: dict[str, Any], rows: list[Row]) -> None:
-    """Writes a bench's figures, beside those of other benches that the file has already."""
+def save(file: Path, title: str, machine: dict[str, Any], rows: list[Row], unit: str = "seconds") -> None:
+    """Writes a bench's figures, beside those of other benches that the file has already; `unit` is what they are of."""
     figures: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     figures[title] = {
         "machine": machine,
         "cases": {
             row.case: {
-                "seconds": {library: spread._asdict() for library, spread in row.times.items()},
+                unit: {library: spread._asdict() for library, spread in row.times.items()},
                 "ratios": {library: spread._asdict() for library, spread in row.ratios.items()},
             }
             for row in rows
@@ -83,33 +83,40 @@ def save(file: Path, title: str, machine: dict[str, Any], rows: list[Row]) -> No
     file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
-def plot(file: Path, title: str, first: str, rows: list[Row]) -> list[Path]:
-    """Draws the ratios, one line per case; the results are the files written, none without matplotlib."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        print("no plot: matplotlib is not installed")
-        return []
-    figure = Figure(figsize=(8, 1.5 + 0.3 * len(rows)), layout="constrained")
-    axes = figure.subplots()
-    places = range(len(rows))
-    for library in sorted({library for row in rows for library in row.ratios}):
-        known = [(place, row.ratios[library]) for place, row in zip(places, rows, strict=True) if library in row.ratios]
-        middles = [ratio.median for _, ratio in known]
-        # The quartiles of ratios lie around their median: both lengths are at least 0.
-        lengths = [[r.median - r.low for _, r in known], [r.high - r.median for _, r in known]]
-        axes.errorbar(middles, [place for place, _ in known], xerr=lengths, fmt="o", capsize=2, label=library)
-    axes.axvline(1, color="grey", linewidth=1)
-    axes.set_xscale("log")
-    axes.set_yticks(list(places), [row.case for row in rows])
-    axes.invert_yaxis()
-    axes.set_xlabel(f"times as long as {first} (right of 1: {first} is faster); bars are quartiles")
-    axes.set_title(title)
-    if axes.get_legend_handles_labels()[1]:
-        axes.legend()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    files = [file.with_name(f"{file.stem}-{title}{suffix}") for suffix in (".png", ".svg")]
-    for target in files:
-        figure.savefig(target)
-    print(f"plot: {', '.join(map(str, files))}")
-    return files
+def geometric_mean(ratios: list[float]) -> float:
+    """The mean of ratios: twice and half as fast is equally fast."""
+    return math.exp(sum(map(math.log, ratios)) / len(ratios))
+
+
+def conclusion(rows: list[Row]) -> str:
+    """One line per other library: the mean of its median ratios, the extremes, and how often it was the faster one."""
+    lines: list[str] = []
+    for library in dict.fromkeys(library for row in rows for library in row.ratios):
+        medians = {row.case: row.ratios[library].median for row in rows if library in row.ratios}
+        known = {case: ratio for case, ratio in medians.items() if ratio > 0}
+        if not known:
+            continue
+        best, worst = max(known, key=known.__getitem__), min(known, key=known.__getitem__)
+        behind = sum(ratio < 1 for ratio in known.values())
+        lines.append(
+            f"{library:6} geometric mean of {len(known)} ratios {geometric_mean(list(known.values())):.2f}, "
+            f"from {known[worst]:.2f} ({worst}) to {known[best]:.2f} ({best}); below 1 in {behind}"
+        )
+    return "\n".join(lines)
+
+
+def load(file: Path) -> dict[str, list[Row]]:
+    """The rows of every bench that a file of figures holds."""
+    figures: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+
+    def spreads(found: dict[str, Any]) -> dict[str, Spread]:
+        return {library: Spread(**spread) for library, spread in found.items()}
+
+    return {
+        title: [
+            Row(case, spreads(row.get("seconds") or row.get("bytes") or {}), spreads(row["ratios"]))
+            for case, row in bench["cases"].items()
+        ]
+        for title, bench in figures.items()
+        if "cases" in bench
+    }

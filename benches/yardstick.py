@@ -20,8 +20,9 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from report import Row, Spread, machine, plot, save
+from report import Row, Spread, conclusion, machine, save
 
 # One call does the work and waits for its end; making it happens outside the timing.
 Work = Callable[[], object]
@@ -29,22 +30,25 @@ Cases = dict[str, Callable[[], Work]]
 
 ROUNDS = 9
 SECONDS = 0.1
+# Enough to see that a bench runs, and nothing else.
+QUICK_ROUNDS = 2
+QUICK_SECONDS = 0.001
 
 
-def time_round(work: Work) -> float:
-    """Seconds of one call, over a round of `SECONDS` after a quarter as much to wake up."""
-    waking = time.perf_counter() + SECONDS / 4
+def time_round(work: Work, seconds: float = SECONDS) -> float:
+    """Seconds of one call, over a round of `seconds` after a quarter as much to wake up."""
+    waking = time.perf_counter() + seconds / 4
     while time.perf_counter() < waking:
         work()
     calls = 0
     start = time.perf_counter()
-    while (passed := time.perf_counter() - start) < SECONDS:
+    while (passed := time.perf_counter() - start) < seconds:
         work()
         calls += 1
     return passed / calls
 
 
-def serve(cases: Cases) -> None:
+def serve(cases: Cases, seconds: float = SECONDS) -> None:
     """A library's process: for every line that names a case, times a round and answers."""
     ready: dict[str, Work] = {}
     for line in sys.stdin:
@@ -55,17 +59,17 @@ def serve(cases: Cases) -> None:
         if name not in ready:
             ready.clear()
             ready[name] = cases[name]()
-            time_round(ready[name])
-        print(json.dumps(time_round(ready[name])), flush=True)
+            time_round(ready[name], seconds)
+        print(json.dumps(time_round(ready[name], seconds)), flush=True)
 
 
 class Library:
     """One library's process."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, seconds: float = SECONDS) -> None:
         self.name = name
         self.process = subprocess.Popen(
-            [sys.executable, sys.argv[0], "--serve", name],
+            [sys.executable, sys.argv[0], "--serve", name, str(seconds)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -121,53 +125,67 @@ def summary(case: str, names: list[str], rounds: list[list[float | None]]) -> Ro
 def compare(names: list[str], libraries: dict[str, Callable[[], Cases]]) -> None:
     """Runs a bench: `names` in order, for every library that is installed; the first library is the measure.
 
-    Command line: words choose the cases whose names contain one of them; `--json FILE` and `--plot FILE` keep results.
+    Command line: words choose the cases whose names contain one of them; `--json FILE` keeps results.
     """
     if sys.argv[1:2] == ["--serve"]:
-        serve(libraries[sys.argv[2]]())
+        serve(libraries[sys.argv[2]](), float(sys.argv[3]))
         return
-    parser = argparse.ArgumentParser(description=f"Times {', '.join(libraries)} in turns.")
-    parser.add_argument("words", nargs="*", help="only cases whose names contain one of these")
-    parser.add_argument("--json", type=Path, help="write every figure, with the machine, into this file")
-    parser.add_argument(
-        "--plot", type=Path, help="draw the ratios into this file, as PNG and as SVG (needs matplotlib)"
-    )
-    arguments = parser.parse_args()
+    arguments = options(f"Times {', '.join(libraries)} in turns.")
     installed = [library for library in libraries if importlib.util.find_spec(library)]
     absent = [library for library in libraries if library not in installed]
     if absent:
         print(f"not installed: {', '.join(absent)}")
-    chosen = [name for name in names if not arguments.words or any(word in name for word in arguments.words)]
+    chosen = choose(names, arguments.words)
     if not chosen:
-        print(f"no case is named like {', '.join(arguments.words)}")
         return
     before = machine(installed)
-    if (before["load"] or 0) > (before["cores"] or 1) / 2:
-        print(
-            f"The machine is busy: load {before['load']:.1f} on {before['cores']} cores. Threads that wait for others"
-        )
-        print("suffer most from that: judge libraries on an idle machine, or with one thread each.")
+    warn(before)
     first, *others = installed
-    print(
-        f"{'median of one call ± quartiles':34}{first:>18}" + "".join(f"{other:>18}{'ratio':>22}" for other in others)
-    )
-    processes = [Library(library) for library in installed]
+    head = "median of one call ± quartiles"
+    width = max(len(name) for name in [head, *chosen])
+    print(f"{head:{width}}{first:>18}" + "".join(f"{other:>18}{'ratio':>24}" for other in others))
+    count, seconds = (QUICK_ROUNDS, QUICK_SECONDS) if arguments.quick else (ROUNDS, SECONDS)
+    processes = [Library(library, seconds) for library in installed]
     rows: list[Row] = []
     for case in chosen:
-        row = summary(case, installed, [[process.time(case) for process in processes] for _ in range(ROUNDS)])
+        row = summary(case, installed, [[process.time(case) for process in processes] for _ in range(count)])
         rows.append(row)
-        line = f"{case:34}{in_units(row.times.get(first)):>18}"
+        line = f"{case:{width}}{in_units(row.times.get(first)):>18}"
         for other in others:
-            line += f"{in_units(row.times.get(other)):>18}{in_times(row.ratios.get(other)):>22}"
+            line += f"{in_units(row.times.get(other)):>18}{in_times(row.ratios.get(other)):>24}"
         print(line, flush=True)
     for process in processes:
         process.close()
-    print(f"ratio: how many times as long as {first} [quartiles]", flush=True)
-    title = Path(sys.argv[0]).stem
+    print(f"ratio: how many times as long as {first} [quartiles]")
+    print(conclusion(rows), flush=True)
     if arguments.json:
-        save(arguments.json, title, before, rows)
-    if arguments.plot:
-        plot(arguments.plot, title, first, rows)
+        save(arguments.json, Path(sys.argv[0]).stem, before, rows)
+
+
+def options(description: str) -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("words", nargs="*", help="only cases whose names contain one of these")
+    parser.add_argument("--quick", action="store_true", help="see that everything runs; figures mean nothing then")
+    parser.add_argument("--json", type=Path, help="write every figure, with the machine, into this file")
+    return parser.parse_args()
+
+
+def choose(names: list[str], words: list[str]) -> list[str]:
+    """The cases whose names contain one of the words; all where there is none."""
+    chosen = [name for name in names if not words or any(word in name for word in words)]
+    if not chosen:
+        print(f"no case is named like {', '.join(words)}")
+    return chosen
+
+
+def warn(machine: dict[str, Any]) -> None:
+    """Says so where others use the machine."""
+    if (machine["load"] or 0) > (machine["cores"] or 1) / 2:
+        print(
+            f"The machine is busy: load {machine['load']:.1f} on {machine['cores']} cores. Threads that wait for others"
+        )
+        print("suffer most from that: judge libraries on an idle machine, or with one thread each.")
 
 
 def in_units(time: Spread | None) -> str:

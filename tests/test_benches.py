@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import adret as ad
+import numpy as np
 import pytest
 
 BENCHES = Path(__file__).parent.parent / "benches"
@@ -65,23 +67,130 @@ def test_benches_share_a_file_and_replace_their_own_figures(report: ModuleType, 
     assert found["two"]["cases"]["case"]["ratios"]["numpy"]["median"] == 2.0
 
 
-def test_the_plot_is_written_as_png_and_svg(report: ModuleType, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="the plot needs matplotlib")
-    spread = report.Spread(2.0, 1.5, 3.0)
-    rows = [report.Row("both", {}, {"numpy": spread, "torch": spread}), report.Row("one", {}, {"numpy": spread})]
-    files = report.plot(tmp_path / "ratios.png", "bench", "adret", rows)
-    assert [file.name for file in files] == ["ratios-bench.png", "ratios-bench.svg"]
-    assert files[0].read_bytes().startswith(b"\x89PNG")
-    assert "<svg" in files[1].read_text(encoding="utf-8")
+def _figures(report: ModuleType, folder: Path) -> Path:
+    """A file of figures of two benches, one of them with the sizes that are drawn."""
+    file = folder / "figures.json"
+
+    def row(case: str, own: float) -> object:
+        times = {"adret": report.Spread(own, own, own), "torch": report.Spread(2 * own, own, 3 * own)}
+        return report.Row(case, times, {"torch": report.Spread(2.0, 1.0, 3.0)})
+
+    machine = {"processor": "some", "cores": 2, "libraries": {"adret": "1.0", "torch": None}}
+    products = [row(f"matmul {n}x{n}x{n}", 1e-9 * n**2) for n in (4, 64, 1024)]
+    report.save(file, "bench_matmul", machine, products)
+    report.save(file, "bench_ops", machine, [row("add 1K", 1e-6), row("add 10M", 1e-2), row("exp 10M", 2e-2)])
+    return file
+
+
+def test_means_of_ratios(report: ModuleType) -> None:
+    assert report.geometric_mean([0.5, 2.0]) == pytest.approx(1.0)
+    rows = [report.Row(f"case {r}", {}, {"numpy": report.Spread(r, r, r)}) for r in (0.5, 2.0, 8.0)]
+    assert report.conclusion(rows) == (
+        "numpy  geometric mean of 3 ratios 2.00, from 0.50 (case 0.5) to 8.00 (case 8.0); below 1 in 1"
+    )
+    assert report.conclusion([report.Row("alone", {}, {})]) == ""
+
+
+def test_figures_are_read_as_they_were_written(report: ModuleType, tmp_path: Path) -> None:
+    found = report.load(_figures(report, tmp_path))
+    assert {title: len(rows) for title, rows in found.items()} == {"bench_matmul": 3, "bench_ops": 3}
+    assert found["bench_ops"][1].case == "add 10M"
+    assert found["bench_ops"][1].ratios == {"torch": (2.0, 1.0, 3.0)}
+
+
+def _run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(BENCHES / script), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_the_summary_has_every_bench_and_keeps_the_peaks(report: ModuleType, tmp_path: Path) -> None:
+    file = _figures(report, tmp_path)
+    result = _run("summary.py", file)
+    assert result.returncode == 0, result.stderr
+    lines = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines() if line}
+    assert lines["matmul"] == lines["ops"] == ["3", "2.00", "2.00", "0"]
+    assert "geometric mean of 6 ratios 2.00" in result.stdout
+    assert json.loads(file.read_text(encoding="utf-8"))["peak"]["flops"] > 0
+    assert "nothing was measured" in _run("summary.py", tmp_path / "none.json").stdout
+
+
+def test_plots_are_written_as_png_and_svg(report: ModuleType, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the plots need matplotlib")
+    file = _figures(report, tmp_path)
+    for script, name in (("plot_ratios.py", "ratios"), ("plot_sizes.py", "sizes")):
+        result = _run(script, file, tmp_path / "plots")
+        assert result.returncode == 0, result.stderr
+        assert (tmp_path / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        svg = (tmp_path / "plots" / f"{name}.svg").read_text(encoding="utf-8")
+        assert "<svg" in svg and "PyTorch" in svg
+        assert len(svg) < 200_000
+        assert "nothing was measured" in _run(script, tmp_path / "none.json", tmp_path).stdout
+
+
+def test_the_floor_is_the_slower_of_arithmetic_and_memory(yardstick: ModuleType) -> None:
+    sizes = importlib.import_module("plot_sizes")
+    peak = {"flops": 1e9, "bandwidth": 1e9}
+    products, additions = sizes.PANELS[0], sizes.PANELS[1]
+    assert sizes.floor(products, [100], peak) == ([100.0], [2e-3])
+    assert sizes.floor(products, [2], peak) == ([2.0], [pytest.approx(48e-9)])
+    assert sizes.floor(additions, [1000], peak) == ([1000.0], [pytest.approx(12e-6)])
+    # Layers 784×n, n×n, n×10 at batch 128; the first layer's input needs no gradient.
+    assert sizes.PANELS[2].cost(1)[0] == 2 * 128 * (3 * (784 + 1 + 10) - 784)
 
 
 def test_without_matplotlib_there_is_no_plot(
     report: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    assert report.plot(tmp_path / "ratios.png", "bench", "adret", []) == []
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setattr(sys, "argv", ["plot", str(_figures(report, tmp_path)), str(tmp_path / "plots")])
+    assert importlib.import_module("figure").arguments() is None
     assert "matplotlib is not installed" in capsys.readouterr().out
-    assert not list(tmp_path.iterdir())
+    assert not (tmp_path / "plots").exists()
+
+
+def test_every_library_has_every_case_that_a_bench_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHES))
+    for title in ("bench_ops", "bench_step"):
+        bench = importlib.import_module(title)
+        names = set(getattr(bench, "CASES", None) or bench.NETS)
+        assert set(bench.adret_cases()) == set(bench.numpy_cases()) == names
+
+
+def test_by_hand_and_by_library_the_gradients_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHES))
+    ops = importlib.import_module("bench_ops")
+    cases = importlib.import_module("libraries")
+    small = {
+        name: ops.Case(case.operation, tuple((5, 7) for _ in case.shapes), 5 if case.labels else 0)
+        for name, case in ops.CASES.items()
+        if case.operation.endswith("gradient") or case.operation in ops.ROWS
+    }
+    found: dict[str, list[list[np.ndarray]]] = {name: [] for name in small}
+    for library in ("adret", "numpy"):
+
+        def keep(chosen: object, functions: dict[str, object], library: str = library) -> dict[str, object]:
+            for name, case in small.items():
+                make = ad.tensor if library == "adret" else np.asarray
+                result = functions[case.operation](*map(make, cases._arrays(case)))  # type: ignore
+                found[name].append([np.asarray(part) for part in (result if isinstance(result, tuple) else (result,))])
+            return {}
+
+        monkeypatch.setattr(cases, f"{library}_cases", keep)
+        getattr(ops, f"{library}_cases")()
+    for name, (own, by_hand) in found.items():
+        for ours, theirs in zip(own, by_hand, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell peaks of memory")
+def test_memory_is_measured_in_a_process_of_its_own(tmp_path: Path) -> None:
+    case = "mlp 784-512-512-10, batch 128"
+    result = _run("bench_memory.py", "--measure", "adret", case)
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    # Weights and momenta alone: 670 thousand numbers each.
+    assert found[""] > 2 * 4 * 650_000
+    assert found.keys() == {"", ", after a step"}
 
 
 def test_a_bench_runs_and_keeps_its_figures(tmp_path: Path) -> None:

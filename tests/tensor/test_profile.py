@@ -121,6 +121,16 @@ def test_additions_into_places_are_counted() -> None:
     assert record.flops == 20
 
 
+def test_pooling_counts_what_windows_take() -> None:
+    x = _ready(2, 3, 6, 6)
+    with ad.profile() as p:
+        ad.eval(ad.nn.functional.max_pool2d(x, 2), ad.nn.functional.avg_pool2d(x, 3, stride=3))
+        ad.eval(ad.nn.functional.max_pool2d(x, 3, stride=3, padding=1))
+    assert [record.flops for record in p.records if "pool" in record.name][:2] == [216, 216]
+    # Two windows a side, which take two and three elements.
+    assert [record.flops for record in p.records if "pool" in record.name][2:] == [2 * 3 * 5 * 5]
+
+
 def test_empty_work_is_no_trouble() -> None:
     with ad.profile() as p:
         ad.eval(ad.ones((0, 5)) + 1, ad.ones((0, 5)) @ ad.ones((5, 3)), ad.sum(ad.ones((0,))), ad.ones(()) * 2)
@@ -174,10 +184,10 @@ def test_modules_own_their_kernels_and_gradients() -> None:
     net = Net()
     with ad.profile() as p:
         step(net)
-    owners = {record.name.split(" +")[0]: record.module for record in p.records if "matmul" in record.name}
-    assert owners["matmul 3x6x5"] == "first" and owners["matmul 3x5x4"] == "last"
-    # Gradients of the weights.
-    assert owners["matmul 5x3x6"] == "first" and owners["matmul 4x3x5"] == "last"
+    products = [(record.module, record.name.split()[1]) for record in p.records if "matmul" in record.name]
+    sizes = [(module, sorted(map(int, name.split("x")))) for module, name in products]
+    # Forward and the gradient of the weight; of the last layer's input too.
+    assert sorted(sizes) == [("first", [3, 5, 6])] * 2 + [("last", [3, 4, 5])] * 3
 
     # The plan is known; the modules of another path own their work all the same.
     outer = ad.nn.Sequential(Net())

@@ -16,7 +16,7 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply, apply_multi};
 use crate::kit::simd::launch;
-use crate::plan::{Argument, Candidate, Caps, Structured};
+use crate::plan::{Argument, Candidate, Caps, Cost, Structured};
 use crate::shape::Shape;
 
 /// The windows of a tensor of rank 5.
@@ -40,6 +40,15 @@ impl Geometry {
     pub(super) fn key(&self, key: &mut Key) {
         key.number(u64::from(self.order.channels_last));
         self.axes.iter().for_each(|axis| axis.key(key));
+    }
+
+    /// Elements that all windows of a plane take.
+    fn taken(&self) -> u64 {
+        let along = |axis: &Axis| -> u64 {
+            let inside = 0..axis.size();
+            (0..axis.count()).map(|window| axis.span(window, &inside).count as u64).sum()
+        };
+        self.axes.iter().map(along).product()
     }
 
     /// Numbers of a window's positions, from the first to the last of the largest window.
@@ -188,6 +197,11 @@ impl Structured for MaxPool {
         "max_pool"
     }
 
+    fn cost(&self, arguments: &[Argument]) -> Cost {
+        let planes = self.geometry.order.number(&arguments[0].layout.shape) as u64;
+        Cost { flops: planes * self.geometry.taken(), ..Cost::moving(arguments) }
+    }
+
     fn cpu(&self, host: &HostArguments<'_>) -> Result<()> {
         let planes = self.geometry.order.number(&host.arguments[0].layout.shape);
         with_lanes!(host.arguments[0].dtype, planes, numbers self_run(self, host));
@@ -268,6 +282,12 @@ impl Along {
 impl Structured for Along {
     fn name(&self) -> &'static str {
         if self.put { "max_pool_put" } else { "max_pool_take" }
+    }
+
+    fn cost(&self, arguments: &[Argument]) -> Cost {
+        // Windows may overlap: what comes back from them is added.
+        let windows = arguments[1].layout.shape.elements() as u64;
+        Cost { flops: if self.put { windows } else { 0 }, ..Cost::moving(arguments) }
     }
 
     fn cpu(&self, host: &HostArguments<'_>) -> Result<()> {

@@ -17,7 +17,7 @@ use crate::backend::HostArguments;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
-use crate::plan::{Argument, Candidate, Caps, Structured};
+use crate::plan::{Argument, Candidate, Caps, Cost, Structured};
 use crate::shape::{Shape, Tuple};
 
 /// Bytes of the image that one chunk treats at most: they stay in the second-level cache for all positions of the windows.
@@ -163,6 +163,11 @@ fn inside(axis: &Axis, tap: usize) -> (Range<usize>, usize) {
 impl Structured for Unfold {
     fn name(&self) -> &'static str {
         if self.fold { "fold" } else { "unfold" }
+    }
+
+    fn cost(&self, arguments: &[Argument]) -> Cost {
+        let columns = arguments[0].layout.shape.elements() as u64;
+        Cost { flops: if self.fold { columns } else { 0 }, ..Cost::moving(arguments) }
     }
 
     fn cpu(&self, host: &HostArguments<'_>) -> Result<()> {

@@ -19,7 +19,7 @@ use crate::backend::HostArguments;
 use crate::error::Result;
 use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
 use crate::kit::simd::launch;
-use crate::plan::{Argument, Candidate, Caps, Structured};
+use crate::plan::{Argument, Candidate, Caps, Cost, Structured};
 use band::{Band, Side};
 use loops::{Part, Real, Sums};
 
@@ -101,6 +101,15 @@ impl Op for Resample {
 impl Structured for Resample {
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn cost(&self, arguments: &[Argument]) -> Cost {
+        let planes = self.order.number(&arguments[0].layout.shape) as u64;
+        let bands = self.bands();
+        let summed = bands.iter().map(|band| band.rows.iter().map(|row| row.len() as u64).sum::<u64>());
+        // An addition for each element of a sum, and where there are weights a multiplication.
+        let each = if bands.iter().all(|band| band.weights.is_empty()) { 1 } else { 2 };
+        Cost { flops: each * planes * summed.product::<u64>(), ..Cost::moving(arguments) }
     }
 
     fn cpu(&self, host: &HostArguments<'_>) -> Result<()> {
