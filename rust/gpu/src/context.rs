@@ -39,8 +39,7 @@ impl Context {
     /// # Errors
     /// When the driver refuses.
     pub(crate) fn open(adapter: &wgpu::Adapter) -> Result<Context> {
-        let mut wanted =
-            wgpu::Features::IMMEDIATES | wgpu::Features::PIPELINE_CACHE | wgpu::Features::TIMESTAMP_QUERY;
+        let mut wanted = wgpu::Features::IMMEDIATES | wgpu::Features::PIPELINE_CACHE | wgpu::Features::TIMESTAMP_QUERY;
         if !denied("subgroup") {
             wanted |= wgpu::Features::SUBGROUP;
         }

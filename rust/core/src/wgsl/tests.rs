@@ -30,9 +30,12 @@ fn argument(place: Place, dtype: DType, sizes: &[usize]) -> Argument {
 }
 
 fn validate(kernel: &Kernel) -> Vec<Candidate> {
-    for (subgroup, binding_bytes, tile) in
-        [((8, 32), 1 << 27, Some(16)), ((0, 0), 1 << 27, Some(32)), ((4, 64), 1 << 27, Some(64)), ((0, 0), 1024, Some(128))]
-    {
+    for (subgroup, binding_bytes, tile) in [
+        ((8, 32), 1 << 27, Some(16)),
+        ((0, 0), 1 << 27, Some(32)),
+        ((4, 64), 1 << 27, Some(64)),
+        ((0, 0), 1024, Some(128)),
+    ] {
         let other = Caps { subgroup, binding_bytes, tile, bindings: 64, ..caps() };
         for launch in lower(kernel, &other).unwrap().iter().flat_map(|way| &way.launches) {
             check(&launch.wgsl);
@@ -265,7 +268,9 @@ fn matrix_products() {
 
 #[test]
 fn vectors_and_long_sums() {
-    for (m, n, k, launches) in [(1, 500, 64, 1), (500, 1, 64, 1), (1, 1, 5000, 1), (20, 20, 4096, 2), (300, 400, 500, 1)] {
+    for (m, n, k, launches) in
+        [(1, 500, 64, 1), (500, 1, 64, 1), (1, 1, 5000, 1), (20, 20, 4096, 2), (300, 400, 500, 1)]
+    {
         let arguments = vec![
             argument(Place::Input(0), DType::F32, &[m, k]),
             argument(Place::Input(1), DType::F32, &[k, n]),
