@@ -20,9 +20,10 @@ _R = TypeVar("_R")
 class autocast:  # noqa: N801 — PyTorch's name, and used as a statement
     """A block, or a decorator, in which products are computed in 16 bits and what is sensitive in float32.
 
-    `matmul`, `@` and linear layers take their floating operands in `dtype` and give it; they sum in float32. Sums,
-    means, norms, softmax, normalisation and losses take 16-bit floats in float32 and give that. Everything else
-    computes in the dtype that it gets. Parameters stay as they are, and gradients arrive in their dtype.
+    `matmul`, `@`, linear layers and convolutions take their floating operands in `dtype` and give it; they sum in
+    float32. Sums, means, norms, softmax, normalisation and losses take 16-bit floats in float32 and give that.
+    Everything else computes in the dtype that it gets. Parameters stay as they are, and gradients arrive in their
+    dtype.
 
     The block is for the forward pass; `backward` and the optimiser's step stand outside.
 

@@ -88,6 +88,15 @@ fn reset_peak_memory(py: Python<'_>) {
     py.detach(evaluate::reset_peak);
 }
 
+/// Gives memory that no tensor uses, kept for reuse, back to the system, on every device.
+///
+/// Example:
+///     >>> ad.trim_memory()
+#[pyfunction]
+fn trim_memory(py: Python<'_>) {
+    py.detach(evaluate::trim);
+}
+
 /// Sets how many threads compute on the CPU; 0 restores the default.
 ///
 /// Results do not depend on it.
@@ -194,6 +203,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         eval,
         stats,
         reset_peak_memory,
+        trim_memory,
         set_num_threads,
         get_num_threads,
         set_default_dtype,

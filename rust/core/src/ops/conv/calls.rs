@@ -3,6 +3,7 @@
 
 use smallvec::{SmallVec, smallvec};
 
+use super::super::autocast::narrowed;
 use super::super::movement::{expand_dims, moveaxis, reshape_to};
 use super::super::pointwise::astype;
 use super::op::{Conv, Part};
@@ -101,6 +102,9 @@ fn checked(
     moves: &Moves<'_>,
     transposed: bool,
 ) -> Result<Checked> {
+    let (x, weight) = (&narrowed(x)?, &narrowed(weight)?);
+    let bias = bias.map(narrowed).transpose()?;
+    let bias = bias.as_ref();
     let text = axes_text(rank, moves.channels_last);
     if x.rank() != rank + 1 && x.rank() != rank + 2 {
         return Err(Error::shape(format!(
