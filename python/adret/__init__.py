@@ -235,7 +235,7 @@ from ._core import (
 from .autograd import grad, jvp, value_and_grad, vjp
 
 if TYPE_CHECKING:
-    from . import callbacks, data, plot, tensorboard
+    from . import callbacks, data, models, plot, tensorboard
     from ._autocast import GradScaler, autocast
     from ._checkpoint import checkpoint
     from ._derivatives import hessian, hvp, jacobian
@@ -487,6 +487,7 @@ __all__ = [
     "random",
     "callbacks",
     "data",
+    "models",
     "plot",
     "tensorboard",
     "History",
@@ -499,7 +500,7 @@ __all__ = [
 
 # Loaded when first asked for, so that importing the package stays quick.
 _LATER = {
-    **dict.fromkeys(("callbacks", "data", "plot", "tensorboard"), ""),
+    **dict.fromkeys(("callbacks", "data", "models", "plot", "tensorboard"), ""),
     **dict.fromkeys(("hessian", "hvp", "jacobian"), "._derivatives"),
     **dict.fromkeys(("inspect", "load", "save"), "._files"),
     **dict.fromkeys(("GradScaler", "autocast"), "._autocast"),

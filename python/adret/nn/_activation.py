@@ -32,6 +32,26 @@ class ReLU(Module):
         return F.relu(input)
 
 
+class ReLU6(Module):
+    """min(max(x, 0), 6).
+
+    Args:
+        inplace: Accepted and without effect; memory is reused anyway.
+
+    Example:
+        >>> ReLU6()(ad.tensor([-1.0, 2.0, 9.0])).tolist()
+        [0.0, 2.0, 6.0]
+    """
+
+    def __init__(self, inplace: bool = False) -> None:
+        """Takes no settings of effect."""
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        """min(max(x, 0), 6)."""
+        return F.relu6(input)
+
+
 class LeakyReLU(Module):
     """x where x >= 0, else negative_slope * x.
 

@@ -26,6 +26,7 @@ __all__ = [
     "one_hot",
     "prelu",
     "relu",
+    "relu6",
     "sigmoid",
     "silu",
     "softmax",
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 relu = _core.relu
+relu6 = _core.relu6
 silu = _core.silu
 sigmoid = _core.sigmoid
 tanh = _core.tanh
