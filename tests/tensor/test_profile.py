@@ -107,7 +107,7 @@ def test_routines_have_names_and_bytes() -> None:
     with ad.profile() as p:
         ad.eval(ad.take(x, index, axis=0), ad.concat([x, x]), ad.sort(x))
     assert sorted(name.split()[0] for name in _names(p)) == ["concat", "sort", "take"]
-    take = next(record for record in p.records if record.name == "take 3x8")
+    take = next(record for record in p.records if record.name == "take 100x8, 3 -> 3x8")
     assert (take.flops, take.bytes_read, take.bytes_written) == (0, 3 * 8 + 4 * 24, 4 * 24)
 
 
@@ -117,8 +117,33 @@ def test_additions_into_places_are_counted() -> None:
     with ad.profile() as p:
         ad.take(x, index, axis=0).sum().backward()
         ad.eval(x.grad)
-    (record,) = (record for record in p.records if record.name == "accumulate 10x4")
+    (record,) = (record for record in p.records if record.name == "accumulate 5x4, 5 -> 10x4")
     assert record.flops == 20
+
+
+def test_convolutions_count_exactly() -> None:
+    x, w, bias = _ready(8, 4, 9, 9), _ready(6, 2, 3, 3), _ready(6)
+    for tensor in (x, w, bias):
+        tensor.requires_grad = True
+    with ad.profile() as p:
+        y = ad.nn.functional.conv2d(x, w, bias, stride=2, padding=1, groups=2)
+        y.sum().backward()
+        ad.eval(y, x.grad, w.grad, bias.grad)
+    assert y.shape == (8, 6, 5, 5)
+    products = 2 * y.size * 2 * 3 * 3
+    found = {record.name: record.flops for record in p.records if record.name.startswith("conv2d")}
+    assert found == {
+        "conv2d 8x4x9x9, 6x2x3x3, … -> 8x6x5x5": products + y.size,
+        "conv2d 8x6x5x5, 6x2x3x3 -> 8x4x9x9": products,
+        "conv2d 8x4x9x9, 8x6x5x5 -> 6x2x3x3": products,
+    }
+
+
+def test_batch_norm_counts_every_element() -> None:
+    x = _ready(16, 3, 32, 32)
+    with ad.profile() as p:
+        ad.eval(ad.nn.BatchNorm2d(3)(x))
+    assert sum(record.flops for record in p.records) >= 7 * x.size
 
 
 def test_pooling_counts_what_windows_take() -> None:

@@ -1,5 +1,5 @@
 //! What a kernel does and costs, from its plan alone. Depends on `plan` and `group`.
-//! Invariant: two kernels with the same name do the same work on the same sizes.
+//! Invariant: kernels with different sizes have different names.
 //!
 //! Counted are one operation per pointwise function and element, one per element folded, two per multiplication with
 //! addition in a product. Conversions, indices, random bits and copies count nothing. Bytes are what a kernel must move
@@ -14,6 +14,8 @@ use crate::plan::{Argument, Cost, Kernel, Matmul, Work};
 
 /// Words in the name of a Group.
 const MOST_WORDS: usize = 8;
+/// Shapes of inputs in the name of a routine.
+const MOST_SHAPES: usize = 2;
 
 /// What a kernel does and costs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,9 +61,15 @@ fn fresh(kernel: &Kernel) -> Description {
         }
         Work::Structured { routine, .. } => {
             let result = arguments.iter().rev().find(|argument| argument.write);
-            let shape = result.map_or_else(String::new, |result| sizes(result.layout.shape.iter().copied()));
+            let shape = |argument: &Argument| sizes(argument.layout.shape.iter().copied());
             let dtype = result.map_or(DType::F32, |result| result.dtype);
-            (format!("{} {shape}", routine.name()), routine.cost(arguments), dtype)
+            let mut read: Vec<String> = arguments.iter().filter(|argument| !argument.write).map(shape).collect();
+            if read.len() > MOST_SHAPES {
+                read.truncate(MOST_SHAPES);
+                read.push("…".to_owned());
+            }
+            let to = result.map(|result| format!(" -> {}", shape(result))).unwrap_or_default();
+            (format!("{} {}{to}", routine.name(), read.join(", ")), routine.cost(arguments), dtype)
         }
     };
     let double = match &kernel.work {

@@ -14,7 +14,7 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
 use crate::kit::simd::launch;
-use crate::plan::{Argument, Candidate, Caps, Structured};
+use crate::plan::{Argument, Candidate, Caps, Cost, Structured};
 
 /// Elements that one chunk of a region writes at least.
 const CHUNK: usize = 1 << 14;
@@ -140,6 +140,15 @@ impl Channels {
 impl Structured for Channels {
     fn name(&self) -> &'static str {
         "batch_norm"
+    }
+
+    fn cost(&self, arguments: &[Argument]) -> Cost {
+        let each = match self.terms {
+            Terms::Shifted => 3,
+            Terms::Both => 5,
+            Terms::Scaled => 1,
+        };
+        Cost { flops: each * arguments[0].layout.shape.elements() as u64, ..Cost::moving(arguments) }
     }
 
     fn cpu(&self, host: &HostArguments<'_>) -> Result<()> {

@@ -13,7 +13,7 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
 use crate::kit::simd::launch;
-use crate::plan::{Argument, Candidate, Caps, Structured};
+use crate::plan::{Argument, Candidate, Caps, Cost, Structured};
 use crate::shape::Shape;
 
 /// Elements that are read twice in a row: they stay in the first-level cache.
@@ -230,6 +230,11 @@ fn joined(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
 impl Structured for ChannelSums {
     fn name(&self) -> &'static str {
         if self.products { "batch_norm_products" } else { "batch_norm_moments" }
+    }
+
+    fn cost(&self, arguments: &[Argument]) -> Cost {
+        // Two sums, of differences from the mean in both cases, and a product.
+        Cost { flops: 4 * arguments[0].layout.shape.elements() as u64, ..Cost::moving(arguments) }
     }
 
     fn cpu(&self, host: &HostArguments<'_>) -> Result<()> {

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
 use crate::kit::conv::{Axis, Element, Form, Source};
 use crate::kit::simd;
-use crate::plan::{Argument, Candidate, Caps, Structured};
+use crate::plan::{Argument, Candidate, Caps, Cost, Structured};
 use crate::shape::Shape;
 
 /// Which of the three is made.
@@ -136,6 +136,20 @@ impl Conv {
 impl Structured for Conv {
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn cost(&self, arguments: &[Argument]) -> Cost {
+        let elements = |argument: &Argument| argument.layout.shape.elements() as u64;
+        let (result, inputs) = arguments.split_last().expect("a result and what it is made of");
+        let (y, kernel) = match self.part {
+            Part::Output => (result, &inputs[1]),
+            Part::Input => (&inputs[0], &inputs[1]),
+            Part::Kernel => (&inputs[1], result),
+        };
+        // Every element of y meets the kernel of its channel once, on the padding too; then a bias is added.
+        let products = elements(y) * elements(kernel) / (kernel.layout.shape[0] as u64).max(1);
+        let bias = if inputs.len() > 2 { elements(result) } else { 0 };
+        Cost { flops: 2 * products + bias, ..Cost::moving(arguments) }
     }
 
     fn cpu(&self, host: &HostArguments<'_>) -> Result<()> {
