@@ -98,7 +98,7 @@ def scan(
         The outputs, `[time, batch, size]`, and the state after the last step that was run.
     """
     if unit is UNITS["LSTM"] and masks is None and projection is None and _is_routine(given, weight, *state):
-        h, c = _core._lstm(given, weight, *state, reverse)
+        h, c = _core._lstm(given, weight, state[0], state[1], reverse)
         last = 0 if reverse else -1
         return h, (h[last], c[last])
     # Transposed once, so that what the steps contribute to a gradient meets at one tensor.
