@@ -2,7 +2,7 @@
 //! Invariant: an implementation beyond `Plain` is only reached through `launch`, which asks for its instructions.
 #![allow(clippy::needless_range_loop, reason = "iterators over arrays may stay calls inside code of other features")]
 
-use crate::kit::simd::{self, Path};
+use crate::kit::simd::Path;
 
 /// A vector of floats. A set bit `i` of a mask stands for lane `i`.
 pub(crate) trait Vector: Copy {
@@ -179,11 +179,6 @@ pub(crate) unsafe fn launch<E: Element, R: Routine<E>>(path: Path, routine: R) -
         // SAFETY: plain arrays ask for nothing.
         Path::Portable => unsafe { routine.run::<E::Plain>() },
     }
-}
-
-/// The path in use.
-pub(crate) fn path() -> Path {
-    simd::path()
 }
 
 /// An array that the compiler makes vectors of.
