@@ -208,24 +208,29 @@ impl Chunks {
     }
 }
 
-/// Runs `compute` on chunks of elements `first..n`: it fills a chunk's results from a source of `CHUNK` elements, the first `count` of
-/// which are real.
+/// What is done with a chunk. A trait and no closure: a closure is a function of its own, compiled without the path's instructions.
+trait Work<S: Source> {
+    /// Type of the results.
+    type Output: Number;
+    /// Fills a chunk's results from a source of `CHUNK` elements, the first `count` of which are real; `#[inline(always)]`.
+    ///
+    /// # Safety
+    /// There is room for `CHUNK` results.
+    unsafe fn fill<M: Machine>(source: S, count: usize, out: *mut Self::Output);
+}
+
+/// Does work on chunks of elements `first..n`.
 ///
 /// # Safety
 /// Source and destination have n elements.
 #[inline(always)]
-unsafe fn each_chunk<S: Source, R: Number>(
-    (first, n): (usize, usize),
-    dst: *mut R,
-    source: S,
-    compute: impl Fn(S, usize, *mut R),
-) {
-    let mut held = MaybeUninit::<[R; CHUNK]>::uninit();
+unsafe fn each_chunk<M: Machine, S: Source, W: Work<S>>(first: usize, n: usize, dst: *mut W::Output, source: S) {
+    let mut held = MaybeUninit::<[W::Output; CHUNK]>::uninit();
     let mut waiting = None;
     let mut chunks = Chunks::new(first, n);
     while let Some((start, waits)) = chunks.next() {
         let count = CHUNK.min(n - start);
-        let mut results = MaybeUninit::<[R; CHUNK]>::uninit();
+        let mut results = MaybeUninit::<[W::Output; CHUNK]>::uninit();
         let mut pad = MaybeUninit::uninit();
         // SAFETY: chunks lie inside the n elements.
         unsafe {
@@ -233,7 +238,7 @@ unsafe fn each_chunk<S: Source, R: Number>(
             if count < CHUNK {
                 source = source.padded(count, &mut pad);
             }
-            compute(source, count, results.as_mut_ptr().cast());
+            W::fill::<M>(source, count, results.as_mut_ptr().cast());
             if waits {
                 held = results;
                 waiting = Some(start);
@@ -245,6 +250,21 @@ unsafe fn each_chunk<S: Source, R: Number>(
     if let Some(start) = waiting {
         // SAFETY: as above; the chunk that waited is filled.
         unsafe { write(dst.add(start), &held, CHUNK) };
+    }
+}
+
+/// A function of every element.
+struct Plain<F>(PhantomData<F>);
+
+impl<S: Source, F: Function<S::Item>> Work<S> for Plain<F> {
+    type Output = F::Output;
+
+    #[inline(always)]
+    unsafe fn fill<M: Machine>(source: S, _: usize, out: *mut F::Output) {
+        for i in 0..CHUNK {
+            // SAFETY: source and results have CHUNK elements.
+            unsafe { out.add(i).write(F::apply::<M>(source.at(i))) };
+        }
     }
 }
 
@@ -261,14 +281,8 @@ impl<S: Source, F: Function<S::Item>> Kernel for Map<S, F, F::Output> {
                 first += 1;
             }
         }
-        // SAFETY: as above; a chunk of the source has CHUNK elements, and there is room for as many results.
-        unsafe {
-            each_chunk((first, self.n), self.dst, self.source, |source, _, out| {
-                for i in 0..CHUNK {
-                    out.add(i).write(F::apply::<M>(source.at(i)));
-                }
-            });
-        }
+        // SAFETY: as above.
+        unsafe { each_chunk::<M, S, Plain<F>>(first, self.n, self.dst, self.source) };
     }
 }
 
@@ -316,31 +330,42 @@ where
 
 struct MendedMap<S, F, R>(Map<S, F, R>);
 
+/// A function of every element, and another one of special elements.
+struct Mending<F>(PhantomData<F>);
+
+impl<S: Source, F: Mended<S::Item>> Work<S> for Mending<F> {
+    type Output = F::Output;
+
+    #[inline(always)]
+    unsafe fn fill<M: Machine>(source: S, count: usize, out: *mut F::Output) {
+        let mut specials = 0u32;
+        // SAFETY: source and results have CHUNK elements; the source is still unchanged when special elements are done again.
+        unsafe {
+            for i in 0..CHUNK {
+                let item = source.at(i);
+                specials |= u32::from(F::is_special(item));
+                out.add(i).write(F::apply::<M>(item));
+            }
+            if specials != 0 {
+                for i in 0..count {
+                    let item = source.at(i);
+                    if F::is_special(item) {
+                        out.add(i).write(F::special(item));
+                    }
+                }
+            }
+        }
+    }
+}
+
 impl<S: Source, F: Mended<S::Item>> Kernel for MendedMap<S, F, F::Output> {
     type Output = ();
 
     #[inline(always)]
     fn run<M: Machine>(self) {
         let map = self.0;
-        // SAFETY: as in `Map`; the source is still unchanged when special elements are done again.
-        unsafe {
-            each_chunk((0, map.n), map.dst, map.source, |source, count, out| {
-                let mut specials = 0u32;
-                for i in 0..CHUNK {
-                    let item = source.at(i);
-                    specials |= u32::from(F::is_special(item));
-                    out.add(i).write(F::apply::<M>(item));
-                }
-                if specials != 0 {
-                    for i in 0..count {
-                        let item = source.at(i);
-                        if F::is_special(item) {
-                            out.add(i).write(F::special(item));
-                        }
-                    }
-                }
-            });
-        }
+        // SAFETY: source and destination have n elements, by the contract of `map`.
+        unsafe { each_chunk::<M, S, Mending<F>>(0, map.n, map.dst, map.source) };
     }
 }
 
