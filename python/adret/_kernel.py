@@ -84,7 +84,7 @@ class Kernel:
             pair = cast("tuple[Any, ...]", given)
             if len(pair) == 2 and isinstance(pair[1], DType | str):
                 given, dtype = pair
-        return self._sizes(name, given, tensors), _core.dtype(dtype)
+        return self._sizes(name, cast("Grid", given), tensors), _core.dtype(dtype)
 
     def _sizes(self, what: str, sizes: Grid, tensors: tuple[Tensor, ...]) -> list[int]:
         """Numbers, or what a function of the inputs says."""
@@ -111,7 +111,7 @@ class _Differentiable(Function):
         ctx.save_for_backward(
             *tensors, *(cast("tuple[Tensor, ...]", outputs) if isinstance(outputs, tuple) else (outputs,))
         )
-        return outputs
+        return cast("Any", outputs)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
