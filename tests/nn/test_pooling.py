@@ -113,6 +113,23 @@ def test_large_planes_are_cut_into_blocks() -> None:
     np.testing.assert_allclose(x.grad.numpy(), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("planes", [1, 20])
+def test_long_axes_are_cut_into_many_blocks(planes: int) -> None:
+    values = numbers(1, planes, 500_000).astype("float32")[:, :, : 500_000 // planes]
+    x = ad.tensor(values, requires_grad=True)
+    pooled = F.max_pool1d(x, 3, 2, 1)
+    padded = np.pad(values, [(0, 0), (0, 0), (1, 1)], constant_values=-np.inf)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 3, 2)[:, :, ::2]
+    np.testing.assert_array_equal(pooled.detach().numpy(), windows.max(-1))
+    pooled.sum().backward()
+    assert x.grad.sum().item() == pooled.size
+    np.testing.assert_array_equal((x.grad.numpy() > 0).sum(-1) > 0, True)
+    averaged = F.interpolate(F.avg_pool1d(x.detach(), 4), size=values.shape[-1], mode="linear")
+    assert abs(averaged.mean().item() - values.mean()) < 1e-3
+    whole = F.adaptive_max_pool1d(x.detach(), 1, return_indices=True)
+    np.testing.assert_array_equal(whole[1].numpy()[..., 0], values.argmax(-1))
+
+
 def test_windows_of_more_than_256_positions() -> None:
     x = ad.tensor(numbers(3, 9, 20, 20), requires_grad=True)
     values, places = F.adaptive_max_pool2d(x, 1, return_indices=True)

@@ -92,42 +92,71 @@ impl Axis {
         }
     }
 
+    /// The place of a window's first position, which may lie before the axis.
+    fn origin(&self, number: usize) -> isize {
+        match *self {
+            Axis::Sliding { stride, before, .. } => (number * stride) as isize - before as isize,
+            Axis::Adaptive { size, count } => (number as u128 * size as u128 / count as u128) as isize,
+        }
+    }
+
+    /// Positions of a window.
+    fn positions(&self, number: usize) -> isize {
+        match *self {
+            Axis::Sliding { kernel, .. } => kernel as isize,
+            Axis::Adaptive { size, count } => {
+                let end = ((number as u128 + 1) * size as u128).div_ceil(count as u128);
+                end as isize - self.origin(number)
+            }
+        }
+    }
+
     /// What window `number` takes of the positions `within`.
     pub(crate) fn span(&self, number: usize, within: &Range<usize>) -> Span {
-        let (origin, kernel, step) = match *self {
-            Axis::Sliding { kernel, stride, before, dilation, .. } => {
-                ((number * stride) as i128 - before as i128, kernel, dilation as i128)
-            }
-            Axis::Adaptive { size, count } => {
-                let (number, size, count) = (number as u128, size as u128, count as u128);
-                let start = number * size / count;
-                let end = ((number + 1) * size).div_ceil(count);
-                (start as i128, (end - start) as usize, 1)
-            }
-        };
+        let (origin, kernel, step) = (self.origin(number), self.positions(number), self.step() as isize);
         // The smallest t for which origin + t · step reaches a bound.
-        let reaches = |bound: usize| ((bound as i128 - origin + step - 1).div_euclid(step)).clamp(0, kernel as i128);
+        let reaches = |bound: usize| {
+            let apart = bound as isize - origin;
+            if apart <= 0 { 0 } else { ((apart - 1) / step + 1).min(kernel) }
+        };
         let (first, end) = (reaches(within.start), reaches(within.end));
-        let start = (origin + first * step).clamp(within.start as i128, within.end as i128);
+        let start = (origin + first * step).clamp(within.start as isize, within.end as isize);
         Span { start: start as usize, first: first as usize, count: (end - first).max(0) as usize }
     }
 
-    /// The positions that some windows take, from the first to the last.
+    /// Positions around all that some windows take.
     pub(crate) fn reach(&self, windows: &Range<usize>) -> Range<usize> {
-        let whole = 0..self.size();
-        let spans = windows.clone().map(|number| self.span(number, &whole)).filter(|span| span.count > 0);
-        let reach = spans.fold(usize::MAX..0, |reach, span| {
-            let end = span.start + (span.count - 1) * self.step() + 1;
-            reach.start.min(span.start)..reach.end.max(end)
-        });
-        if reach.start < reach.end { reach } else { 0..0 }
+        if windows.is_empty() {
+            return 0..0;
+        }
+        let last = windows.end - 1;
+        let start = self.origin(windows.start).max(0) as usize;
+        let end = self.origin(last) + (self.positions(last) - 1) * self.step() as isize + 1;
+        let end = end.clamp(0, self.size() as isize) as usize;
+        if start < end { start..end } else { 0..0 }
     }
 
-    /// The windows that take one of some positions at least, from the first to the last.
+    /// Windows around all that take one of some positions.
     pub(crate) fn touching(&self, positions: &Range<usize>) -> Range<usize> {
-        let taken = |number: &usize| self.span(*number, positions).count > 0;
-        let first = (0..self.count()).find(taken);
-        first.map_or(0..0, |first| first..(first..self.count()).rev().find(taken).unwrap_or(first) + 1)
+        if positions.is_empty() {
+            return 0..0;
+        }
+        let (first, end) = match *self {
+            Axis::Sliding { kernel, stride, before, dilation, .. } => {
+                let reach = (kernel - 1) * dilation;
+                (
+                    (positions.start + before).saturating_sub(reach).div_ceil(stride),
+                    (positions.end + before).div_ceil(stride),
+                )
+            }
+            Axis::Adaptive { size, count } => {
+                let scaled = |position: usize| position as u128 * count as u128;
+                let size = size as u128;
+                ((scaled(positions.start) / size) as usize, scaled(positions.end).div_ceil(size) as usize)
+            }
+        };
+        let end = end.min(self.count());
+        if first < end { first..end } else { 0..0 }
     }
 
     /// Writes the axis to a plan's key.
@@ -191,7 +220,38 @@ mod tests {
     fn dilated_windows_may_take_nothing() {
         let axis = Axis::Sliding { size: 1, count: 1, kernel: 2, stride: 1, before: 1, dilation: 2 };
         assert_eq!(axis.span(0, &(0..1)).count, 0);
-        assert_eq!(axis.reach(&(0..1)), 0..0);
+        assert_eq!(axis.reach(&(0..1)), 0..1);
+    }
+
+    #[test]
+    fn reach_and_touching_hold_all_that_is_taken() {
+        let sliding = |size, kernel, stride, before, dilation| {
+            let count = (size + 2 * before - (kernel - 1) * dilation - 1) / stride + 1;
+            Axis::Sliding { size, count, kernel, stride, before, dilation }
+        };
+        let axes = [
+            sliding(9, 3, 2, 1, 1),
+            sliding(11, 3, 1, 2, 2),
+            sliding(7, 2, 3, 1, 3),
+            sliding(20, 1, 4, 0, 1),
+            Axis::Adaptive { size: 7, count: 3 },
+            Axis::Adaptive { size: 3, count: 8 },
+        ];
+        for axis in axes {
+            for (start, end) in (0..axis.count()).flat_map(|a| (a + 1..=axis.count()).map(move |b| (a, b))) {
+                let reach = axis.reach(&(start..end));
+                for number in start..end {
+                    let span = axis.span(number, &(0..axis.size()));
+                    let last = span.start + span.count.saturating_sub(1) * axis.step();
+                    assert!(span.count == 0 || (reach.contains(&span.start) && reach.contains(&last)), "{axis:?}");
+                }
+            }
+            for (start, end) in (0..axis.size()).flat_map(|a| (a + 1..=axis.size()).map(move |b| (a, b))) {
+                let touching = axis.touching(&(start..end));
+                let missed = |number: &usize| !touching.contains(number) && axis.span(*number, &(start..end)).count > 0;
+                assert_eq!((0..axis.count()).find(missed), None, "{axis:?} {start} {end}");
+            }
+        }
     }
 
     #[test]

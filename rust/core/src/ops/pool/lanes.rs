@@ -13,6 +13,8 @@ use crate::shape::Shape;
 pub(crate) const LANES: usize = 16;
 /// Fewer planes than this run one by one.
 const FEW: usize = 6;
+/// Positions of the largest windows for which planes share vectors.
+const LARGEST: usize = 1 << 16;
 /// Pixels that are turned at a time: what lies below each other in several planes often shares a set of the cache.
 const TURNED: usize = 64;
 /// Planes that are turned at a time, for the same reason.
@@ -22,9 +24,9 @@ const CHUNK_BYTES: usize = 1 << 16;
 /// Scratch that a thread keeps.
 const KEPT: usize = 1 << 20;
 
-/// How many of these planes share a vector.
-pub(crate) fn lanes(planes: usize) -> usize {
-    if planes < FEW { 1 } else { LANES }
+/// How many of these planes share a vector, for windows of at most so many positions, which must be in memory together.
+pub(crate) fn lanes(planes: usize, window: usize) -> usize {
+    if planes < FEW || window > LARGEST { 1 } else { LANES }
 }
 
 /// Which axes of a tensor of rank 5 hold what.
@@ -254,23 +256,23 @@ pub(crate) fn with_scratch<R>(bytes: usize, body: impl FnOnce(*mut u8) -> R) -> 
 
 /// Calls a function for the type of a dtype and the number of lanes.
 macro_rules! with_lanes {
-    ($dtype:expr, $planes:expr, floats $call:ident ( $($argument:expr),* )) => {
-        match ($dtype, $crate::ops::pool::lanes::lanes($planes)) {
+    ($dtype:expr, $lanes:expr, floats $call:ident ( $($argument:expr),* )) => {
+        match ($dtype, $lanes) {
             ($crate::dtype::DType::F64, 1) => $call::<f64, 1>($($argument),*),
             ($crate::dtype::DType::F64, _) => $call::<f64, 16>($($argument),*),
             (_, 1) => $call::<f32, 1>($($argument),*),
             (_, _) => $call::<f32, 16>($($argument),*),
         }
     };
-    ($dtype:expr, $planes:expr, numbers $call:ident ( $($argument:expr),* )) => {
-        match ($dtype, $crate::ops::pool::lanes::lanes($planes)) {
+    ($dtype:expr, $lanes:expr, numbers $call:ident ( $($argument:expr),* )) => {
+        match ($dtype, $lanes) {
             ($crate::dtype::DType::I32, 1) => $call::<i32, 1>($($argument),*),
             ($crate::dtype::DType::I32, _) => $call::<i32, 16>($($argument),*),
             ($crate::dtype::DType::I64, 1) => $call::<i64, 1>($($argument),*),
             ($crate::dtype::DType::I64, _) => $call::<i64, 16>($($argument),*),
             ($crate::dtype::DType::U64, 1) => $call::<u64, 1>($($argument),*),
             ($crate::dtype::DType::U64, _) => $call::<u64, 16>($($argument),*),
-            (dtype, _) => $crate::ops::pool::lanes::with_lanes!(dtype, $planes, floats $call($($argument),*)),
+            (dtype, _) => $crate::ops::pool::lanes::with_lanes!(dtype, $lanes, floats $call($($argument),*)),
         }
     };
 }

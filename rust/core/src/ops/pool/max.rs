@@ -56,11 +56,19 @@ impl Geometry {
         self.axes.iter().fold(1, |taps: usize, axis| taps.saturating_mul(axis.kernel()))
     }
 
+    /// Planes that share a vector.
+    fn lanes(&self, shape: &[usize]) -> usize {
+        // Windows may share positions as well as positions windows, where there are more of them.
+        let shared = |axis: &Axis| axis.kernel().max(axis.count().div_ceil(axis.size().max(1)));
+        let window = self.axes.iter().fold(1usize, |window, axis| window.saturating_mul(shared(axis)));
+        lanes(self.order.number(shape), window)
+    }
+
     /// One number per window of every plane: `[groups, depth, height, width, lanes]`.
     fn tap_meta(&self, shape: &[usize]) -> Result<Meta> {
         let planes = self.order.number(shape);
         let [depth, height, width] = self.counts();
-        let lanes = lanes(planes);
+        let lanes = self.lanes(shape);
         let shape = Shape::new(&[planes.div_ceil(lanes), depth, height, width, lanes])?;
         Ok(Meta::new(shape, if self.taps() <= 256 { DType::U8 } else { DType::I32 }))
     }
@@ -85,19 +93,55 @@ impl Part {
     }
 
     /// Blocks of windows, with the positions that they take.
-    fn of_windows(axes: &[Axis; 3], counts: [usize; 3]) -> Vec<Self> {
-        let cut = blocks(counts, |axis, windows| axes[axis].reach(windows));
-        cut.into_iter().map(|(windows, inside)| Self::new(axes, windows, inside)).collect()
+    fn of_windows(axes: &[Axis; 3], counts: [usize; 3]) -> Parts<'_> {
+        Parts::new(axes, blocks(counts, |axis, windows| axes[axis].reach(windows)))
     }
 
     /// Blocks of positions, with the windows that take any of them.
-    fn of_positions(axes: &[Axis; 3], sizes: [usize; 3]) -> Vec<Self> {
+    fn of_positions(axes: &[Axis; 3], sizes: [usize; 3]) -> Parts<'_> {
         let cut = blocks(sizes, |axis, positions| axes[axis].touching(positions));
-        cut.into_iter().map(|(inside, windows)| Self::new(axes, windows, inside)).collect()
+        Parts::new(axes, cut.into_iter().map(|(inside, windows)| (windows, inside)).collect())
     }
 
     pub(super) fn pixels(ranges: &[Range<usize>; 3]) -> usize {
         ranges.iter().map(|range| range.len()).product()
+    }
+}
+
+/// The blocks of a plane: made ahead where they are few, else when their turn comes, since all of them would take more memory
+/// than the plane.
+struct Parts<'a> {
+    axes: &'a [Axis; 3],
+    cut: Vec<Cut>,
+    ready: Vec<Part>,
+}
+
+/// Windows and positions of a block.
+type Cut = ([Range<usize>; 3], [Range<usize>; 3]);
+
+/// Blocks that are made ahead.
+const READY: usize = 64;
+
+impl<'a> Parts<'a> {
+    fn new(axes: &'a [Axis; 3], cut: Vec<Cut>) -> Self {
+        let make = |(windows, inside): &Cut| Part::new(axes, windows.clone(), inside.clone());
+        let ready = if cut.len() <= READY { cut.iter().map(make).collect() } else { Vec::new() };
+        Self { axes, cut, ready }
+    }
+
+    fn len(&self) -> usize {
+        self.cut.len()
+    }
+
+    /// Calls `work` with a block.
+    fn with<R>(&self, number: usize, work: impl FnOnce(&Part) -> R) -> R {
+        match self.ready.get(number) {
+            Some(part) => work(part),
+            None => {
+                let (windows, inside) = &self.cut[number];
+                work(&Part::new(self.axes, windows.clone(), inside.clone()))
+            }
+        }
     }
 }
 
@@ -171,23 +215,24 @@ impl MaxPool {
         let groups = x.count.div_ceil(L);
         let bytes = x.count * (self.geometry.sizes().iter().product::<usize>() * size_of::<T>());
         each_block(host, groups, parts.len(), bytes, &|group, part| {
-            let part = &parts[part];
-            let (read, written) = (Part::pixels(&part.inside) * L, Part::pixels(&part.windows) * L);
-            with_scratch((read + written) * size_of::<T>(), |memory| {
-                let source = memory.cast::<T>();
-                // SAFETY: boxes and spans lie inside the planes and the scratch, which has room for both boxes; the taps
-                // have a place for every window of every lane, and chunks treat windows of their own.
-                unsafe {
-                    let target = source.add(read);
-                    x.load::<T, L>(group, &part.inside, source);
-                    let taps = host
-                        .arguments
-                        .get(2)
-                        .map(|taps| taps.data.0.cast::<P>().add(group * counts.iter().product::<usize>() * L));
-                    launch(Forward::<T, P, L> { axes, part, source, target, taps, counts });
-                    result.store::<T, L>(group, &part.windows, target);
-                }
-            });
+            parts.with(part, |part| {
+                let (read, written) = (Part::pixels(&part.inside) * L, Part::pixels(&part.windows) * L);
+                with_scratch((read + written) * size_of::<T>(), |memory| {
+                    let source = memory.cast::<T>();
+                    // SAFETY: boxes and spans lie inside the planes and the scratch, which has room for both boxes; the taps
+                    // have a place for every window of every lane, and chunks treat windows of their own.
+                    unsafe {
+                        let target = source.add(read);
+                        x.load::<T, L>(group, &part.inside, source);
+                        let taps = host
+                            .arguments
+                            .get(2)
+                            .map(|taps| taps.data.0.cast::<P>().add(group * counts.iter().product::<usize>() * L));
+                        launch(Forward::<T, P, L> { axes, part, source, target, taps, counts });
+                        result.store::<T, L>(group, &part.windows, target);
+                    }
+                });
+            })
         });
     }
 }
@@ -203,8 +248,8 @@ impl Structured for MaxPool {
     }
 
     fn cpu(&self, host: &HostArguments<'_>) -> Result<()> {
-        let planes = self.geometry.order.number(&host.arguments[0].layout.shape);
-        with_lanes!(host.arguments[0].dtype, planes, numbers self_run(self, host));
+        let lanes = self.geometry.lanes(&host.arguments[0].layout.shape);
+        with_lanes!(host.arguments[0].dtype, lanes, numbers self_run(self, host));
         Ok(())
     }
 
@@ -255,26 +300,27 @@ impl Along {
         let groups = from.count.div_ceil(L);
         let bytes = from.count * (sizes.iter().product::<usize>() * size_of::<T>());
         each_block(host, groups, parts.len(), bytes, &|group, part| {
-            let part = &parts[part];
-            let (places, windows) = (Part::pixels(&part.inside) * L, Part::pixels(&part.windows) * L);
-            with_scratch((places + windows) * size_of::<T>(), |memory| {
-                let memory = memory.cast::<T>();
-                let taps = host.arguments[0].data.0.cast::<P>().cast_const();
-                // SAFETY: as in `MaxPool`.
-                unsafe {
-                    let (inside, outside) = (memory, memory.add(places));
-                    let taps = taps.add(group * counts.iter().product::<usize>() * L);
-                    if self.put {
-                        from.load::<T, L>(group, &part.windows, outside);
-                        launch(Put::<T, P, L> { axes, part, source: outside, target: inside, taps, counts });
-                        to.store::<T, L>(group, &part.inside, inside);
-                    } else {
-                        from.load::<T, L>(group, &part.inside, inside);
-                        launch(Pick::<T, P, L> { axes, part, source: inside, target: outside, taps, counts });
-                        to.store::<T, L>(group, &part.windows, outside);
+            parts.with(part, |part| {
+                let (places, windows) = (Part::pixels(&part.inside) * L, Part::pixels(&part.windows) * L);
+                with_scratch((places + windows) * size_of::<T>(), |memory| {
+                    let memory = memory.cast::<T>();
+                    let taps = host.arguments[0].data.0.cast::<P>().cast_const();
+                    // SAFETY: as in `MaxPool`.
+                    unsafe {
+                        let (inside, outside) = (memory, memory.add(places));
+                        let taps = taps.add(group * counts.iter().product::<usize>() * L);
+                        if self.put {
+                            from.load::<T, L>(group, &part.windows, outside);
+                            launch(Put::<T, P, L> { axes, part, source: outside, target: inside, taps, counts });
+                            to.store::<T, L>(group, &part.inside, inside);
+                        } else {
+                            from.load::<T, L>(group, &part.inside, inside);
+                            launch(Pick::<T, P, L> { axes, part, source: inside, target: outside, taps, counts });
+                            to.store::<T, L>(group, &part.windows, outside);
+                        }
                     }
-                }
-            });
+                });
+            })
         });
     }
 }
@@ -297,8 +343,8 @@ impl Structured for Along {
                 _ => op.run::<T, u8, L>(host),
             }
         }
-        let planes = self.geometry.order.number(&host.arguments[1].layout.shape);
-        with_lanes!(host.arguments[1].dtype, planes, floats run(self, host));
+        let lanes = self.geometry.lanes(&host.arguments[1].layout.shape);
+        with_lanes!(host.arguments[1].dtype, lanes, floats run(self, host));
         Ok(())
     }
 
@@ -382,7 +428,7 @@ impl Structured for Places {
     }
 
     fn cpu(&self, host: &HostArguments<'_>) -> Result<()> {
-        match (host.arguments[0].dtype, lanes(self.geometry.order.number(&self.shape))) {
+        match (host.arguments[0].dtype, self.geometry.lanes(&self.shape)) {
             (DType::I32, 1) => self.run::<u32, 1>(host),
             (DType::I32, _) => self.run::<u32, LANES>(host),
             (_, 1) => self.run::<u8, 1>(host),

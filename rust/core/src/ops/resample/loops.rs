@@ -40,14 +40,18 @@ struct Axis<T> {
 
 impl<T: Real> Axis<T> {
     fn new(band: &Band, rows: &Range<usize>, inside: &Range<usize>) -> Self {
+        let weights = match (band.first.get(rows.start), rows.end.checked_sub(1)) {
+            (Some(&first), Some(last)) => first..band.first[last] + band.rows[last].len(),
+            _ => 0..0,
+        };
         let span = |row: usize| {
             let columns = &band.rows[row];
-            let first = band.first.get(row).copied().unwrap_or(0);
+            let first = band.first.get(row).map_or(0, |first| first - weights.start);
             (columns.start.saturating_sub(inside.start), columns.len(), first)
         };
         Self {
             spans: rows.clone().map(span).collect(),
-            weights: band.weights.iter().map(|&weight| T::of(weight)).collect(),
+            weights: band.weights[weights.clone()].iter().map(|&weight| T::of(weight)).collect(),
             before: band.before.as_ref().map(|divisors| divisors[inside.clone()].to_vec()),
             after: band.after.as_ref().map(|divisors| divisors[rows.clone()].to_vec()),
         }

@@ -14,7 +14,7 @@ use smallvec::{SmallVec, smallvec};
 pub use interpolate::{Interpolation, interpolate};
 
 use super::pool::axis::blocks;
-use super::pool::lanes::{Order, Planes, each_block, with_lanes, with_scratch};
+use super::pool::lanes::{Order, Planes, each_block, lanes, with_lanes, with_scratch};
 use crate::backend::HostArguments;
 use crate::error::Result;
 use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
@@ -22,6 +22,9 @@ use crate::kit::simd::launch;
 use crate::plan::{Argument, Candidate, Caps, Cost, Structured};
 use band::{Band, Side};
 use loops::{Part, Real, Sums};
+
+/// Blocks of a plane that are made ahead.
+const READY: usize = 64;
 
 /// Weighted sums along depth, height and width of a tensor of rank 5.
 #[derive(Clone, Debug)]
@@ -51,17 +54,17 @@ impl Resample {
         [0, 1, 2].map(|axis| if self.transposed { self.sides[axis].size } else { self.sides[axis].count })
     }
 
-    fn run<T: Real, const L: usize>(&self, host: &HostArguments<'_>) {
+    fn run<T: Real, const L: usize>(&self, host: &HostArguments<'_>, bands: &[Band; 3]) {
         let [x, result] = [0, 1].map(|argument| Planes::new(&host.arguments[argument], self.order));
-        let bands = self.bands();
-        let parts: Vec<Part<T>> = blocks(self.counts(), |axis, rows| bands[axis].reach(rows))
-            .into_iter()
-            .map(|(rows, inside)| Part::new(&bands, rows, inside))
-            .collect();
+        let cut = blocks(self.counts(), |axis, rows| bands[axis].reach(rows));
+        let make = |number: usize| Part::<T>::new(bands, cut[number].0.clone(), cut[number].1.clone());
+        // Blocks are made ahead where they are few.
+        let ready: Vec<Part<T>> = if cut.len() <= READY { (0..cut.len()).map(make).collect() } else { Vec::new() };
         let larger = |axis: usize| self.sides[axis].size.max(self.sides[axis].count);
         let bytes = x.count * larger(0) * larger(1) * larger(2) * size_of::<T>();
-        each_block(host, x.count.div_ceil(L), parts.len(), bytes, &|group, part| {
-            let part = &parts[part];
+        each_block(host, x.count.div_ceil(L), cut.len(), bytes, &|group, number| {
+            let made = if ready.is_empty() { Some(make(number)) } else { None };
+            let part = made.as_ref().unwrap_or_else(|| &ready[number]);
             let [read, written, row] = [part.read(), part.written(), part.row()].map(|pixels| pixels * L);
             with_scratch((read + written + row) * size_of::<T>(), |memory| {
                 let source = memory.cast::<T>();
@@ -113,11 +116,14 @@ impl Structured for Resample {
     }
 
     fn cpu(&self, host: &HostArguments<'_>) -> Result<()> {
-        fn run<T: Real, const L: usize>(op: &Resample, host: &HostArguments<'_>) {
-            op.run::<T, L>(host);
+        fn run<T: Real, const L: usize>(op: &Resample, host: &HostArguments<'_>, bands: &[Band; 3]) {
+            op.run::<T, L>(host, bands);
         }
-        let planes = self.order.number(&host.arguments[0].layout.shape);
-        with_lanes!(host.arguments[0].dtype, planes, floats run(self, host));
+        let bands = self.bands();
+        let longest = |band: &Band| band.rows.iter().map(|row| row.len()).max().unwrap_or(0);
+        let window = bands.iter().fold(1usize, |window, band| window.saturating_mul(longest(band).max(1)));
+        let lanes = lanes(self.order.number(&host.arguments[0].layout.shape), window);
+        with_lanes!(host.arguments[0].dtype, lanes, floats run(self, host, &bands));
         Ok(())
     }
 
