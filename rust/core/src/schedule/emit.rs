@@ -160,15 +160,15 @@ impl Emitter<'_> {
 
     fn group(&mut self, piece: usize, cluster: &Cluster, arguments: &mut Vec<Argument>) -> Group {
         // From stores down: what is needed, and where. Inputs have smaller numbers than users.
-        let mut needed: BTreeMap<usize, Vec<IndexMap>> = BTreeMap::new();
+        let mut needed: Needed = BTreeMap::new();
         let mut leaves: Vec<(usize, IndexMap)> = Vec::new();
-        let mut steps: Vec<(usize, IndexMap, How)> = Vec::new();
+        let mut steps: Vec<((usize, usize), IndexMap, How)> = Vec::new();
         for store in &cluster.stores {
             demand(store.source, &store.map, &mut needed, &mut leaves);
         }
-        while let Some((entry, maps)) = needed.pop_last() {
+        while let Some(((entry, output), maps)) = needed.pop_last() {
             for map in maps {
-                let how = self.how(entry, &map, piece, cluster);
+                let how = self.how((entry, output), &map, piece, cluster);
                 match &how {
                     How::Load(_) => {}
                     How::Through(map) | How::Reduce(map) => {
@@ -180,7 +180,7 @@ impl Emitter<'_> {
                         }
                     }
                 }
-                steps.push((entry, map, how));
+                steps.push(((entry, output), map, how));
             }
         }
         let group = Group {
@@ -196,9 +196,9 @@ impl Emitter<'_> {
             let value = self.load(&strided, &map, &mut writer, arguments);
             writer.known.insert((source, map), value);
         }
-        for (entry, map, how) in steps.into_iter().rev() {
+        for ((entry, output), map, how) in steps.into_iter().rev() {
             let value = self.step(entry, &map, &how, &mut writer, arguments);
-            writer.known.insert((Source::Entry(entry, 0), map), value);
+            writer.known.insert((Source::Entry(entry, output), map), value);
         }
         for store in &cluster.stores {
             let value = writer.known[&(store.source, store.map.clone())];
@@ -215,8 +215,8 @@ impl Emitter<'_> {
         writer.group
     }
 
-    fn how(&self, entry: usize, map: &IndexMap, piece: usize, cluster: &Cluster) -> How {
-        let source = Source::Entry(entry, 0);
+    fn how(&self, (entry, output): (usize, usize), map: &IndexMap, piece: usize, cluster: &Cluster) -> How {
+        let source = Source::Entry(entry, output);
         if let Some(strided) = self.memory(source, piece) {
             return How::Load(strided);
         }
@@ -326,16 +326,14 @@ impl Emitter<'_> {
     }
 }
 
+/// Outputs of entries that a cluster needs, and where.
+type Needed = BTreeMap<(usize, usize), Vec<IndexMap>>;
+
 /// Notes that a Group needs `source` at `map`.
-fn demand(
-    source: Source,
-    map: &IndexMap,
-    needed: &mut BTreeMap<usize, Vec<IndexMap>>,
-    leaves: &mut Vec<(usize, IndexMap)>,
-) {
+fn demand(source: Source, map: &IndexMap, needed: &mut Needed, leaves: &mut Vec<(usize, IndexMap)>) {
     match source {
-        Source::Entry(entry, _) => {
-            let maps = needed.entry(entry).or_default();
+        Source::Entry(entry, output) => {
+            let maps = needed.entry((entry, output)).or_default();
             if !maps.contains(map) {
                 maps.push(map.clone());
             }

@@ -30,11 +30,14 @@ fn argument(place: Place, dtype: DType, sizes: &[usize]) -> Argument {
 }
 
 fn validate(kernel: &Kernel) -> Vec<Candidate> {
+    // A few windows on the largest argument.
+    let largest = kernel.arguments.iter().map(|argument| 4 * argument.layout.shape.elements() as u64).max();
+    let windowed = (largest.unwrap_or(0) / 4).next_multiple_of(256).max(1024);
     for (subgroup, binding_bytes, tile) in [
         ((8, 32), 1 << 27, Some(16)),
         ((0, 0), 1 << 27, Some(32)),
         ((4, 64), 1 << 27, Some(64)),
-        ((0, 0), 1024, Some(128)),
+        ((0, 0), windowed, Some(128)),
     ] {
         let other = Caps { subgroup, binding_bytes, tile, bindings: 64, ..caps() };
         for launch in lower(kernel, &other).unwrap().iter().flat_map(|way| &way.launches) {
