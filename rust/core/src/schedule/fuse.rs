@@ -473,7 +473,7 @@ impl Fuser<'_> {
     }
 
     /// Floating-point operations of a product that may wait for the commit phase together with work that overwrites leaves: all such
-    /// products are short, and none multiplies one of these leaves.
+    /// products are short, none multiplies one of these leaves, and what waits with it is no more than its result, which would wait else.
     fn work_to_commit(&self, entry: usize, cluster: &Cluster) -> Option<f64> {
         let inputs = &self.snapshot.entries[entry].inputs;
         let operands = [Strided::of(self.snapshot, inputs[0])?, Strided::of(self.snapshot, inputs[1])?];
@@ -484,7 +484,12 @@ impl Fuser<'_> {
         };
         let inner = operands[0].shape[operands[0].shape.rank() - 1];
         let work = 2.0 * inner as f64 * self.shape(entry).elements() as f64;
-        let fits = self.committed + work <= MAX_COMMIT_FLOPS;
+        let waiting = |operand: &Strided| match operand.base {
+            Source::Entry(entry, output) => self.snapshot.meta(Source::Entry(entry, output)).shape.elements(),
+            Source::Leaf(_) => 0,
+        };
+        let is_smaller = operands.iter().map(waiting).sum::<usize>() <= self.shape(entry).elements();
+        let fits = is_smaller && self.committed + work <= MAX_COMMIT_FLOPS;
         (fits && !cluster.leaves.iter().any(|&(leaf, _)| multiplied(leaf))).then_some(work)
     }
 
