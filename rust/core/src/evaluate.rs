@@ -151,8 +151,8 @@ pub fn flush_if_large(cancelled: &Cancelled<'_>) {
         return;
     }
     let live = live_pending();
-    if evaluate(&live, cancelled).is_err_and(|error| error.kind == ErrorKind::Index) {
-        // One bad tensor must not keep the others waiting.
+    if evaluate(&live, cancelled).is_err_and(|error| error.kind != ErrorKind::Interrupted) {
+        // One tensor that is bad, or too large, must not keep the others waiting.
         for tensor in &live {
             let _ = evaluate(std::slice::from_ref(tensor), cancelled);
         }
