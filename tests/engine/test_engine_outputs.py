@@ -1,8 +1,7 @@
 """Every output of a routine can be read by whatever follows it, fused or not."""
 
-import numpy as np
-
 import adret as ad
+import numpy as np
 from adret import nn
 
 

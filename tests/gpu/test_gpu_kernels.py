@@ -183,8 +183,9 @@ def test_long_rows_are_sorted(length: int, descending: bool, device: str) -> Non
 
 
 def test_every_operation_has_a_kernel() -> None:
-    """Ops without a routine for GPUs: a mask's positions decide a shape, so its values must be on the processor; an LSTM there
-    takes its steps in ordinary operations."""
+    """Ops without a routine for GPUs: a mask's positions decide a shape, so its values must be on the processor;
+    an LSTM takes its steps there in ordinary operations.
+    """
     missing = []
     for path in sorted((Path(__file__).parents[2] / "rust/core/src/ops").rglob("*.rs")):
         text = path.read_text(encoding="utf-8")
