@@ -141,10 +141,10 @@ fn quick<K: super::quicksort::Key + Send>(keys: &mut [K], spare: &mut [K]) {
     while let Some((first, last)) = uncut.pop() {
         // Bad pivots make pieces of any size: there is room for the spare memory of so many.
         let many = pieces.len() + uncut.len() >= 2 * shares;
-        // SAFETY: the caller has asked whether the processor sorts by vectors; spare memory is as long.
         let below = if shares < 2 || last - first <= length / shares || many {
             0
         } else {
+            // SAFETY: the caller has asked whether the processor sorts by vectors; spare memory is as long.
             unsafe { split(&mut keys[first..last], spare) }
         };
         if below == 0 {

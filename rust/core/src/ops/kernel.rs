@@ -171,8 +171,7 @@ impl Structured for Kernel {
         }
         let mut extended = arguments.to_vec();
         let (mut temporaries, mut launches) = (Vec::new(), Vec::new());
-        for number in 0..self.0.inputs.len() {
-            let argument = &arguments[number];
+        for (number, argument) in arguments.iter().enumerate().take(self.0.inputs.len()) {
             // Whatever is not the plain array is copied to one.
             if argument.layout.is_contiguous() && argument.layout.offset == 0 && argument.start == Linear::default() {
                 continue;

@@ -2,6 +2,10 @@
 //! Invariant: the canonical tree. A row is cut into blocks of `BLOCK` elements; element j of a block goes to lane j % `LANES`, each lane folds
 //! its elements in order from the identity, and lanes are combined pairwise: l with l + 16, then + 8, + 4, + 2, + 1.
 //! How blocks are combined is the caller's matter.
+#![allow(
+    clippy::needless_range_loop,
+    reason = "closures over arrays stay calls inside code compiled for other features"
+)]
 
 use std::marker::PhantomData;
 

@@ -170,11 +170,11 @@ impl Axis {
     }
 }
 
+/// A part of a box.
+pub(crate) type Part = [Range<usize>; 3];
+
 /// Cuts a box into blocks, by shape alone: leading axes first, until what a block reaches is small.
-pub(crate) fn blocks(
-    sizes: [usize; 3],
-    reach: impl Fn(usize, &Range<usize>) -> Range<usize>,
-) -> Vec<([Range<usize>; 3], [Range<usize>; 3])> {
+pub(crate) fn blocks(sizes: [usize; 3], reach: impl Fn(usize, &Range<usize>) -> Range<usize>) -> Vec<(Part, Part)> {
     let mut part = sizes;
     let elements = |part: &[usize; 3]| {
         let extent = |axis: usize| reach(axis, &(0..part[axis])).len().max(part[axis]);

@@ -210,7 +210,8 @@ fn cubic(t: f64) -> [f64; 4] {
 impl Band {
     /// The matrix on its side; it has `size` columns.
     fn transposed(self, size: usize) -> Self {
-        let mut rows: Vec<Range<usize>> = vec![usize::MAX..0; size];
+        let nothing = Range { start: usize::MAX, end: 0 };
+        let mut rows: Vec<Range<usize>> = vec![nothing; size];
         for (number, columns) in self.rows.iter().enumerate() {
             for column in columns.clone() {
                 rows[column] = rows[column].start.min(number)..number + 1;
@@ -239,7 +240,8 @@ impl Band {
     /// The elements of the input that some rows sum.
     pub(crate) fn reach(&self, rows: &Range<usize>) -> Range<usize> {
         let rows = self.rows[rows.clone()].iter().filter(|row| !row.is_empty());
-        let reach = rows.fold(usize::MAX..0, |reach, row| reach.start.min(row.start)..reach.end.max(row.end));
+        let reach = rows
+            .fold(Range { start: usize::MAX, end: 0 }, |reach, row| reach.start.min(row.start)..reach.end.max(row.end));
         if reach.start < reach.end { reach } else { 0..0 }
     }
 }
