@@ -1,5 +1,6 @@
 //! Bind groups by what they bind, kept for the next run of the same launch on the same buffers. Depends on wgpu.
 //! Invariant: a kept group keeps its buffers alive, so that it can never name another buffer than it was made for.
+#![allow(clippy::mutable_key_type, reason = "handles of wgpu are compared and hashed by identity")]
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
