@@ -3,10 +3,9 @@
 use adret_core::code::Code;
 use adret_core::dtype::DType;
 use adret_core::plan::Place;
-use adret_core::wgsl::DTYPES;
 
 use crate::build::{Builder, assert_agree, floats, scattered};
-use crate::naive::Number;
+use crate::naive::{KNOWN, Number};
 
 /// Values of a dtype: its edges, then scattered ones.
 fn values(dtype: DType, count: usize) -> Vec<Number> {
@@ -52,7 +51,7 @@ fn tolerance(code: Code) -> f64 {
 
 #[test]
 fn functions_of_every_dtype() {
-    for dtype in DTYPES {
+    for dtype in KNOWN {
         for code in Code::ALL.into_iter().filter(|code| code.takes(dtype)) {
             let count = 400;
             let mut builder = Builder::new(&[count], &[]);
@@ -117,8 +116,8 @@ fn far_angles() {
 
 #[test]
 fn conversions() {
-    for from in DTYPES {
-        for to in DTYPES {
+    for from in KNOWN {
+        for to in KNOWN {
             let mut data = values(from, 300);
             if from == DType::F32 {
                 data.extend([1e10, -1e10, 2147483648.0, 4294967296.0, 127.9, -128.9, 65535.5].map(Number::Float));

@@ -5,6 +5,10 @@ use adret_core::code::{Code, Fold};
 use adret_core::dtype::DType;
 use adret_core::group::{Affine, Group, Guard, Instr, Scope};
 
+/// The dtypes that this reference computes in. Floats of 16 bits are compared with the CPU's by the table of operations, for every layout.
+pub(crate) const KNOWN: [DType; 8] =
+    [DType::F32, DType::I32, DType::U32, DType::I16, DType::U16, DType::I8, DType::U8, DType::Bool];
+
 /// A number of any dtype.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Number {
