@@ -73,7 +73,7 @@ def mnist(folder: str | PathLike[str], dtype: DType | str = uint8) -> PictureSet
         dtype: Of the pictures: uint8 keeps grey values 0 to 255, a floating dtype scales them to 0 to 1.
 
     Returns:
-        A `PictureSet` with pictures `[n, 28, 28]`; `images[:, None]` are those for a convolution.
+        A `PictureSet` with pictures `[n, 28, 28]`; `images.unsqueeze(1)` are those for a convolution.
 
     Raises:
         FileNotFoundError: If a file is not there; says which are expected where.
