@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use smallvec::SmallVec;
 
 use super::domain::Order;
+use super::fused::{factors, fused};
 use super::levels::operands;
 use super::prepare::Builder;
-use super::program::{Direct, Level, Place, Program, Step, StoreStep};
+use super::program::{Direct, Folded, Level, Place, Program, Step, StoreStep};
 use super::registers::Registers;
-use crate::code::Code;
 use crate::dtype::{Compute, DType};
 use crate::group::{Instr, ValueId};
 
@@ -60,7 +60,50 @@ impl Pass {
         for root in roots.collect::<Vec<_>>() {
             pass.visit(builder.element_vector(root).ok(), done);
         }
+        pass.gather_pairs(builder);
         pass
+    }
+
+    /// Lets a load that comes between two functions of a pair come before both, so that they can be one step.
+    fn gather_pairs(&mut self, builder: &Builder<'_>) {
+        let instr = |id: ValueId| &builder.group.values[id].instr;
+        for at in 1..self.values.len().saturating_sub(1) {
+            let [first, load, then] = [self.values[at - 1], self.values[at], self.values[at + 1]];
+            let reads = |id: ValueId| operands(instr(then)).contains(&id);
+            let are_functions = [first, then].iter().all(|&id| matches!(instr(id), Instr::Pointwise { .. }));
+            if are_functions && matches!(instr(load), Instr::Load { .. }) && reads(first) && reads(load) {
+                self.values.swap(at - 1, at);
+            }
+        }
+    }
+
+    /// Whether a value is read by the pass's own stores, or by another of the passes.
+    fn keeps(&self, builder: &Builder<'_>, id: ValueId, others: &[Pass]) -> bool {
+        let group = builder.group;
+        let reads = |pass: &Pass| {
+            pass.values.iter().any(|&reader| operands(&group.values[reader].instr).contains(&id))
+                || pass.ends(builder).any(|node| node == Node::Value(id))
+        };
+        self.stores.iter().any(|&store| group.stores[store].value == id)
+            || others.iter().any(|pass| pass.index != self.index && reads(pass))
+    }
+
+    /// The factors of what is summed as `operand`, if that is a product that is computed last and read by nobody else: the sum multiplies then.
+    pub(super) fn take_product(
+        &self,
+        builder: &mut Builder<'_>,
+        operand: ValueId,
+        place: Place,
+        others: &[Pass],
+    ) -> Option<Folded> {
+        let is_operand_of_one = self.folds.iter().filter(|fold| fold.1 == operand).count() == 1;
+        if !is_operand_of_one || self.keeps(builder, operand, others) {
+            return None;
+        }
+        let steps = &mut builder.program.segments[self.index].element;
+        let factors = factors(steps.last()?, place)?;
+        steps.pop();
+        Some(Folded::Product(factors))
     }
 
     fn visit(&mut self, node: Option<Node>, done: &mut [bool]) {
@@ -184,15 +227,14 @@ impl Sites {
         } else {
             self.places.insert(node, target);
             let step = builder.step(id, &places, target);
-            let dies = !once && self.dies(builder, id, position);
-            let segment = &mut builder.program.segments[segment];
             if once {
-                segment.once.push(step);
+                builder.program.segments[segment].once.push(step);
             } else {
-                let is_last = |place: &Place| dies && places.first() == Some(place);
-                match segment.element.last().and_then(|before| fused(before, &step, is_last)) {
-                    Some(both) => *segment.element.last_mut().expect("there is a step before") = both,
-                    None => segment.element.push(step),
+                let dying = self.dying(builder, id, position);
+                let steps = &mut builder.program.segments[segment].element;
+                match steps.last().and_then(|before| fused(before, &step, &dying)) {
+                    Some(both) => *steps.last_mut().expect("there is a step before") = both,
+                    None => steps.push(step),
                 }
             }
         }
@@ -203,10 +245,10 @@ impl Sites {
         }
     }
 
-    /// Whether nobody reads the first operand of a value after it.
-    fn dies(&self, builder: &Builder<'_>, id: ValueId, position: usize) -> bool {
-        let operand = operands(&builder.group.values[id].instr).first();
-        operand.is_some_and(|&operand| self.last_use.get(&Node::Value(operand)) == Some(&position))
+    /// Where the operands of a value lie that nobody reads after it.
+    fn dying(&self, builder: &Builder<'_>, id: ValueId, position: usize) -> SmallVec<[Place; 3]> {
+        let nodes = operands(&builder.group.values[id].instr).iter().map(|&operand| Node::Value(operand));
+        nodes.filter(|node| self.last_use.get(node) == Some(&position)).map(|node| self.place(node)).collect()
     }
 
     /// A pointer for a value that is written straight to an argument, where it may be.
@@ -257,19 +299,6 @@ impl Sites {
             self.registers.give(register, builder.group.values[id].dtype.compute());
         }
     }
-}
-
-/// Two steps as one, where `is_last` says that nobody else reads what the first writes.
-fn fused(before: &Step, step: &Step, is_last: impl Fn(&Place) -> bool) -> Option<Step> {
-    let (
-        Step::Pointwise { code: Code::Sub, dtype: DType::F32, operands, dst: between },
-        Step::Pointwise { code: Code::Exp, dtype: DType::F32, dst, .. },
-    ) = (before, step)
-    else {
-        return None;
-    };
-    let [a, b] = operands.as_slice() else { return None };
-    is_last(between).then_some(Step::ExpOfDifference { operands: [*a, *b], dst: *dst })
 }
 
 /// How soon a load of a single flat walk repeats, where tiles are multiples of that.

@@ -8,7 +8,7 @@ use super::bound::Bound;
 use super::copy;
 use super::domain::Order;
 use super::machine::{Extent, Machine};
-use super::program::{FoldStep, Level, Place, Program, Rows, Segment, Step};
+use super::program::{FoldStep, Folded, Level, Place, Program, Rows, Segment, Step};
 use super::reduce::{self, chunk_count, chunk_length};
 use crate::backend::HostPointer;
 use crate::error::Result;
@@ -36,12 +36,17 @@ impl Program {
         self.segments.iter().any(|segment| !segment.folds.is_empty())
     }
 
+    /// Whether there are more elements than fit the L2 cache.
+    fn is_large(&self) -> bool {
+        self.walk.rows * self.walk.length > LARGE
+    }
+
     /// Whether tiles should be asked for ahead: where they jump through memory, and where long arithmetic on much memory makes the
     /// hardware forget the stream.
     fn foresees(&self) -> bool {
         let walk = self.walk;
         let jumps = walk.order == Order::Blocks || (walk.order == Order::Columns && walk.piece == 1);
-        jumps || (self.arithmetic > HEAVY && walk.rows * walk.length > LARGE)
+        jumps || (self.arithmetic > HEAVY && self.is_large())
     }
 
     /// How many chunks `units` pieces of work are cut into.
@@ -321,7 +326,9 @@ impl Machine<'_> {
     fn lines(&self, segment: &Segment, rows: Rows, first: usize, last: usize) -> Option<(*const u8, isize)> {
         let walk = self.bound.program.walk;
         let [Step::Load { memory, pointer, .. }] = segment.element.as_slice() else { return None };
-        let folded = |fold: &FoldStep| !fold.is_arg() && fold.operand == Place::Pointer(*pointer);
+        let folded = |fold: &FoldStep| {
+            !fold.is_arg() && matches!(fold.operand, Folded::At(place) if place == Place::Pointer(*pointer))
+        };
         if !walk.straight || rows.count < WIDE || !segment.stores.is_empty() || !segment.folds.iter().all(folded) {
             return None;
         }
@@ -346,7 +353,10 @@ impl Machine<'_> {
         let short = reduce::is_short(&walk);
         let foresees = bound.program.foresees();
         // What single passes read is a stream that the hardware foresees.
-        let chain = walk.order == Order::Rows && walk.keeps() && (foresees || bound.program.segments.len() > 1);
+        let chain = walk.order == Order::Rows
+            && walk.keeps()
+            && bound.program.is_large()
+            && (foresees || bound.program.segments.len() > 1);
         for first in range.clone().step_by(step) {
             self.tiles += 1;
             if self.tiles.is_multiple_of(POLL_TILES) && self.bound.monitor.stopped() {

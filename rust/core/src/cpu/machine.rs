@@ -82,7 +82,8 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn operand(&self, slot: Slot, extent: Extent) -> Operand {
+    /// What a step reads of a slot.
+    pub(super) fn operand(&self, slot: Slot, extent: Extent) -> Operand {
         let address = self.address(slot.place);
         let scalar = match slot.place {
             Place::Const(_) => extent.level != Level::Const,
@@ -136,6 +137,10 @@ impl<'a> Machine<'a> {
                             tiles::pointwise(*code, *dtype, n, dst, &operands);
                         }
                     }
+                }
+                Step::Pair { first, then, operands, dst } => {
+                    let operands = operands.map(|slot| self.operand(slot, extent));
+                    tiles::pair(*first, *then, n, self.address(*dst), operands);
                 }
                 Step::ExpOfDifference { operands, dst } => {
                     let operands = operands.map(|slot| self.operand(slot, extent));

@@ -10,6 +10,7 @@ mod check;
 mod copy;
 mod domain;
 pub mod fault;
+mod fused;
 mod group;
 mod levels;
 mod machine;

@@ -7,8 +7,8 @@ use super::access::Pattern;
 use super::assign::{Node, Pass, Sites};
 use super::domain::{Domain, Order, value_affines};
 use super::levels::{Levels, operands};
-use super::program::{FoldStep, Level, Memory, Place, Program, RowUse, Segment, Slot, Step, StoreStep, Walk};
-use super::reduce::{chunk_count, lane_bytes, line_bytes};
+use super::program::{FoldStep, Folded, Level, Memory, Place, Program, RowUse, Segment, Slot, Step, StoreStep, Walk};
+use super::reduce::{BLOCK, chunk_count, is_short, lane_bytes, line_bytes};
 use super::registers::width;
 use crate::code::Fold;
 use crate::dtype::{Compute, DType};
@@ -237,7 +237,7 @@ impl Builder<'_> {
             let count = if self.program.walk.keeps() { passes.len() } else { 1 };
             let mut sites = Sites::assign(self, &passes[first..first + count]);
             for (offset, pass) in passes[first..first + count].iter().enumerate() {
-                self.folds(first + offset, pass, &mut sites);
+                self.folds(first + offset, pass, &passes[first..first + count], &mut sites);
             }
             self.program.tile_bytes = self.program.tile_bytes.max(sites.registers.bytes());
             first += count;
@@ -245,7 +245,7 @@ impl Builder<'_> {
     }
 
     /// Places the folds of a pass and their memory.
-    fn folds(&mut self, index: usize, pass: &Pass, sites: &mut Sites) {
+    fn folds(&mut self, index: usize, pass: &Pass, passes: &[Pass], sites: &mut Sites) {
         let walk = self.program.walk;
         let chunks = chunk_count(walk.length);
         for &(id, operand) in &pass.folds {
@@ -261,7 +261,12 @@ impl Builder<'_> {
                 self.program.row_bytes += chunks * line_bytes(walk.block);
             }
             let lanes = sites.registers.reserve(lane_bytes(&walk, fold, dtype));
-            let operand = self.vector_place(operand, sites);
+            let place = self.vector_place(operand, sites);
+            // Whole rows of one block.
+            let sums = fold == Fold::Sum && walk.order == Order::Rows && walk.piece == walk.length;
+            let alone = sums && walk.length <= BLOCK && !is_short(&walk);
+            let product = if alone { pass.take_product(self, operand, place, passes) } else { None };
+            let operand = product.unwrap_or(Folded::At(place));
             let step = FoldStep { fold, dtype, operand, result, partial, positions, lanes };
             self.program.segments[index].folds.push(step);
         }
@@ -297,6 +302,7 @@ impl Builder<'_> {
                 if code.is_cheap() { 0.06 * width } else { 0.5 * width }
             }
             Step::Random { .. } => 1.0,
+            Step::Pair { .. } => 0.08,
             Step::ExpOfDifference { .. } => 0.5,
             Step::Scalar { .. } | Step::Expand { .. } => 0.0,
             _ => 0.15,

@@ -8,6 +8,7 @@ use super::domain::Order;
 use crate::code::{Code, Fold};
 use crate::dtype::{Compute, DType};
 use crate::group::Linear;
+use crate::kit::tiles::Then;
 
 /// How often a value is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,6 +76,8 @@ pub(super) enum Step {
     Inside { pattern: usize, guards: SmallVec<[usize; 1]>, dst: Place },
     /// Applies a function.
     Pointwise { code: Code, dtype: DType, operands: SmallVec<[Slot; 3]>, dst: Place },
+    /// Applies two functions to float32: `then(first(a, b), c)`.
+    Pair { first: Code, then: Then, operands: [Slot; 3], dst: Place },
     /// Applies exp to a difference of float32: one loop where row chains have two.
     ExpOfDifference { operands: [Slot; 2], dst: Place },
     /// Converts.
@@ -106,13 +109,22 @@ pub(super) struct StoreStep {
     pub(super) direct: Option<(usize, usize)>,
 }
 
+/// What a reduction takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Folded {
+    /// What lies there.
+    At(Place),
+    /// The products of what lies at two places.
+    Product([Place; 2]),
+}
+
 /// A reduction at the end of a segment.
 #[derive(Clone, Debug)]
 pub(super) struct FoldStep {
     pub(super) fold: Fold,
     /// The operand's dtype.
     pub(super) dtype: DType,
-    pub(super) operand: Place,
+    pub(super) operand: Folded,
     /// Row memory of the result.
     pub(super) result: usize,
     /// Row memory of the results of chunks: `[chunks][rows]`, values in compute form.

@@ -8,7 +8,7 @@
 
 use super::domain::Order;
 use super::machine::{Machine, read_slot, write_slot};
-use super::program::{FoldStep, Rows, Walk};
+use super::program::{FoldStep, Folded, Rows, Walk};
 use super::registers::width;
 use crate::code::{Code, Fold};
 use crate::dtype::{Compute, DType};
@@ -42,8 +42,19 @@ pub(super) fn line_bytes(block: usize) -> usize {
 /// The operand holds the tile; `first` is a multiple of `BLOCK`.
 pub(super) unsafe fn fold_rows(machine: &Machine<'_>, step: &FoldStep, rows: Rows, first: usize, elements: usize) {
     let walk = machine.bound.program.walk;
-    let (run, line, form) = (chunk_length(walk.length), line_bytes(walk.block), width(step.dtype.compute()));
-    let source = machine.address(step.operand).cast_const();
+    let compute = step.dtype.compute();
+    let is_float = matches!(compute, Compute::F32 | Compute::F64);
+    if step.fold == Fold::Sum && is_float && elements == walk.length && elements <= BLOCK {
+        let [a, b] = match step.operand {
+            Folded::At(place) => [machine.address(place), std::ptr::null_mut()],
+            Folded::Product(places) => places.map(|place| machine.address(place)),
+        };
+        // SAFETY: the operands hold `rows.count · elements` values, row memory a slot per row.
+        unsafe { tiles::sum_rows(compute, rows.count, elements, a, b, machine.row.add(step.partial).cast()) };
+        return;
+    }
+    let (run, line, form) = (chunk_length(walk.length), line_bytes(walk.block), width(compute));
+    let source = written(machine, step);
     for row in 0..rows.count {
         // SAFETY: the operand holds `rows.count · elements` values, row memory a line per run.
         unsafe {
@@ -71,6 +82,12 @@ pub(super) unsafe fn fold_rows(machine: &Machine<'_>, step: &FoldStep, rows: Row
     }
 }
 
+/// The elements that are folded, which lie in memory.
+fn written(machine: &Machine<'_>, step: &FoldStep) -> *const u8 {
+    let Folded::At(place) = step.operand else { unreachable!("columns and short rows are folded from memory") };
+    machine.address(place).cast_const()
+}
+
 /// Lanes that the elements of a row reach. The others hold the identity, which changes nothing: short rows do without them.
 fn used_lanes(length: usize) -> usize {
     length.next_power_of_two().min(LANES)
@@ -95,7 +112,7 @@ pub(super) unsafe fn begin_columns(machine: &Machine<'_>, step: &FoldStep, colum
 /// The operand holds the tile, which crosses no multiple of `BLOCK`. Per lane, tiles come in order; for positions, all tiles do.
 pub(super) unsafe fn fold_columns(machine: &Machine<'_>, step: &FoldStep, rows: Rows, first: usize, elements: usize) {
     let columns = rows.count;
-    let source = machine.address(step.operand).cast_const();
+    let source = written(machine, step);
     // SAFETY: row memory holds a line per run, tile memory the lanes.
     unsafe {
         if !step.is_arg() {
@@ -185,7 +202,7 @@ pub(super) unsafe fn fold_short(machine: &Machine<'_>, step: &FoldStep, rows: Ro
     let length = machine.bound.program.walk.length;
     let form = width(step.dtype.compute());
     let used = used_lanes(length);
-    let source = machine.address(step.operand).cast_const();
+    let source = written(machine, step);
     // SAFETY: as the caller vouches.
     unsafe {
         let lanes = machine.tile.add(step.lanes);

@@ -42,6 +42,9 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// As for `splat`.
     unsafe fn plus(self, other: Self) -> Self;
+    /// # Safety
+    /// As for `splat`.
+    unsafe fn times(self, other: Self) -> Self;
     /// The sum of the lanes.
     ///
     /// # Safety
@@ -247,6 +250,13 @@ macro_rules! plain {
                 self
             }
             #[inline(always)]
+            unsafe fn times(mut self, other: Self) -> Self {
+                for i in 0..$lanes {
+                    self.0[i] *= other.0[i];
+                }
+                self
+            }
+            #[inline(always)]
             unsafe fn sum(self) -> $type {
                 let mut sum = self.0[0];
                 for i in 1..$lanes {
@@ -269,7 +279,7 @@ mod x86 {
 
     macro_rules! wide {
         ($name:ident, $register:ty, $type:ty, $lanes:literal, $mask:ty, $set:ident, $load:ident, $load_some:ident, $store:ident,
-         $store_some:ident, $pack:ident, $fma:ident, $add:ident, $sum:ident, $($own:item),*) => {
+         $store_some:ident, $pack:ident, $fma:ident, $add:ident, $mul:ident, $sum:ident, $($own:item),*) => {
             /// 512 bits.
             #[derive(Clone, Copy)]
             pub(crate) struct $name($register);
@@ -321,6 +331,11 @@ mod x86 {
                     Self(unsafe { $add(self.0, other.0) })
                 }
                 #[inline(always)]
+                unsafe fn times(self, other: Self) -> Self {
+                    // SAFETY: as above.
+                    Self(unsafe { $mul(self.0, other.0) })
+                }
+                #[inline(always)]
                 unsafe fn sum(self) -> $type {
                     // SAFETY: as above.
                     unsafe { $sum(self.0) }
@@ -344,6 +359,7 @@ mod x86 {
         _mm512_maskz_compress_ps,
         _mm512_fmadd_ps,
         _mm512_add_ps,
+        _mm512_mul_ps,
         _mm512_reduce_add_ps,
         #[inline(always)]
         unsafe fn turn(from: &[*const f32], to: *mut f32, to_row: usize) {
@@ -373,6 +389,7 @@ mod x86 {
         _mm512_maskz_compress_pd,
         _mm512_fmadd_pd,
         _mm512_add_pd,
+        _mm512_mul_pd,
         _mm512_reduce_add_pd,
         #[inline(always)]
         unsafe fn load_even(from: *const f64) -> Self {
@@ -443,7 +460,7 @@ mod x86 {
     }
 
     macro_rules! half {
-        ($name:ident, $register:ty, $type:ty, $lanes:literal, $set:ident, $load:ident, $load_some:ident, $store:ident, $fma:ident, $add:ident,
+        ($name:ident, $register:ty, $type:ty, $lanes:literal, $set:ident, $load:ident, $load_some:ident, $store:ident, $fma:ident, $add:ident, $mul:ident,
          $integer:ident, $ones:ident, $equal:ident, [$($bit:literal)*], $($turn:item)?) => {
             /// 256 bits.
             #[derive(Clone, Copy)]
@@ -507,6 +524,11 @@ mod x86 {
                     Self(unsafe { $add(self.0, other.0) })
                 }
                 #[inline(always)]
+                unsafe fn times(self, other: Self) -> Self {
+                    // SAFETY: as above.
+                    Self(unsafe { $mul(self.0, other.0) })
+                }
+                #[inline(always)]
                 unsafe fn sum(self) -> $type {
                     let mut lanes = [0.0; $lanes];
                     // SAFETY: as above.
@@ -526,7 +548,7 @@ mod x86 {
     }
 
     half!(
-        F32x8, __m256, f32, 8, _mm256_set1_ps, _mm256_loadu_ps, _mm256_maskload_ps, _mm256_storeu_ps, _mm256_fmadd_ps, _mm256_add_ps,
+        F32x8, __m256, f32, 8, _mm256_set1_ps, _mm256_loadu_ps, _mm256_maskload_ps, _mm256_storeu_ps, _mm256_fmadd_ps, _mm256_add_ps, _mm256_mul_ps,
         _mm256_setr_epi32, _mm256_set1_epi32, _mm256_cmpeq_epi32, [1 2 4 8 16 32 64 128],
         #[inline(always)]
         unsafe fn turn(from: &[*const f32], to: *mut f32, to_row: usize) {
@@ -535,7 +557,7 @@ mod x86 {
         }
     );
     half!(
-        F64x4, __m256d, f64, 4, _mm256_set1_pd, _mm256_loadu_pd, _mm256_maskload_pd, _mm256_storeu_pd, _mm256_fmadd_pd, _mm256_add_pd,
+        F64x4, __m256d, f64, 4, _mm256_set1_pd, _mm256_loadu_pd, _mm256_maskload_pd, _mm256_storeu_pd, _mm256_fmadd_pd, _mm256_add_pd, _mm256_mul_pd,
         _mm256_setr_epi64x, _mm256_set1_epi64x, _mm256_cmpeq_epi64, [1 2 4 8],
     );
 }

@@ -22,6 +22,10 @@ const MAX_STEPS: usize = 96;
 const MAX_OPERANDS: usize = 20;
 /// Steps that may be repeated in several clusters, one below the other.
 const MAX_REPEATED: usize = 4;
+/// Clusters that a user of the same entry is tried to be merged with.
+const MAX_TRIED: usize = 4;
+/// How many times the elements of an entry a piece must meet for the entry to count for little beside it.
+const MUCH_MORE: usize = 8;
 /// Elements of a row that a chain of reductions may walk more than once.
 const MAX_CHAIN_ROW: usize = 1 << 16;
 /// Work of the products that the commit phase may hold, which cannot be interrupted: some tens of milliseconds.
@@ -303,15 +307,33 @@ impl Fuser<'_> {
             return true;
         }
         let is_mask = self.snapshot.entries[entry].node.outputs[0].meta.dtype == DType::Bool;
-        is_cheap(work) && !(is_mask && self.dear[entry]) && uses.iter().all(|u| u.repeated < MAX_REPEATED)
+        (is_cheap(work) || self.is_slight(entry, &uses))
+            && !(is_mask && self.dear[entry])
+            && uses.iter().all(|u| u.repeated < MAX_REPEATED)
+    }
+
+    /// Whether each of several users computes the entry once per row or element of its own, and one of them does so much more work that
+    /// nobody should wait for another.
+    fn is_slight(&mut self, entry: usize, uses: &[Use]) -> bool {
+        let elements = self.shape(entry).elements();
+        let mut most = 0;
+        for u in uses {
+            let domain = self.domain(u.piece);
+            let work = domain.iter().product::<usize>();
+            if work > elements && u.map.depends_on_axes_from(domain.len().saturating_sub(1)) {
+                return false;
+            }
+            most = most.max(work);
+        }
+        most >= MUCH_MORE * elements
     }
 
     /// Merges the clusters that use one entry at the same place, where their domains agree and none waits for another.
     fn merge_users(&mut self, uses: &[Use]) {
-        let first = uses[0].piece;
-        for u in &uses[1..] {
-            let (a, b) = (self.find(first), self.find(u.piece));
-            if a == b || u.map != uses[0].map {
+        let pairs = (0..uses.len()).flat_map(|later| (0..later.min(MAX_TRIED)).map(move |first| (first, later)));
+        for (first, later) in pairs {
+            let (a, b) = (self.find(uses[first].piece), self.find(uses[later].piece));
+            if a == b || uses[first].map != uses[later].map {
                 continue;
             }
             let (Piece::Cluster(x), Piece::Cluster(y)) = (&self.pieces[a], &self.pieces[b]) else { continue };
@@ -378,30 +400,33 @@ impl Fuser<'_> {
                 self.merge_users(&uses);
             }
             let uses = self.resolved_uses(entry);
-            let u = &uses[0];
-            let others: Vec<usize> = self.readers_of(entry).into_iter().filter(|&reader| reader != u.piece).collect();
-            // Two places in one cluster: the row's own, and one that would need it from memory while it is being made.
-            let one_place = uses.iter().all(|other| other.piece != u.piece || other.map == u.map);
-            if let Some(split) = self.row_form(u, &shape, &extents)
-                && one_place
-                && self.has_room(u.piece)
-                && !self.must_be_there_before(entry, u.piece)
-                && !self.order.reaches(&others, u.piece)
-            {
-                let cluster = self.cluster(u.piece).expect("a row form has a cluster");
-                if split == cluster.domain.len() && cluster.inner().is_empty() {
-                    cluster.domain.extend(extents.iter().copied());
+            let is_short = self.delays_much(&uses, from.elements());
+            for u in uses.iter().take(if is_short { 0 } else { MAX_TRIED }) {
+                let others: Vec<usize> =
+                    self.readers_of(entry).into_iter().filter(|&reader| reader != u.piece).collect();
+                // Two places in one cluster: the row's own, and one that would need it from memory while it is being made.
+                let one_place = uses.iter().all(|other| other.piece != u.piece || other.map == u.map);
+                if let Some(split) = self.row_form(u, &shape, &extents)
+                    && one_place
+                    && self.has_room(u.piece)
+                    && !self.must_be_there_before(entry, u.piece)
+                    && !self.order.reaches(&others, u.piece)
+                {
+                    let cluster = self.cluster(u.piece).expect("a row form has a cluster");
+                    if split == cluster.domain.len() && cluster.inner().is_empty() {
+                        cluster.domain.extend(extents.iter().copied());
+                    }
+                    cluster.split = split;
+                    cluster.steps += 1;
+                    cluster.operands.remove(&Source::Entry(entry, 0));
+                    let first = cluster.split;
+                    if self.in_memory[entry] || !others.is_empty() {
+                        self.store_in(entry, u);
+                    }
+                    let map = u.map.unreduced(&from, axes, first);
+                    self.use_in(u.piece, input, map, u.repeated);
+                    return;
                 }
-                cluster.split = split;
-                cluster.steps += 1;
-                cluster.operands.remove(&Source::Entry(entry, 0));
-                let first = cluster.split;
-                if self.in_memory[entry] || !others.is_empty() {
-                    self.store_in(entry, u);
-                }
-                let map = u.map.unreduced(&from, axes, first);
-                self.use_in(u.piece, input, map, u.repeated);
-                return;
             }
         }
         let mut domain: SmallVec<[usize; 4]> = shape.iter().copied().collect();
@@ -411,6 +436,14 @@ impl Fuser<'_> {
         let piece = self.open(Piece::Cluster(Cluster { split, domain, steps: 1, ..Cluster::default() }));
         self.store_in(entry, &Use { piece, map: map.clone(), repeated: 0 });
         self.use_in(piece, input, map.unreduced(&from, axes, split), 0);
+    }
+
+    /// Whether several pieces read a fold of `elements` and one of them does so much more work that it should not wait for whatever else
+    /// the fold would be computed with: such as the number of labels that count, by which every element of a gradient is divided.
+    fn delays_much(&mut self, uses: &[Use], elements: usize) -> bool {
+        let is_one = uses.iter().all(|u| u.piece == uses[0].piece);
+        let work = |domain: SmallVec<[usize; 4]>| domain.iter().product::<usize>();
+        !is_one && uses.iter().any(|u| work(self.domain(u.piece)) >= MUCH_MORE * elements)
     }
 
     /// Where a cluster's rows end if it is to fold `extents` into a result that it reads at `u.map`; `None` where it cannot.

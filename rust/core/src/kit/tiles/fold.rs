@@ -214,6 +214,19 @@ fn combine_lanes<T: Number, F: Folding<T>, M: Machine>(mut lanes: [T; LANES]) ->
     lanes[0]
 }
 
+/// The lanes of one row's sum, combined.
+#[inline(always)]
+pub(super) fn combine_sums<T: Number + std::ops::Add<Output = T>>(mut lanes: [T; LANES]) -> T {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            lanes[lane] = lanes[lane] + lanes[lane + half];
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
 /// Folds one contiguous block of a row to the slot of its result; float16 and bfloat16 stay f32, integers are not yet wrapped: see `round_to`.
 ///
 /// # Safety

@@ -13,9 +13,11 @@ mod integer;
 mod loops;
 mod mended;
 mod number;
+mod pair;
 mod pointwise;
 mod random;
 mod rounding;
+mod sums;
 
 #[cfg(test)]
 mod tests;
@@ -25,5 +27,7 @@ pub use convert::{load, store};
 pub use fold::{
     BLOCK, LANES, arg_better, combine, find, fold_block, fold_columns, fold_lanes, fold_rows, identity, round_to,
 };
+pub use pair::{Then, is_first, pair};
 pub use pointwise::{Operand, exp_of_difference, fill, index_ramp, pointwise};
 pub use random::{Draw, Drawn, philox};
+pub use sums::sum_rows;

@@ -65,7 +65,7 @@ pub unsafe fn pointwise(code: Code, dtype: DType, n: usize, dst: *mut u8, operan
 }
 
 /// Elements that share a value of an operand, where there is such an operand.
-fn row_length(operands: &[Operand]) -> Option<usize> {
+pub(super) fn row_length(operands: &[Operand]) -> Option<usize> {
     operands.iter().find_map(|operand| match operand {
         Operand::Rows { length, .. } => Some(*length),
         _ => None,
@@ -94,11 +94,11 @@ unsafe fn by_rows(code: Code, dtype: DType, (n, length): (usize, usize), dst: *m
 }
 
 impl Operand {
-    /// The operand for a row that begins at element `first`.
+    /// The operand for a row, or a part of it, that begins at element `first`.
     ///
     /// # Safety
     /// The row is one of those that the operand has values of.
-    unsafe fn of_row(self, compute: Compute, row: usize, first: usize) -> Self {
+    pub(super) unsafe fn of_row(self, compute: Compute, row: usize, first: usize) -> Self {
         // SAFETY: as the caller vouches.
         unsafe {
             match self {

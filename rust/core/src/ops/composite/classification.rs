@@ -136,8 +136,10 @@ fn read_labels(
     let labels = checked(name, target, shape[axis], false, ignore_index)?;
     let labels = astype(&labels, label_dtype(labels.dtype()))?;
     let valid = ignore_index.map(|ignored| Expr::from(&labels).with(Code::NotEqual, ignored));
-    let classes = astype(&index_grid(shape, axis, target.device())?, labels.dtype())?;
-    let spread = broadcast_to(&keep_axes(&labels, shape, &[axis])?, shape)?;
+    // Narrow numbers compare faster; what an ignored label becomes does not count.
+    let narrow = if i32::try_from(shape[axis]).is_ok() { DType::I32 } else { labels.dtype() };
+    let classes = astype(&index_grid(shape, axis, target.device())?, narrow)?;
+    let spread = broadcast_to(&keep_axes(&astype(&labels, narrow)?, shape, &[axis])?, shape)?;
     Ok(Labels { chosen: Expr::from(&spread).with(Code::Equal, Expr::from(&classes)), valid })
 }
 
@@ -267,7 +269,9 @@ pub fn cross_entropy(
 
     let labels = read_labels(NAME, shape, axis, target, ignore_index)?;
     let sample_weights = sample_weights(NAME, &input, axis, weight, &labels)?;
-    let mut losses = &log_sum - class_sum(&labels.chosen.choose(&logits, 0.0), axis);
+    // The logit of the class, less the maximum only then: one subtraction per sample instead of one per element.
+    let own = class_sum(&labels.chosen.choose(Expr::from(&input), 0.0), axis);
+    let mut losses = &log_sum - (own - Expr::from(reshape_to(&largest, &sample_shape(shape, axis))));
     if let (Some(weights), Some(_)) = (&sample_weights, weight) {
         losses = losses * weights;
     }

@@ -36,7 +36,8 @@ pub fn softmax(x: &Tensor, axis: isize) -> Result<Tensor> {
     in_float(x, |x| {
         let value = unrecorded(|| {
             let terms = centred(x, axis).apply(Code::Exp);
-            (&terms / spread_sum(&terms, axis)).done()
+            // A quotient per row instead of one per element.
+            (&terms * (1.0 / spread_sum(&terms, axis))).done()
         })?;
         let rule = move |cx: &Vjp<'_>| {
             let (y, grad) = (Expr::from(&cx.outputs[0]), Expr::from(cx.grad()));

@@ -2,7 +2,7 @@
 //! Invariant: rows and columns give the same bits.
 
 use super::*;
-use crate::code::Fold;
+use crate::code::{Code, Fold};
 
 /// The canonical tree, written out.
 fn naive_fold(fold: Fold, dtype: DType, slots: &[u64]) -> u64 {
@@ -88,4 +88,36 @@ fn extremes_take_the_first_and_nan_first_of_all() {
     let (nan, one) = (f32::NAN.to_slot(), 1f32.to_slot());
     assert!(arg_better(Fold::ArgMax, DType::F32, nan, one) && !arg_better(Fold::ArgMax, DType::F32, one, nan));
     assert!(!arg_better(Fold::ArgMin, DType::F32, nan, nan) && !arg_better(Fold::ArgMax, DType::F32, one, one));
+}
+
+#[test]
+fn whole_rows_sum_to_the_bits_of_blocks() {
+    for dtype in [DType::F32, DType::F64] {
+        let compute = dtype.compute();
+        for (rows, n) in [(1, 1), (3, 31), (4, 32), (5, 33), (9, 100), (2, 1000), (6, 1023), (1, BLOCK)] {
+            let numbers = |factor: usize| -> Vec<u64> {
+                (0..rows * n).map(|i| Float(((i * factor) % 101) as f64 / 7.0 - 7.0).slot(dtype)).collect()
+            };
+            let (a, b) = (numbers(37), numbers(53));
+            let mut products = Tile::new(compute, rows * n);
+            let (mut a, mut b) = (Tile::of(compute, &a), Tile::of(compute, &b));
+            let (mut sums, mut dots) = (vec![0; rows], vec![0; rows]);
+            // SAFETY: the tiles have the sizes that the functions ask for.
+            unsafe {
+                let factors = [Operand::Vector(a.start()), Operand::Vector(b.start())];
+                pointwise(Code::Mul, dtype, rows * n, products.start(), &factors);
+                sum_rows(compute, rows, n, a.start(), std::ptr::null(), sums.as_mut_ptr());
+                sum_rows(compute, rows, n, a.start(), b.start(), dots.as_mut_ptr());
+                for row in 0..rows {
+                    let at = row * n * compute_size(compute);
+                    assert_eq!(sums[row], fold_block(Fold::Sum, dtype, n, a.start().add(at)), "{dtype} {rows}×{n}");
+                    assert_eq!(
+                        dots[row],
+                        fold_block(Fold::Sum, dtype, n, products.start().add(at)),
+                        "{dtype} {rows}×{n}"
+                    );
+                }
+            }
+        }
+    }
 }

@@ -341,3 +341,36 @@ fn ramps_and_fills() {
         assert_eq!(tile.slots(dtype.compute(), 50), vec![slot; 50]);
     }
 }
+
+#[test]
+fn pairs_have_the_bits_of_their_steps() {
+    const N: usize = 150;
+    let dtype = DType::F32;
+    let compute = dtype.compute();
+    let slots: Vec<Vec<u64>> = (0..3).map(|seed| samples(dtype, N, seed + 3)).collect();
+    let mut tiles: Vec<Tile> = slots.iter().map(|slots| Tile::of(compute, slots)).collect();
+    let starts: Vec<*const u8> = tiles.iter_mut().map(|tile| tile.start().cast_const()).collect();
+    let forms = |i: usize| [Operand::Vector(starts[i]), Operand::Scalar(slots[i][7])];
+    for first in [Code::Add, Code::Sub, Code::Mul] {
+        for (code, between) in [(Code::Add, 0), (Code::Sub, 0), (Code::Sub, 1), (Code::Mul, 1)] {
+            for (b, c) in (0..4).map(|mix| (forms(1)[mix % 2], forms(2)[mix / 2])) {
+                let a = Operand::Vector(starts[0]);
+                let (mut once, mut between_tile, mut twice) =
+                    (Tile::new(compute, N), Tile::new(compute, N), Tile::new(compute, N));
+                // SAFETY: all tiles have N values.
+                unsafe {
+                    pair(first, Then::of(code, between).unwrap(), N, once.start(), [a, b, c]);
+                    pointwise(first, dtype, N, between_tile.start(), &[a, b]);
+                    let value = Operand::Vector(between_tile.start());
+                    let operands = if between == 0 { [value, c] } else { [c, value] };
+                    pointwise(code, dtype, N, twice.start(), &operands);
+                }
+                let bits = |tile: &mut Tile| tile.slots(compute, N);
+                let (once, twice) = (bits(&mut once), bits(&mut twice));
+                let is_nan = |slot: u64| f32::from_slot(slot).is_nan();
+                let alike = once.iter().zip(&twice).all(|(&x, &y)| x == y || (is_nan(x) && is_nan(y)));
+                assert!(alike, "{first:?} {code:?} {between}");
+            }
+        }
+    }
+}
