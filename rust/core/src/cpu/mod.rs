@@ -16,6 +16,7 @@ mod machine;
 mod matmul;
 pub mod memory;
 mod monitor;
+mod padded;
 mod prepare;
 mod program;
 mod reduce;
