@@ -150,8 +150,8 @@ impl Pattern {
             return None;
         }
         let mut values = SmallVec::from_slice(self.offsets(offsets));
-        self.add(&mut values, &self.slow, tile.slow_start);
-        self.add(&mut values, &self.fast, tile.fast_start);
+        self.add(&mut values, &self.slow, self.slow.sizes.len(), tile.slow_start);
+        self.add(&mut values, &self.fast, self.fast.sizes.len(), tile.fast_start);
         Some((values, self.fast.strides(last, self.numbers)))
     }
 
@@ -171,95 +171,65 @@ impl Pattern {
         (first > 0).then(|| self.fast.sizes[first..].iter().product())
     }
 
-    fn add(&self, values: &mut [i64], dims: &Dims, mut flat: usize) {
-        for axis in (0..dims.sizes.len()).rev() {
+    /// Adds the numbers' parts of a flat position in the first `axes` axes.
+    fn add(&self, values: &mut [i64], dims: &Dims, axes: usize, mut flat: usize) {
+        for axis in (0..axes).rev() {
             let coordinate = if axis == 0 { flat } else { flat % dims.sizes[axis] };
             flat /= dims.sizes[axis].max(1);
-            if coordinate != 0 {
-                for (value, stride) in values.iter_mut().zip(dims.strides(axis, self.numbers)) {
-                    *value += coordinate as i64 * stride;
-                }
-            }
+            add_steps(values, dims.strides(axis, self.numbers), coordinate);
         }
     }
 
-    /// Calls `body` for each run of the tile.
+    /// Calls `body` for each run of the tile. Runs are often short, so the axis around them is a plain loop.
+    #[inline]
     pub(super) fn walk(&self, offsets: &[i64], tile: Tile, mut body: impl FnMut(Run<'_>)) {
         if tile.elements() == 0 {
             return;
         }
         let offsets = self.offsets(offsets);
-        let mut slow = Cursor::new(&self.slow, self.slow.sizes.len(), self.numbers, tile.slow_start);
         let last = self.fast.sizes.len() - 1;
-        let size = self.fast.sizes[last];
-        let steps = self.fast.strides(last, self.numbers);
+        let (size, steps) = (self.fast.sizes[last], self.fast.strides(last, self.numbers));
         let (line, start) =
             if last == 0 { (0, tile.fast_start) } else { (tile.fast_start / size, tile.fast_start % size) };
+        // The axis around the runs, and those around that.
+        let around = last.saturating_sub(1);
+        let line_steps = if last == 0 { &[] } else { self.fast.strides(around, self.numbers) };
+        let (lines, first_block, first_line) = match around {
+            0 => (usize::MAX, 0, line),
+            _ => (self.fast.sizes[around], line / self.fast.sizes[around], line % self.fast.sizes[around]),
+        };
         let mut values = Numbers::from_elem(0, self.numbers);
         for index in 0..tile.slow {
-            let mut lines = Cursor::new(&self.fast, last, self.numbers, line);
             let (mut at, mut rest, mut left) = (index * tile.fast, start, tile.fast);
-            loop {
-                let elements = left.min(size - rest);
-                for (number, value) in values.iter_mut().enumerate() {
-                    *value = offsets[number] + slow.values[number] + lines.values[number] + rest as i64 * steps[number];
+            let (mut block, mut line) = (first_block, first_line);
+            'blocks: loop {
+                values.copy_from_slice(offsets);
+                self.add(&mut values, &self.slow, self.slow.sizes.len(), tile.slow_start + index);
+                self.add(&mut values, &self.fast, around, block);
+                add_steps(&mut values, line_steps, line);
+                add_steps(&mut values, steps, rest);
+                while line < lines {
+                    let elements = left.min(size - rest);
+                    body(Run { at, elements, values: &values, steps });
+                    left -= elements;
+                    if left == 0 {
+                        break 'blocks;
+                    }
+                    for ((value, line), step) in values.iter_mut().zip(line_steps).zip(steps) {
+                        *value += line - rest as i64 * step;
+                    }
+                    (at, rest, line) = (at + elements, 0, line + 1);
                 }
-                body(Run { at, elements, values: &values, steps });
-                left -= elements;
-                if left == 0 {
-                    break;
-                }
-                at += elements;
-                rest = 0;
-                lines.advance();
-            }
-            if index + 1 < tile.slow {
-                slow.advance();
+                (block, line) = (block + 1, 0);
             }
         }
     }
 }
 
-/// A position in the leading axes of `Dims`, with the sums of the strides up to there.
-struct Cursor<'a> {
-    dims: &'a Dims,
-    axes: usize,
-    numbers: usize,
-    coordinates: SmallVec<[usize; 4]>,
-    values: Numbers,
-}
-
-impl<'a> Cursor<'a> {
-    fn new(dims: &'a Dims, axes: usize, numbers: usize, mut flat: usize) -> Self {
-        let mut coordinates = SmallVec::from_elem(0, axes);
-        let mut values = Numbers::from_elem(0, numbers);
-        for axis in (0..axes).rev() {
-            if flat == 0 {
-                break;
-            }
-            let coordinate = flat % dims.sizes[axis];
-            flat /= dims.sizes[axis];
-            coordinates[axis] = coordinate;
-            for (value, stride) in values.iter_mut().zip(dims.strides(axis, numbers)) {
-                *value += coordinate as i64 * stride;
-            }
-        }
-        Self { dims, axes, numbers, coordinates, values }
-    }
-
-    fn advance(&mut self) {
-        for axis in (0..self.axes).rev() {
-            let strides = self.dims.strides(axis, self.numbers);
-            self.coordinates[axis] += 1;
-            let carry = self.coordinates[axis] == self.dims.sizes[axis];
-            let steps = if carry { 1 - self.dims.sizes[axis] as i64 } else { 1 };
-            for (value, stride) in self.values.iter_mut().zip(strides) {
-                *value += steps * stride;
-            }
-            if !carry {
-                return;
-            }
-            self.coordinates[axis] = 0;
+fn add_steps(values: &mut [i64], steps: &[i64], count: usize) {
+    if count != 0 {
+        for (value, step) in values.iter_mut().zip(steps) {
+            *value += step * count as i64;
         }
     }
 }

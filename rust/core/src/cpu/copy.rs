@@ -1,7 +1,7 @@
 //! Moves elements between arguments and registers: straight, by runs, or transposing.
 //! Depends on `access`, `bound`, `kit::tiles`. Invariant: memory outside guards is never touched.
 
-use super::access::{Pattern, Tile, inside};
+use super::access::{Tile, inside};
 use super::assign::lies_as_computed;
 use super::bound::Bound;
 use super::program::Memory;
@@ -41,13 +41,18 @@ pub(super) unsafe fn gather(bound: &Bound<'_>, memory: &Memory, tile: Tile, dst:
     let start = bound.arguments[memory.argument].start.0;
     let dtype = memory.dtype;
     let (size, form) = (dtype.size() as isize, width(dtype.compute()));
-    if let Some(step) = turned(pattern, memory, tile) {
+    if let Some((corner, slow_step, step)) = rectangle(bound, memory, tile) {
+        let source = start.wrapping_offset(corner as isize * size);
         // SAFETY: the rectangle lies inside the argument, as the caller vouches.
         unsafe {
-            pattern.walk(&bound.offsets, Tile { slow: 1, ..tile }, |run| {
-                let source = start.wrapping_offset(run.values[0] as isize * size);
-                turn(dtype, tile.slow, run.elements, source, step as isize, dst.add(run.at * form), tile.fast);
-            });
+            if slow_step == 1 && step.unsigned_abs() > 1 {
+                turn(dtype, tile.slow, tile.fast, source, step as isize, dst, tile.fast);
+                return;
+            }
+            for row in 0..tile.slow {
+                let line = source.wrapping_offset(row as isize * slow_step as isize * size);
+                load(dtype, tile.fast, line, step as isize, dst.add(row * tile.fast * form));
+            }
         }
         return;
     }
@@ -81,6 +86,15 @@ pub(super) unsafe fn scatter(bound: &Bound<'_>, memory: &Memory, tile: Tile, sou
     let pattern = &bound.program.patterns[memory.pattern];
     let start = bound.arguments[memory.argument].start.0;
     let (size, form) = (memory.dtype.size() as isize, width(memory.dtype.compute()));
+    if let Some((corner, slow_step, step)) = rectangle(bound, memory, tile) {
+        let dst = start.wrapping_offset(corner as isize * size);
+        for row in 0..tile.slow {
+            let line = dst.wrapping_offset(row as isize * slow_step as isize * size);
+            // SAFETY: the rectangle lies inside the argument, as the caller vouches.
+            unsafe { store(memory.dtype, tile.fast, source.add(row * tile.fast * form), line, step as isize) };
+        }
+        return;
+    }
     pattern.walk(&bound.offsets, tile, |run| {
         let dst = start.wrapping_offset(run.values[0] as isize * size);
         // SAFETY: the run lies inside the tile and the argument.
@@ -136,16 +150,13 @@ unsafe fn store(dtype: DType, count: usize, source: *const u8, dst: *mut u8, ste
 /// # Safety
 /// The arguments' memory holds every element of the patterns, and they do not overlap.
 pub(super) unsafe fn across(bound: &Bound<'_>, from: &Memory, to: &Memory, tile: Tile) -> bool {
-    let patterns = &bound.program.patterns;
-    let Some(step) = turned(&patterns[from.pattern], from, tile) else { return false };
-    let Some((line, 1)) = patterns[to.pattern].steps(tile) else { return false };
+    let Some((source, 1, step)) = rectangle(bound, from, tile) else { return false };
+    let Some((dst, line, 1)) = rectangle(bound, to, tile) else { return false };
     let size = from.dtype.size();
-    let corner = Tile { slow: 1, fast: 1, ..tile };
-    let address = |memory: &Memory| {
-        let (values, _) = patterns[memory.pattern].single_run(&bound.offsets, corner)?;
-        Some(bound.arguments[memory.argument].start.0.wrapping_offset(values[0] as isize * size as isize))
+    let address = |memory: &Memory, element: i64| {
+        bound.arguments[memory.argument].start.0.wrapping_offset(element as isize * size as isize)
     };
-    let (Some(source), Some(dst)) = (address(from), address(to)) else { return false };
+    let (source, dst) = (address(from, source), address(to, dst));
     // SAFETY: the rectangle lies inside both arguments.
     unsafe { transpose(size, tile.fast, tile.slow, source, step as isize, dst, line as isize) };
     true
@@ -168,13 +179,15 @@ pub(super) unsafe fn scatter_constant(bound: &Bound<'_>, memory: &Memory, tile: 
     });
 }
 
-/// The step along the fast axis, where a rectangle without guards is contiguous along the slow axis only.
-fn turned(pattern: &Pattern, memory: &Memory, tile: Tile) -> Option<i64> {
+/// The first element of a tile of several rows, and the steps along its slow and fast axis, where it crosses no other axis and no guard.
+fn rectangle(bound: &Bound<'_>, memory: &Memory, tile: Tile) -> Option<(i64, i64, i64)> {
     if tile.slow < 2 || !memory.guards.is_empty() {
         return None;
     }
+    let pattern = &bound.program.patterns[memory.pattern];
     let (slow, fast) = pattern.steps(tile)?;
-    (slow == 1 && fast.unsigned_abs() > 1).then_some(fast)
+    let (corner, _) = pattern.line(&bound.offsets, Tile { slow: 1, fast: 1, ..tile })?;
+    Some((corner, slow, fast))
 }
 
 /// Reads `dst[slow][fast]` from memory that is contiguous along the slow axis: line by line of memory, so that each cache line is

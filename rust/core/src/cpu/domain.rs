@@ -67,9 +67,7 @@ fn elementwise(group: &Group, mut axes: Axes, row_major: bool) -> Domain {
     let Some(&last) = axes.last().filter(|_| axes.len() > 1) else {
         return Domain { order: Order::Rows, outer: Axes::new(), inner: axes };
     };
-    if !row_major
-        && last.size >= SHORTEST_BLOCK
-        && let Some(turned) = turned_axis(group, &axes)
+    if !row_major && let Some(turned) = turned_axis(group, &axes)
     {
         // The axis along which reads are contiguous becomes the fastest of the row axes.
         let axis = axes.remove(turned);
@@ -77,10 +75,13 @@ fn elementwise(group: &Group, mut axes: Axes, row_major: bool) -> Domain {
         axes.push(axis);
         return Domain { order: Order::Blocks, outer: axes, inner };
     }
+    // What guards tell of a row is asked for once a run, however tiles lie.
     let per_row = || {
         let constant_in_row =
             |index: &Affine| index.strides[last.source] == 0 && axes.iter().any(|axis| index.strides[axis.source] != 0);
-        affines(group).into_iter().any(constant_in_row)
+        let read = group.values.iter().filter(|value| !matches!(value.instr, Instr::Inside { .. }));
+        let indices = read.filter_map(|value| value_affines(&value.instr).first().copied());
+        indices.chain(group.stores.iter().map(|store| &store.index)).any(constant_in_row)
     };
     if last.size > LONGEST_REPEATED || (last.size >= SHORTEST_ROW && per_row()) {
         axes.pop();

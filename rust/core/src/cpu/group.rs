@@ -62,6 +62,10 @@ impl Program {
 /// As for `Bound::new`, and the elements that the program writes are read by nobody else.
 pub(super) unsafe fn run(bound: &Bound<'_>) -> Result<()> {
     let program = bound.program;
+    if let Some(padded) = program.padded.as_ref().filter(|padded| padded.applies(bound.slots)) {
+        // SAFETY: as for this function.
+        return unsafe { padded.run(bound) };
+    }
     let walk = program.walk;
     let blocks = walk.blocks();
     if blocks == 0 || (walk.length == 0 && program.row_stores.is_empty()) {

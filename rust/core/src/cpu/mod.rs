@@ -17,6 +17,7 @@ mod machine;
 mod matmul;
 pub mod memory;
 mod monitor;
+mod padded;
 mod prepare;
 mod program;
 mod reduce;

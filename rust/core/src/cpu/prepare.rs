@@ -7,6 +7,7 @@ use super::access::Pattern;
 use super::assign::{Node, Pass, Sites};
 use super::domain::{Domain, Order, value_affines};
 use super::levels::{Levels, operands};
+use super::padded::Padded;
 use super::program::{FoldStep, Folded, Level, Memory, Place, Program, RowUse, Segment, Slot, Step, StoreStep, Walk};
 use super::reduce::{BLOCK, chunk_count, is_short, lane_bytes, line_bytes};
 use super::registers::width;
@@ -46,6 +47,7 @@ impl Program {
             contexts: Vec::new(),
             cost: 0.0,
             arithmetic: 0.0,
+            padded: Padded::of(group),
         };
         let mut builder = Builder { group, domain, levels, program, fixed: Vec::new() };
         builder.fix_places();

@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 
 use super::access::{Pattern, Tile};
 use super::domain::Order;
+use super::padded::Padded;
 use crate::code::{Code, Fold};
 use crate::dtype::{Compute, DType};
 use crate::group::Linear;
@@ -274,4 +275,6 @@ pub(super) struct Program {
     pub(super) cost: f64,
     /// The part of it that is arithmetic on elements.
     pub(super) arithmetic: f64,
+    /// The same as a padding, if it is nothing else.
+    pub(super) padded: Option<Padded>,
 }

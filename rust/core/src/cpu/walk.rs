@@ -18,6 +18,8 @@ const KEPT: usize = 8192;
 /// The same for columns, whose values would else be computed again from memory that is read in short pieces; and the fewest columns kept.
 const KEPT_COLUMNS: usize = 65_536;
 const NARROWEST: usize = 64;
+/// Rows and elements of a tile that is read across; where one side is shorter, the other is longer.
+const SQUARE: usize = 64;
 /// Rows at least this long are walked one by one: their row values are scalars then.
 const ALONE: usize = 128;
 /// Elements of a tile of several rows: twice as many where nothing but their folds is asked for.
@@ -51,7 +53,11 @@ impl Walk {
             row_use,
         };
         match domain.order {
-            Order::Blocks => walk(last, last.min(64), length.min(64), true, RowUse::Expand),
+            Order::Blocks => {
+                let block = (SQUARE * SQUARE / length.clamp(1, SQUARE)).min(last);
+                let piece = (SQUARE * SQUARE / block.clamp(1, SQUARE)).min(length);
+                walk(last, block, piece, true, RowUse::Expand)
+            }
             Order::Rows if length < ALONE && rows > 1 => {
                 let block = (TILE / length.max(1)).next_multiple_of(8).min(rows);
                 walk(rows, block, length, false, RowUse::Expand)

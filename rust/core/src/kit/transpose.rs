@@ -25,19 +25,34 @@ impl<T: Copy + Default> Transpose<T> {
     /// One register tile at its place.
     #[inline(always)]
     unsafe fn tile(&self, row: usize, column: usize) {
-        // LLVM finds no shuffles in the general form below; most matrices are of f32.
+        // LLVM finds no shuffles in the general form below.
         #[cfg(target_arch = "x86_64")]
-        if size_of::<T>() == 4 {
-            // SAFETY: the caller checked that the tile lies inside the matrix.
-            unsafe {
-                let src = self.src.offset(row as isize * self.src_row + column as isize).cast::<f32>();
-                let dst = self.dst.offset(column as isize * self.dst_row + row as isize).cast::<f32>();
-                for (i, j) in [(0, 0), (0, 4), (4, 0), (4, 4)] {
-                    let (from, to) = (src.offset(i * self.src_row + j), dst.offset(j * self.dst_row + i));
-                    quarter(from, self.src_row, to, self.dst_row);
+        // SAFETY: the caller checked that the tile lies inside the matrix.
+        unsafe {
+            let src = self.src.offset(row as isize * self.src_row + column as isize);
+            let dst = self.dst.offset(column as isize * self.dst_row + row as isize);
+            match size_of::<T>() {
+                1 => return eight_bytes(src.cast(), self.src_row, dst.cast(), self.dst_row),
+                4 => {
+                    let (src, dst) = (src.cast::<f32>(), dst.cast::<f32>());
+                    for (i, j) in [(0, 0), (0, 4), (4, 0), (4, 4)] {
+                        let (from, to) = (src.offset(i * self.src_row + j), dst.offset(j * self.dst_row + i));
+                        quarter(from, self.src_row, to, self.dst_row);
+                    }
+                    return;
                 }
+                8 => {
+                    let (src, dst) = (src.cast::<f64>(), dst.cast::<f64>());
+                    for j in (0..TILE as isize).step_by(2) {
+                        for i in (0..TILE as isize).step_by(2) {
+                            let (from, to) = (src.offset(i * self.src_row + j), dst.offset(j * self.dst_row + i));
+                            pair(from, self.src_row, to, self.dst_row);
+                        }
+                    }
+                    return;
+                }
+                _ => {}
             }
-            return;
         }
         let mut lines = [[T::default(); TILE]; TILE];
         // SAFETY: the caller checked that the tile lies inside the matrix.
@@ -75,6 +90,49 @@ unsafe fn quarter(src: *const f32, src_row: isize, dst: *mut f32, dst_row: isize
         _mm_storeu_ps(dst.offset(dst_row), _mm_movehl_ps(cd_low, ab_low));
         _mm_storeu_ps(dst.offset(2 * dst_row), _mm_movelh_ps(ab_high, cd_high));
         _mm_storeu_ps(dst.offset(3 * dst_row), _mm_movehl_ps(cd_high, ab_high));
+    }
+}
+
+/// Two rows of two 64-bit elements.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn pair(src: *const f64, src_row: isize, dst: *mut f64, dst_row: isize) {
+    use std::arch::x86_64::{_mm_loadu_pd, _mm_storeu_pd, _mm_unpackhi_pd, _mm_unpacklo_pd};
+    // SAFETY: the caller vouches for the elements; SSE2 belongs to x86-64.
+    unsafe {
+        let (a, b) = (_mm_loadu_pd(src), _mm_loadu_pd(src.offset(src_row)));
+        _mm_storeu_pd(dst, _mm_unpacklo_pd(a, b));
+        _mm_storeu_pd(dst.offset(dst_row), _mm_unpackhi_pd(a, b));
+    }
+}
+
+/// Eight rows of eight bytes.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn eight_bytes(src: *const u8, src_row: isize, dst: *mut u8, dst_row: isize) {
+    use std::arch::x86_64::{
+        __m128i, _mm_loadl_epi64, _mm_storel_epi64, _mm_unpackhi_epi16, _mm_unpackhi_epi32, _mm_unpackhi_epi64,
+        _mm_unpacklo_epi8, _mm_unpacklo_epi16, _mm_unpacklo_epi32,
+    };
+    // SAFETY: the caller vouches for the elements; SSE2 belongs to x86-64.
+    unsafe {
+        let line = |row: isize| _mm_loadl_epi64(src.offset(row * src_row).cast());
+        let twos = |row: isize| _mm_unpacklo_epi8(line(row), line(row + 1));
+        let (a, b, c, d) = (twos(0), twos(2), twos(4), twos(6));
+        let (ab_low, ab_high) = (_mm_unpacklo_epi16(a, b), _mm_unpackhi_epi16(a, b));
+        let (cd_low, cd_high) = (_mm_unpacklo_epi16(c, d), _mm_unpackhi_epi16(c, d));
+        let columns: [__m128i; 4] = [
+            _mm_unpacklo_epi32(ab_low, cd_low),
+            _mm_unpackhi_epi32(ab_low, cd_low),
+            _mm_unpacklo_epi32(ab_high, cd_high),
+            _mm_unpackhi_epi32(ab_high, cd_high),
+        ];
+        let mut to = dst;
+        for two in columns {
+            _mm_storel_epi64(to.cast(), two);
+            _mm_storel_epi64(to.offset(dst_row).cast(), _mm_unpackhi_epi64(two, two));
+            to = to.wrapping_offset(2 * dst_row);
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 
 use crate::backend::HostPointer;
 use crate::dtype::DType;
+use crate::kit::transpose::transpose;
 
 /// Bytes that one chunk moves at least: about 20 µs of work.
 const CHUNK_BYTES: usize = 1 << 18;
@@ -14,6 +15,9 @@ const CHUNKS: usize = 64;
 const SHORTEST_RUN: usize = 1024;
 /// Rows and columns of the squares in which a transposing copy goes, so that both sides stay in L1.
 const SQUARE: usize = 32;
+
+/// Elements of a run that are moved one by one.
+const SHORT: usize = 16;
 
 /// A box cut along its longest leading axis into parts for several threads.
 #[derive(Clone, Debug)]
@@ -178,8 +182,16 @@ pub(crate) unsafe fn copy(bytes: usize, walk: &Walk<2>, a: *mut u8, b: *const u8
         if from_row.abs() >= from_column.abs() || columns == 0 {
             return walk.each(|[to, from]| put(to, from));
         }
+        let outer = Walk { axes: outer.into(), run: (1, [1; 2]) };
+        if from_row == 1 && to_column == 1 {
+            // SAFETY: the squares are those of the boxes.
+            return outer.runs(|[to, from]| unsafe {
+                let (to, from) = (a.offset(to).cast(), b.offset(from).cast());
+                transpose(size_of::<T>(), columns, rows, from, from_column, to, to_row);
+            });
+        }
         // A transposition: squares, whose lines of cache are used up before they are lost.
-        Walk { axes: outer.into(), run: (1, [1; 2]) }.runs(|[to, from]| {
+        outer.runs(|[to, from]| {
             for row in (0..rows).step_by(SQUARE) {
                 for column in (0..columns).step_by(SQUARE) {
                     for row in row..(row + SQUARE).min(rows) {
@@ -192,9 +204,29 @@ pub(crate) unsafe fn copy(bytes: usize, walk: &Walk<2>, a: *mut u8, b: *const u8
             }
         });
     }
+    /// Runs of a few elements, for which a call would be too much.
+    ///
+    /// # Safety
+    /// As `copy`.
+    unsafe fn short<T: Copy>(walk: &Walk<2>, a: *mut u8, b: *const u8) {
+        let (a, b) = (a.cast::<T>(), b.cast::<T>());
+        let length = walk.run.0 as isize;
+        let (&(rows, [to_row, from_row]), outer) = walk.axes.split_last().unwrap_or((&(1, [0; 2]), &[]));
+        Walk { axes: outer.into(), run: (1, [1; 2]) }.runs(|[mut to, mut from]| {
+            for _ in 0..rows {
+                for i in 0..length {
+                    // SAFETY: the walk stays inside both boxes; foreign memory may be unaligned.
+                    unsafe { a.offset(to + i).write_unaligned(b.offset(from + i).read_unaligned()) };
+                }
+                (to, from) = (to + to_row, from + from_row);
+            }
+        });
+    }
     // SAFETY: the caller's boxes are valid.
     unsafe {
         match (walk.run, bytes) {
+            ((length, [1, 1]), 4) if length <= SHORT => short::<u32>(walk, a, b),
+            ((length, [1, 1]), 8) if length <= SHORT => short::<u64>(walk, a, b),
             ((length, [1, 1]), _) => {
                 let size = bytes as isize;
                 walk.runs(|[to, from]| {

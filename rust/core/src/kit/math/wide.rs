@@ -14,7 +14,11 @@ const HALF_PI_LOW: f64 = 6.077_100_506_506_192e-11;
 /// ln(1 + f) for 1 + f in [√½, √2), to 10⁻¹¹.
 #[inline(always)]
 fn log_near_one<M: Machine>(f: f64) -> f64 {
-    let s = f / (2.0 + f);
+    // The quotient by a reciprocal of 24 bits, whose division costs a third, mended once.
+    let divisor = 2.0 + f;
+    let inverse = f64::from(1.0 / divisor as f32);
+    let s = f * inverse;
+    let s = M::fma64(M::fma64(-s, divisor, f), inverse, s);
     let z = s * s;
     let r = polynomial::<M, 5>(
         z,
@@ -92,11 +96,11 @@ pub fn pow<M: Machine>(a: f32, b: f32) -> f32 {
     let y = select(y < -110.0, -110.0, y);
     let (p, power) = expm1_parts::<M>(select(y > 90.0, 90.0, y));
     let size = M::fma64(power, p, power);
-    let half = b * 0.5;
-    let whole = b.trunc() == b;
-    let odd = whole & (half.trunc() != half);
-    let below = select(whole, select(odd, -size, size), f64::NAN);
-    select(a < 0.0, below, size) as f32
+    // Rounded to a whole number, whose lowest bit, in the sign's place, meets the sign of a.
+    let rounded = b + MAGIC;
+    let sign = (rounded.to_bits() << 63) & a.to_bits();
+    let value = f64::from_bits(size.to_bits() ^ sign);
+    select((a < 0.0) & (rounded - MAGIC != b), f64::NAN, value) as f32
 }
 
 /// Whether sin, cos and tan of x need more digits of π than the vector code has (or x is infinite).

@@ -3,11 +3,12 @@
 
 use super::super::movement::{broadcast_to, same};
 use super::super::operand::{Operand, agree, common_shape, place, result_type};
+use super::order::apply_in_order;
 use super::{Apply, refused, table::record};
 use crate::code::Code;
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
-use crate::graph::{Tensor, apply};
+use crate::graph::Tensor;
 
 /// The dtype that a function computes operands of `dtype` in: functions of real numbers take integers as float32.
 fn compute_dtype(code: Code, dtype: DType) -> DType {
@@ -24,7 +25,11 @@ pub fn unary(code: Code, x: &Tensor) -> Result<Tensor> {
         return same(x);
     }
     let dtype = compute_dtype(code, x.dtype());
-    if dtype == x.dtype() { apply(Apply(code), &[x]) } else { apply(Apply(code), &[&super::astype(x, dtype)?]) }
+    if dtype == x.dtype() {
+        apply_in_order(Apply(code), &[x])
+    } else {
+        apply_in_order(Apply(code), &[&super::astype(x, dtype)?])
+    }
 }
 
 /// A function of two operands, promoted to one dtype and broadcast to one shape. `Div` of integers gives float32.
@@ -39,7 +44,7 @@ pub fn binary(code: Code, lhs: &Operand, rhs: &Operand) -> Result<Tensor> {
         return result;
     }
     let [lhs, rhs] = agree(record(code).name, lhs, rhs, |dtype| compute_dtype(code, dtype))?;
-    apply(Apply(code), &[&lhs, &rhs])
+    apply_in_order(Apply(code), &[&lhs, &rhs])
 }
 
 /// Powers that are cheaper and more exact as something else.
@@ -78,7 +83,7 @@ pub fn where_(cond: &Tensor, a: &Operand, b: &Operand) -> Result<Tensor> {
     let dtype = result_type(&[a, b], device);
     let cond = broadcast_to(cond, &shape)?;
     let (a, b) = (place("where", a, dtype, &shape, device)?, place("where", b, dtype, &shape, device)?);
-    apply(Apply(Code::Where), &[&cond, &a, &b])
+    apply_in_order(Apply(Code::Where), &[&cond, &a, &b])
 }
 
 /// `x` limited to `min ..= max`; ties share the gradient as in `maximum` and `minimum`.

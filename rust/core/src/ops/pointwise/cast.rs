@@ -4,9 +4,10 @@
 use smallvec::{SmallVec, smallvec};
 
 use super::super::movement::same;
+use super::order::apply_in_order;
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Pointwise, Tensor, Vjp, apply};
+use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Pointwise, Tensor, Vjp};
 
 #[derive(Debug)]
 struct Cast(DType);
@@ -39,5 +40,5 @@ impl Op for Cast {
 /// # Errors
 /// None of its own.
 pub fn astype(x: &Tensor, dtype: DType) -> Result<Tensor> {
-    if x.dtype() == dtype { same(x) } else { apply(Cast(dtype), &[x]) }
+    if x.dtype() == dtype { same(x) } else { apply_in_order(Cast(dtype), &[x]) }
 }

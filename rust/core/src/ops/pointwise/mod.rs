@@ -4,6 +4,7 @@
 mod calls;
 mod cast;
 mod names;
+mod order;
 mod table;
 
 pub use calls::{
@@ -12,6 +13,8 @@ pub use calls::{
 };
 pub use cast::astype;
 pub use names::*;
+
+pub(crate) use order::folded_in_order;
 
 use smallvec::{SmallVec, smallvec};
 

@@ -8,7 +8,7 @@ use super::super::axes::{Axes, normalize_axes, normalize_axis};
 use super::super::expr::Expr;
 use super::super::movement::{broadcast_to, keep_axes, reshape_to, same};
 use super::super::operand::default_integer;
-use super::super::pointwise::astype;
+use super::super::pointwise::{astype, folded_in_order};
 use super::{Reduction, product};
 use crate::backend::Device;
 use crate::code::{Code, Fold};
@@ -70,7 +70,11 @@ impl Op for Reduce {
 
 /// One fold over known axes.
 pub(super) fn fold_axes(fold: Fold, x: &Tensor, axes: Axes) -> Result<Tensor> {
-    if axes.is_empty() { same(x) } else { apply(Reduce { fold, axes }, &[x]) }
+    if axes.is_empty() {
+        return same(x);
+    }
+    let x = folded_in_order(x, &axes)?;
+    apply(Reduce { fold, axes }, &[&x])
 }
 
 /// The sum over known axes, in the tensor's own dtype.
