@@ -138,6 +138,34 @@ pub struct Stats {
     pub shaders: u64,
 }
 
+/// CUDA's view of a graphics adapter: the same memory, under CUDA's addresses.
+pub trait Peer {
+    /// The adapter's number among CUDA's devices.
+    fn number(&self) -> i32;
+
+    /// CUDA's address of a buffer's first byte, all work on it done. From now on nothing overwrites the buffer; the address holds
+    /// as long as the buffer lives.
+    ///
+    /// # Errors
+    /// `OutOfMemory`, and what the drivers report.
+    fn share(&self, buffer: &BufferRef) -> Result<u64>;
+
+    /// Another buffer of the same content, made to be shared.
+    ///
+    /// # Errors
+    /// As `share`.
+    fn copy(&self, buffer: &BufferRef) -> Result<BufferRef>;
+
+    /// A new buffer with what lies at an address of CUDA's, whose writers the default stream has been made to wait for.
+    ///
+    /// # Errors
+    /// As `share`.
+    ///
+    /// # Safety
+    /// `bytes` bytes are allocated there.
+    unsafe fn receive(&self, address: u64, bytes: usize) -> Result<BufferRef>;
+}
+
 /// A device that runs plans.
 pub trait Backend: Send + Sync {
     /// Which device this is.
@@ -188,6 +216,17 @@ pub trait Backend: Send + Sync {
         Err(crate::error::Error::device(format!(
             "{name}: a kernel in WGSL runs on a GPU, and its inputs are on the CPU. Move them with to('gpu'), or write the same \
              with tensor operations."
+        )))
+    }
+
+    /// The way to CUDA, where the device has one.
+    ///
+    /// # Errors
+    /// Why it has none.
+    fn peer(&self) -> Result<&dyn Peer> {
+        Err(crate::error::Error::device(format!(
+            "{}: memory is shared with CUDA on Linux alone, on NVIDIA's adapters.",
+            self.device()
         )))
     }
 

@@ -27,6 +27,8 @@ pub struct AdapterInfo {
     pub limits: Vec<(&'static str, u64)>,
     /// What it offers of what kernels use.
     pub features: Vec<&'static str>,
+    /// What identifies the device behind the adapter in other interfaces too, in hexadecimal digits, where its interface tells.
+    pub uuid: Option<String>,
     /// Why `open` does not take it; the place among those without refusal is the adapter's index.
     pub refusal: Option<String>,
 }
@@ -171,8 +173,24 @@ fn info(adapter: &wgpu::Adapter, software_allowed: bool) -> AdapterInfo {
         software,
         limits,
         features,
+        uuid: uuid(adapter).map(|bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect()),
         refusal,
     }
+}
+
+/// The device's own number, the same in every interface.
+#[cfg(target_os = "linux")]
+fn uuid(adapter: &wgpu::Adapter) -> Option<[u8; 16]> {
+    // SAFETY: the handles are used for a query alone, while the guard keeps them.
+    unsafe {
+        let known = adapter.as_hal::<wgpu::hal::api::Vulkan>()?;
+        crate::page::uuid(known.shared_instance(), known.raw_physical_device())
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn uuid(_adapter: &wgpu::Adapter) -> Option<[u8; 16]> {
+    None
 }
 
 /// What kernels use where it is there.
@@ -255,6 +273,7 @@ mod tests {
             software: false,
             limits: Vec::new(),
             features: Vec::new(),
+            uuid: None,
             refusal: refusal.map(text),
         }
     }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use adret_core::backend::{Backend, Bindings, BufferRef, Device, Stats};
+#[cfg(target_os = "linux")]
+use adret_core::backend::{Buffer, Peer};
 use adret_core::dtype::DType;
 use adret_core::error::{Error, Result};
 use adret_core::plan::{Caps, Launch, Plan, Work};
@@ -12,11 +14,15 @@ use adret_core::wgsl::{DTYPES, element_bytes};
 use parking_lot::Mutex;
 
 use crate::adapter::{admitted, denied, number};
+#[cfg(target_os = "linux")]
+use crate::buffer::GpuBuffer;
 use crate::buffer::Pool;
 use crate::context::Context;
 use crate::elements::check_dtype;
 use crate::pipeline::Pipelines;
 use crate::run::{Runner, own};
+#[cfg(target_os = "linux")]
+use crate::share;
 use crate::transfer::Transfer;
 
 /// An opened adapter.
@@ -104,6 +110,8 @@ impl Backend for GpuBackend {
 
     fn download(&self, buffer: &BufferRef, dtype: DType, first: usize, data: &mut [u8]) -> Result<()> {
         check_dtype(&self.caps.dtypes, dtype)?;
+        // The tensor may not move meanwhile.
+        let _running = self.running.lock();
         self.transfer.download(own(buffer, &self.pool)?, dtype, first, data)
     }
 
@@ -150,6 +158,13 @@ impl Backend for GpuBackend {
         self.pipelines.get(launch, 0).map(drop)
     }
 
+    #[cfg(target_os = "linux")]
+    fn peer(&self) -> Result<&dyn Peer> {
+        self.context.check()?;
+        self.pool.sharing.cuda(&self.context)?;
+        Ok(self)
+    }
+
     fn stats(&self) -> Stats {
         Stats {
             launches: self.launches.load(Ordering::Relaxed),
@@ -173,6 +188,32 @@ impl Backend for GpuBackend {
         if self.context.wait(&|| false).is_ok() {
             self.pipelines.save();
         }
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Peer for GpuBackend {
+    fn number(&self) -> i32 {
+        self.pool.sharing.cuda(&self.context).map_or(-1, |cuda| cuda.number)
+    }
+
+    fn share(&self, buffer: &BufferRef) -> Result<u64> {
+        let _running = self.running.lock();
+        share::share(&self.context, &self.pool, own(buffer, &self.pool)?)
+    }
+
+    fn copy(&self, buffer: &BufferRef) -> Result<BufferRef> {
+        let _running = self.running.lock();
+        let bytes = own(buffer, &self.pool)?.bytes();
+        let page = share::filled(&self.context, &self.pool, own(buffer, &self.pool)?)?;
+        Ok(Arc::new(GpuBuffer::in_page(page, bytes, &self.pool)))
+    }
+
+    unsafe fn receive(&self, address: u64, bytes: usize) -> Result<BufferRef> {
+        let page = self.pool.page(bytes)?;
+        // SAFETY: the page has at least so many bytes; the caller vouches for the source.
+        unsafe { self.pool.sharing.cuda(&self.context)?.copy(page.address(), address, bytes)? };
+        Ok(Arc::new(GpuBuffer::in_page(page, bytes, &self.pool)))
     }
 }
 

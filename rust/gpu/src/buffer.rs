@@ -1,4 +1,4 @@
-//! Device memory: buffers, and the pool that keeps them for reuse. Depends on `context`.
+//! Device memory: buffers, and the pool that keeps them for reuse. Depends on `context` and `share`.
 //! Invariant: a buffer is in the pool or in one `GpuBuffer`, never in both; work on one queue runs in order, so that a
 //! buffer may change hands while earlier work still uses it.
 
@@ -6,6 +6,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use adret_core::backend::{Buffer, Stats};
 use adret_core::error::{Error, ErrorKind, Result};
@@ -13,6 +14,8 @@ use parking_lot::Mutex;
 
 use crate::context::Context;
 use crate::groups::Groups;
+#[cfg(target_os = "linux")]
+use crate::share::{SharedPage, Sharing};
 
 /// Smallest buffer that is made.
 const SMALLEST: u64 = 256;
@@ -21,6 +24,8 @@ const SMALLEST: u64 = 256;
 #[derive(Default)]
 struct Shelf {
     free: BTreeMap<u64, Vec<wgpu::Buffer>>,
+    #[cfg(target_os = "linux")]
+    pages: BTreeMap<u64, Vec<SharedPage>>,
     stats: Stats,
 }
 
@@ -29,6 +34,8 @@ pub(crate) struct Pool {
     context: Arc<Context>,
     shelf: Mutex<Shelf>,
     pub(crate) groups: Groups,
+    #[cfg(target_os = "linux")]
+    pub(crate) sharing: Sharing,
     largest: u64,
 }
 
@@ -48,7 +55,14 @@ fn size_class(bytes: u64) -> u64 {
 impl Pool {
     pub(crate) fn new(context: Arc<Context>) -> Arc<Pool> {
         let largest = context.device.limits().max_buffer_size;
-        Arc::new(Pool { context, shelf: Mutex::default(), groups: Groups::default(), largest })
+        Arc::new(Pool {
+            context,
+            shelf: Mutex::default(),
+            groups: Groups::default(),
+            #[cfg(target_os = "linux")]
+            sharing: Sharing::default(),
+            largest,
+        })
     }
 
     /// Memory for `bytes` bytes, its content unspecified.
@@ -57,11 +71,7 @@ impl Pool {
     /// `OutOfMemory` with bytes asked, in use and cached.
     pub(crate) fn allocate(self: &Arc<Self>, bytes: usize) -> Result<GpuBuffer> {
         self.context.check()?;
-        let exact = (bytes as u64).div_ceil(4) * 4;
-        let size = size_class(exact).min(self.largest.max(SMALLEST));
-        if exact > size {
-            return Err(self.exhausted(bytes, "more than one buffer of this adapter can hold"));
-        }
+        let size = self.size(bytes)?;
         let reused = {
             let mut shelf = self.shelf.lock();
             shelf.stats.allocations += 1;
@@ -69,24 +79,57 @@ impl Pool {
         };
         let raw = match reused {
             Some(raw) => raw,
-            None => {
-                self.shelf.lock().stats.pool_misses += 1;
-                self.create(size).or_else(|error| {
-                    if error.kind != ErrorKind::OutOfMemory {
-                        return Err(error);
-                    }
-                    self.trim();
-                    self.create(size).map_err(|error| match error.kind {
-                        ErrorKind::OutOfMemory => self.exhausted(bytes, "more than is free"),
-                        _ => error,
-                    })
-                })?
-            }
+            None => self.missing(bytes, || self.create(size))?,
         };
-        let mut shelf = self.shelf.lock();
-        shelf.stats.bytes_in_use += size;
-        shelf.stats.peak_bytes = shelf.stats.peak_bytes.max(shelf.stats.bytes_in_use);
-        Ok(GpuBuffer { raw: Some(raw), bytes, integers: Mutex::new(None), pool: Arc::clone(self) })
+        Ok(GpuBuffer::new(Memory::Own(raw), bytes, self))
+    }
+
+    /// Size of the buffer that holds so many bytes.
+    fn size(&self, bytes: usize) -> Result<u64> {
+        let exact = (bytes as u64).div_ceil(4) * 4;
+        let size = size_class(exact).min(self.largest.max(SMALLEST));
+        if exact > size {
+            return Err(self.exhausted(bytes, "more than one buffer of this adapter can hold"));
+        }
+        Ok(size)
+    }
+
+    /// Makes what the pool does not have; where memory is short, once more without what is cached.
+    fn missing<T>(&self, bytes: usize, make: impl Fn() -> Result<T>) -> Result<T> {
+        self.shelf.lock().stats.pool_misses += 1;
+        make().or_else(|error| {
+            if error.kind != ErrorKind::OutOfMemory {
+                return Err(error);
+            }
+            self.trim();
+            make().map_err(|error| match error.kind {
+                ErrorKind::OutOfMemory => self.exhausted(bytes, "more than is free"),
+                _ => error,
+            })
+        })
+    }
+
+    /// Memory for `bytes` bytes that CUDA sees too, its content unspecified.
+    ///
+    /// # Errors
+    /// As `allocate`, and where nothing can be shared.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn page(self: &Arc<Self>, bytes: usize) -> Result<SharedPage> {
+        let cuda = self.sharing.cuda(&self.context)?;
+        let size = self.size(bytes)?;
+        let reused = {
+            let mut shelf = self.shelf.lock();
+            shelf.stats.allocations += 1;
+            shelf.pages.get_mut(&size).and_then(Vec::pop).inspect(|_| shelf.stats.bytes_cached -= size)
+        };
+        match reused {
+            Some(page) => {
+                // Work that CUDA was given before its side let go of the page may still run.
+                cuda.synchronize()?;
+                Ok(page)
+            }
+            None => self.missing(bytes, || SharedPage::make(&self.context, cuda, size)),
+        }
     }
 
     fn create(&self, size: u64) -> Result<wgpu::Buffer> {
@@ -123,34 +166,118 @@ impl Pool {
         let mut shelf = self.shelf.lock();
         shelf.stats.bytes_cached = 0;
         let free = std::mem::take(&mut shelf.free);
+        #[cfg(target_os = "linux")]
+        let pages = std::mem::take(&mut shelf.pages);
         drop(shelf);
         drop(free);
+        #[cfg(target_os = "linux")]
+        drop(pages);
+    }
+
+    /// Takes memory back. A device that failed takes back too: whoever asks next gets the error.
+    fn keep(shelf: &mut Shelf, memory: Memory) {
+        let size = memory.raw().size();
+        shelf.stats.bytes_cached += size;
+        match memory {
+            Memory::Own(raw) => shelf.free.entry(size).or_default().push(raw),
+            #[cfg(target_os = "linux")]
+            Memory::Page(page) => shelf.pages.entry(size).or_default().push(page),
+        }
+    }
+}
+
+/// What a buffer lies in.
+enum Memory {
+    /// A buffer of wgpu's own.
+    Own(wgpu::Buffer),
+    /// A page that CUDA sees too.
+    #[cfg(target_os = "linux")]
+    Page(SharedPage),
+}
+
+impl Memory {
+    fn raw(&self) -> &wgpu::Buffer {
+        match self {
+            Memory::Own(raw) => raw,
+            #[cfg(target_os = "linux")]
+            Memory::Page(page) => &page.raw,
+        }
     }
 }
 
 /// Memory on the device.
 pub(crate) struct GpuBuffer {
-    raw: Option<wgpu::Buffer>,
+    /// Present until dropped; replaced once, where a tensor moves to a page.
+    memory: Mutex<Option<Memory>>,
     bytes: usize,
+    size: u64,
     /// Smallest and largest of the integers inside, where they are known.
     integers: Mutex<Option<(i64, i64)>>,
+    /// Whether another library may be reading.
+    handed_out: AtomicBool,
     pool: Arc<Pool>,
 }
 
 impl GpuBuffer {
+    fn new(memory: Memory, bytes: usize, pool: &Arc<Pool>) -> GpuBuffer {
+        let size = memory.raw().size();
+        let mut shelf = pool.shelf.lock();
+        shelf.stats.bytes_in_use += size;
+        shelf.stats.peak_bytes = shelf.stats.peak_bytes.max(shelf.stats.bytes_in_use);
+        drop(shelf);
+        let (memory, pool) = (Mutex::new(Some(memory)), Arc::clone(pool));
+        GpuBuffer { memory, bytes, size, integers: Mutex::new(None), handed_out: AtomicBool::new(false), pool }
+    }
+
     /// Notes which integers are inside; `None` once kernels write there.
     pub(crate) fn note_integers(&self, range: Option<(i64, i64)>) {
         *self.integers.lock() = range;
     }
 
     /// wgpu's buffer.
-    pub(crate) fn raw(&self) -> &wgpu::Buffer {
-        self.raw.as_ref().expect("present until dropped")
+    pub(crate) fn raw(&self) -> wgpu::Buffer {
+        self.memory.lock().as_ref().expect("present until dropped").raw().clone()
+    }
+
+    /// Bytes of wgpu's buffer.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
     }
 
     /// Whether the buffer belongs to this pool's device.
     pub(crate) fn belongs_to(&self, pool: &Arc<Pool>) -> bool {
         Arc::ptr_eq(&self.pool, pool)
+    }
+
+    /// A buffer in a page.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn in_page(page: SharedPage, bytes: usize, pool: &Arc<Pool>) -> GpuBuffer {
+        GpuBuffer::new(Memory::Page(page), bytes, pool)
+    }
+
+    /// CUDA's address of the first byte, where the buffer lies in a page; nothing overwrites it from now on.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn hand_out(&self) -> Option<u64> {
+        match self.memory.lock().as_ref() {
+            Some(Memory::Page(page)) => {
+                self.handed_out.store(true, Relaxed);
+                Some(page.address())
+            }
+            _ => None,
+        }
+    }
+
+    /// Moves to a page that holds the same bytes. Nothing may be about to use the old memory.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn move_to(&self, page: SharedPage) {
+        let old = self.memory.lock().replace(Memory::Page(page));
+        old.into_iter().for_each(|old| Pool::keep(&mut self.pool.shelf.lock(), old));
+    }
+
+    /// A buffer that was made elsewhere.
+    #[cfg(all(test, target_os = "linux"))]
+    pub(crate) fn of(raw: wgpu::Buffer, bytes: usize, pool: &Arc<Pool>) -> GpuBuffer {
+        GpuBuffer::new(Memory::Own(raw), bytes, pool)
     }
 }
 
@@ -162,18 +289,15 @@ impl fmt::Debug for GpuBuffer {
 
 impl Drop for GpuBuffer {
     fn drop(&mut self) {
-        let Some(raw) = self.raw.take() else { return };
+        let Some(memory) = self.memory.get_mut().take() else { return };
         if self.pool.context.forked() {
             // The driver's part of the buffer belongs to the parent, and locks may be held by threads that are not here.
-            std::mem::forget(raw);
+            std::mem::forget(memory);
             return;
         }
-        let size = raw.size();
         let mut shelf = self.pool.shelf.lock();
-        shelf.stats.bytes_in_use -= size;
-        // A device that failed takes nothing back: whoever asks gets the error.
-        shelf.stats.bytes_cached += size;
-        shelf.free.entry(size).or_default().push(raw);
+        shelf.stats.bytes_in_use -= self.size;
+        Pool::keep(&mut shelf, memory);
     }
 }
 
@@ -187,7 +311,7 @@ impl Buffer for GpuBuffer {
     }
 
     fn recyclable(&self) -> bool {
-        true
+        !self.handed_out.load(Relaxed)
     }
 
     fn integers(&self) -> Option<(i64, i64)> {

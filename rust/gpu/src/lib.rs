@@ -15,12 +15,18 @@ mod backend;
 mod buffer;
 mod cache;
 mod context;
+#[cfg(target_os = "linux")]
+mod cuda;
 mod elements;
 mod fault;
 mod groups;
+#[cfg(target_os = "linux")]
+mod page;
 mod pipeline;
 mod prepare;
 mod run;
+#[cfg(target_os = "linux")]
+mod share;
 mod timing;
 mod transfer;
 

@@ -146,10 +146,10 @@ impl Runner<'_> {
             // The smallest that fits and is not far too large.
             let fitting = (0..free.len())
                 .filter(|&at| {
-                    let size = buffers[free[at]].raw().size() as usize;
+                    let size = buffers[free[at]].size() as usize;
                     size >= bytes && size <= 2 * bytes.max(128)
                 })
-                .min_by_key(|&at| buffers[free[at]].raw().size());
+                .min_by_key(|&at| buffers[free[at]].size());
             match fitting {
                 Some(at) => Ok(free.swap_remove(at)),
                 None => {
@@ -192,7 +192,7 @@ impl Runner<'_> {
             Place::Temporary(temporary) => (&temporaries.buffers[temporaries.places[temporary]], 0),
         };
         let mut base = 0;
-        if buffer.raw().size() > self.caps.binding_bytes
+        if buffer.size() > self.caps.binding_bytes
             && let Some((low, _)) = argument.layout.reach()
         {
             // Windows begin near the first element that the kernel reaches.
@@ -225,14 +225,16 @@ impl Runner<'_> {
                 let bytes = element_bytes(launch.dtypes[binding.argument]);
                 let first = (base * bytes) as u64 + u64::from(binding.window) * window;
                 // The last window may lie beyond the end: nothing reads it then.
-                (raw, if first < raw.size() { first } else { (base * bytes) as u64 }, window)
+                let first = if first < raw.size() { first } else { (base * bytes) as u64 };
+                (raw, first, window)
             } else {
                 let own = &temporaries.scratch[number];
                 let buffer = &temporaries.buffers[own[binding.argument - placed.len()]];
                 (buffer.raw(), 0, self.caps.binding_bytes)
             };
             let limit = limit / WORD_BYTES as u64 * WORD_BYTES as u64;
-            spans.push((raw.clone(), base, (raw.size() - base).min(limit)));
+            let rest = (raw.size() - base).min(limit);
+            spans.push((raw, base, rest));
         }
         Ok(spans)
     }
@@ -258,17 +260,17 @@ impl Runner<'_> {
             }
             let Some(Placed { buffer, start, .. }) = placed.get(binding.argument) else {
                 let own = &temporaries.scratch[number];
-                spans.push((temporaries.buffers[own[binding.argument - placed.len()]].raw().clone(), 0, bytes));
+                spans.push((temporaries.buffers[own[binding.argument - placed.len()]].raw(), 0, bytes));
                 continue;
             };
             let first = (*start).max(0) as u64 * WORD_BYTES as u64;
             if first.is_multiple_of(self.alignment() as u64) {
-                spans.push((buffer.raw().clone(), first, bytes));
+                spans.push((buffer.raw(), first, bytes));
                 continue;
             }
             let to = self.pool.allocate(bytes as usize)?;
-            spans.push((to.raw().clone(), 0, bytes));
-            copied.push(Copied { to, from: buffer.raw().clone(), first, bytes });
+            spans.push((to.raw(), 0, bytes));
+            copied.push(Copied { to, from: buffer.raw(), first, bytes });
         }
         Ok(spans)
     }
@@ -289,7 +291,7 @@ impl Runner<'_> {
         let bytes: Vec<u8> = all_words.iter().flat_map(|word| word.to_le_bytes()).collect();
         let block = if steps.iter().any(|step| step.launch.parameters_bound) {
             let block = self.pool.allocate(bytes.len())?;
-            self.context.guarded(|| self.context.queue.write_buffer(block.raw(), 0, &bytes))?;
+            self.context.guarded(|| self.context.queue.write_buffer(&block.raw(), 0, &bytes))?;
             Some(block)
         } else {
             None
@@ -306,7 +308,7 @@ impl Runner<'_> {
             self.context.submit(bindings.cancelled, || {
                 let mut encoder = self.context.device.create_command_encoder(&Default::default());
                 for Copied { to, from, first, bytes } in copied {
-                    encoder.copy_buffer_to_buffer(from, *first, to.raw(), 0, *bytes);
+                    encoder.copy_buffer_to_buffer(from, *first, &to.raw(), 0, *bytes);
                 }
                 Some(encoder.finish())
             })?;
@@ -372,7 +374,7 @@ impl Runner<'_> {
         self.context.submit(give_up, || {
             let mut encoder = self.context.device.create_command_encoder(&Default::default());
             if let Some(faults) = cleared {
-                encoder.clear_buffer(faults.raw(), 0, None);
+                encoder.clear_buffer(&faults.raw(), 0, None);
             }
             if let Some((timing, _)) = timing {
                 // A pass for each launch: their times are those of passes.
@@ -398,7 +400,7 @@ impl Runner<'_> {
         let range = step.words.start * WORD_BYTES..step.words.end * WORD_BYTES;
         let mut spans = step.spans.clone();
         if let Some(block) = block.filter(|_| step.launch.parameters_bound) {
-            spans.push((block.raw().clone(), range.start as u64, range.len() as u64));
+            spans.push((block.raw(), range.start as u64, range.len() as u64));
         }
         let group = self.pool.groups.get(&self.context.device, &step.pipeline.layout, spans);
         pass.set_pipeline(&step.pipeline.raw);

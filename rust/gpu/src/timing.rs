@@ -59,7 +59,7 @@ impl Timing {
     /// Records that the times of `launches` launches are to be kept.
     pub(crate) fn resolve(&self, encoder: &mut wgpu::CommandEncoder, launches: usize) {
         encoder.resolve_query_set(&self.queries, 0..2 * launches as u32, &self.resolved, 0);
-        encoder.copy_buffer_to_buffer(&self.resolved, 0, self.words.raw(), 0, (2 * TIME * launches) as u64);
+        encoder.copy_buffer_to_buffer(&self.resolved, 0, &self.words.raw(), 0, (2 * TIME * launches) as u64);
     }
 
     /// Waits for the launches and notes when their kernels ran; `kernels` are their places in the plan.

@@ -96,10 +96,11 @@ impl Transfer {
         Ok(buffer)
     }
 
-    fn fill(&self, buffer: &GpuBuffer, dtype: DType, data: &[u8]) -> Result<()> {
+    /// Writes elements from the first on.
+    pub(crate) fn fill(&self, buffer: &GpuBuffer, dtype: DType, data: &[u8]) -> Result<()> {
         if data.len() <= SMALL {
             let words = widened(dtype, data);
-            return self.context.guarded(|| self.context.queue.write_buffer(buffer.raw(), 0, &words));
+            return self.context.guarded(|| self.context.queue.write_buffer(&buffer.raw(), 0, &words));
         }
         let elements = PIECE / element_bytes(dtype);
         let mut stages = self.up.lock();
@@ -121,7 +122,7 @@ impl Transfer {
             stage.raw.unmap();
             self.context.submit(&|| false, || {
                 let mut encoder = self.context.device.create_command_encoder(&Default::default());
-                encoder.copy_buffer_to_buffer(&stage.raw, 0, buffer.raw(), first, bytes);
+                encoder.copy_buffer_to_buffer(&stage.raw, 0, &buffer.raw(), first, bytes);
                 Some(encoder.finish())
             })?;
             stage.map(&self.context, wgpu::MapMode::Write, PIECE as u64)?;
@@ -165,7 +166,7 @@ impl Transfer {
                 let bytes = (end - start) as u64;
                 self.context.submit(&|| false, || {
                     let mut encoder = self.context.device.create_command_encoder(&Default::default());
-                    encoder.copy_buffer_to_buffer(buffer.raw(), start as u64, &stage.raw, 0, bytes);
+                    encoder.copy_buffer_to_buffer(&buffer.raw(), start as u64, &stage.raw, 0, bytes);
                     Some(encoder.finish())
                 })?;
                 stage.map(&self.context, wgpu::MapMode::Read, bytes)?;

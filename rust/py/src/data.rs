@@ -131,7 +131,7 @@ pub(crate) fn foreign(data: &Bound<'_, PyAny>) -> PyResult<Option<Tensor>> {
         }
     }
     if data.hasattr("__dlpack__")? {
-        let shared = dlpack::import::share(data, false).map_err(|error| unsupported(data, error))?;
+        let shared = dlpack::import::share(data, true).map_err(|error| unsupported(data, error))?;
         return copied(py, &shared).map(Some);
     }
     if data.hasattr("__array__")? {

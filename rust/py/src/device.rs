@@ -91,7 +91,7 @@ pub(crate) fn get_default_device() -> String {
 /// The devices of this machine by name, each with what is known of it.
 ///
 /// `name`, `type` ("cpu", "discrete", "integrated", "virtual", "software" or "other"), `vendor`, `driver`, `interface` ("vulkan",
-/// "metal" or "dx12"; none for the CPU), `features` and `limits`. Software adapters are listed only where
+/// "metal" or "dx12"; none for the CPU), `uuid` (the same in CUDA and other interfaces, or None), `features` and `limits`. Software adapters are listed only where
 /// ADRET_ALLOW_SOFTWARE_GPU=1 admits them.
 ///
 /// Example:
@@ -110,6 +110,7 @@ pub(crate) fn devices(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         known.set_item("driver", &facts.driver)?;
         known.set_item("interface", &facts.interface)?;
         known.set_item("features", &facts.features)?;
+        known.set_item("uuid", &facts.uuid)?;
         known.set_item("limits", facts.limits.into_py_dict(py)?)?;
         named.set_item(device.to_string(), known)?;
     }

@@ -187,6 +187,8 @@ pub(crate) struct DeviceFacts {
     pub(crate) interface: String,
     pub(crate) limits: Vec<(&'static str, u64)>,
     pub(crate) features: Vec<&'static str>,
+    /// What identifies it in other interfaces.
+    pub(crate) uuid: Option<String>,
     /// Why it is not opened, if it is not.
     pub(crate) refusal: Option<String>,
 }
@@ -214,6 +216,7 @@ pub(crate) fn adapters() -> Vec<DeviceFacts> {
             interface: adapter.backend,
             limits: adapter.limits,
             features: adapter.features,
+            uuid: adapter.uuid,
             refusal: adapter.refusal,
         })
         .collect();

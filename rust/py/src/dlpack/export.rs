@@ -3,15 +3,17 @@
 
 use std::ffi::CStr;
 
-use adret_core::backend::BufferRef;
-use adret_core::error::Error;
-use adret_core::graph::Tensor;
+use adret_core::backend::{BufferRef, Device as Place, HostPointer};
+use adret_core::dtype::DType;
+use adret_core::error::{Error, Result};
+use adret_core::evaluate;
+use adret_core::graph::{Storage, Tensor};
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::structs::*;
-use crate::errors::exception;
+use crate::errors::{caught, exception};
 use crate::tensor::TensorObject;
 use crate::{data, engine};
 
@@ -81,18 +83,62 @@ unsafe extern "C" fn destructor<M: Capsule>(capsule: *mut ffi::PyObject) {
     }
 }
 
-fn capsule<'py, M: Capsule>(py: Python<'py>, tensor: &Tensor, flags: u64) -> PyResult<Bound<'py, PyAny>> {
-    let host = tensor.storage().and_then(|storage| Some((storage, storage.buffer.host()?)));
-    let Some((storage, base)) = host else {
-        return Err(exception(py, engine::not_on_host("__dlpack__", tensor)));
-    };
+/// Elements in memory that a consumer can reach.
+struct Reachable {
+    dtype: DType,
+    storage: Storage,
+    /// Address of the buffer's first byte, on the device.
+    base: HostPointer,
+    device: Device,
+}
+
+impl Reachable {
+    /// A computed tensor in the processor's memory.
+    fn on_host(tensor: &Tensor) -> Option<Self> {
+        let storage = tensor.storage()?.clone();
+        let base = HostPointer(storage.buffer.host()?);
+        Some(Self { dtype: tensor.dtype(), storage, base, device: Device { kind: CPU, number: 0 } })
+    }
+
+    /// A computed tensor of a GPU, under CUDA's addresses; `copy` makes memory that the consumer may write.
+    fn in_cuda(tensor: &Tensor, copy: bool) -> Result<Self> {
+        let mut storage = tensor.storage().ok_or_else(|| Error::internal("__dlpack__: no value"))?.clone();
+        let backend = evaluate::backend(tensor.device())?;
+        let peer = backend.peer()?;
+        if copy {
+            storage.buffer = peer.copy(&storage.buffer)?;
+        }
+        let address = peer.share(&storage.buffer)?;
+        let device = Device { kind: CUDA, number: peer.number() };
+        let base = HostPointer(std::ptr::without_provenance_mut(address as usize));
+        Ok(Self { dtype: tensor.dtype(), storage, base, device })
+    }
+}
+
+/// The number of a tensor's GPU among CUDA's devices, where its elements can be shared as they are.
+fn in_cuda(tensor: &Tensor) -> Result<i32> {
+    let (device, dtype) = (tensor.device(), tensor.dtype());
+    let backend = evaluate::backend(device)?;
+    if device == Place::Cpu {
+        return Err(Error::device("__dlpack__: the tensor is on the CPU. Move it with to(\"gpu\")."));
+    }
+    let number = backend.peer()?.number();
+    if backend.storage_bytes(dtype, 1) != dtype.size() {
+        return Err(Error::dtype(format!(
+            "__dlpack__: {device} stores {dtype} in words of its own. Use astype(\"int32\")."
+        )));
+    }
+    Ok(number)
+}
+
+fn capsule<'py, M: Capsule>(py: Python<'py>, shown: &Reachable, flags: u64) -> PyResult<Bound<'py, PyAny>> {
+    let Reachable { dtype, storage, base, device } = shown;
     let layout = &storage.layout;
-    let size = tensor.dtype().size() as isize;
     let array = Array {
-        data: base.wrapping_offset(layout.offset * size).cast(),
-        device: Device { kind: CPU, number: 0 },
+        data: base.0.wrapping_offset(layout.offset * dtype.size() as isize).cast(),
+        device: *device,
         rank: layout.shape.rank() as i32,
-        dtype: ElementType::of(tensor.dtype()),
+        dtype: ElementType::of(*dtype),
         shape: std::ptr::null_mut(),
         strides: std::ptr::null_mut(),
         byte_offset: 0,
@@ -114,16 +160,29 @@ fn capsule<'py, M: Capsule>(py: Python<'py>, tensor: &Tensor, flags: u64) -> PyR
     }
 }
 
+/// Checks which stream a consumer of a GPU's elements names: none of them needs to wait, since everything is done by then.
+fn check_stream(stream: Option<i64>) -> PyResult<()> {
+    match stream {
+        Some(0) => Err(PyBufferError::new_err(
+            "stream 0 is ambiguous: pass 1 for CUDA's legacy default stream, 2 for the per-thread one",
+        )),
+        Some(stream) if stream < -1 => Err(PyBufferError::new_err(format!("there is no stream {stream}"))),
+        _ => Ok(()),
+    }
+}
+
 #[pymethods]
 impl TensorObject {
     /// A DLPack capsule of the elements, evaluated first.
     ///
     /// Versioned capsules (`max_version=(1, 0)` or newer) share the memory and are marked read-only; capsules without version,
-    /// which cannot be marked, carry a copy.
+    /// which cannot be marked, carry a copy. Tensors of a GPU that CUDA knows share their memory with CUDA; those of other GPUs
+    /// are copied to the CPU, which the capsule says. All work on the elements is done before the call returns, so any `stream`
+    /// may use them at once.
     ///
     /// Raises:
     ///     GradError: If the tensor requires grad; export `x.detach()`.
-    ///     DeviceError: If the tensor is not on the CPU and `dl_device` does not ask for a copy there.
+    ///     BufferError: If the elements cannot be had on `dl_device`, or not without the copy that `copy=False` forbids.
     #[pyo3(signature = (*, stream = None, max_version = None, dl_device = None, copy = None))]
     fn __dlpack__<'py>(
         &self,
@@ -140,38 +199,59 @@ impl TensorObject {
                 Error::grad("__dlpack__: the tensor requires grad, which no other library sees. Use .detach() first."),
             ));
         }
-        if stream.is_some_and(|stream| stream != -1) {
+        let here = tensor.device() == Place::Cpu;
+        if here && stream.is_some_and(|stream| stream != -1) {
             return Err(PyBufferError::new_err("the CPU has no streams: pass stream=None"));
         }
-        if dl_device.is_some_and(|(kind, _)| kind != CPU) {
-            return Err(PyBufferError::new_err("tensors are exported to the CPU (device 1, 0) only"));
-        }
+        check_stream(stream)?;
         engine::evaluate(py, std::slice::from_ref(&tensor))?;
+        let refused = |why: Error| PyBufferError::new_err(why.message);
+        let cuda = match dl_device {
+            Some((CPU, _)) => None,
+            Some((CUDA, number)) => {
+                let own = py.detach(|| caught(|| in_cuda(&tensor))).map_err(refused)?;
+                if own != number {
+                    return Err(PyBufferError::new_err(format!(
+                        "the tensor's GPU is CUDA's device {own}, not {number}"
+                    )));
+                }
+                Some(own)
+            }
+            Some((kind, _)) => {
+                return Err(PyBufferError::new_err(format!(
+                    "tensors are exported to the CPU (device type 1) and to CUDA (2), not to device type {kind}"
+                )));
+            }
+            None if here => None,
+            None => py.detach(|| caught(|| in_cuda(&tensor))).ok(),
+        };
         let versioned = max_version.is_some_and(|(major, _)| major >= VERSION.major);
-        let elsewhere = tensor.storage().is_none_or(|storage| storage.buffer.host().is_none());
-        if elsewhere && dl_device.is_none() {
-            return Err(exception(py, engine::not_on_host("__dlpack__", &tensor)));
-        }
-        if copy == Some(false) && (elsewhere || !versioned) {
+        let away = cuda.is_none() && !here;
+        if copy == Some(false) && (away || !versioned) {
             return Err(PyBufferError::new_err(
-                "only versioned capsules can say that shared memory is read-only, and only the CPU's memory can be \
+                "only versioned capsules can say that shared memory is read-only, and only the CPU's memory and CUDA's can be \
                  shared: pass max_version=(1, 0), or allow a copy",
             ));
         }
-        let copies = copy == Some(true) || elsewhere || !versioned;
-        let tensor = if copies { data::copied(py, &tensor)? } else { tensor };
+        let copies = copy == Some(true) || away || !versioned;
+        let shown = if cuda.is_some() {
+            py.detach(|| caught(|| Reachable::in_cuda(&tensor, copies))).map_err(|error| exception(py, error))?
+        } else {
+            let tensor = if copies { data::copied(py, &tensor)? } else { tensor.clone() };
+            Reachable::on_host(&tensor).ok_or_else(|| exception(py, engine::not_on_host("__dlpack__", &tensor)))?
+        };
         match versioned {
-            true => capsule::<ManagedVersioned>(py, &tensor, if copies { IS_COPIED } else { READ_ONLY }),
-            false => capsule::<Managed>(py, &tensor, 0),
+            true => capsule::<ManagedVersioned>(py, &shown, if copies { IS_COPIED } else { READ_ONLY }),
+            false => capsule::<Managed>(py, &shown, 0),
         }
     }
 
-    /// DLPack's device type and number.
-    fn __dlpack_device__(&self, py: Python<'_>) -> PyResult<(i32, i32)> {
+    /// DLPack's device type and number: CUDA's where a GPU's elements can be shared, the CPU's where they will be copied there.
+    fn __dlpack_device__(&self, py: Python<'_>) -> (i32, i32) {
         let tensor = self.tensor();
-        match tensor.device() {
-            adret_core::backend::Device::Cpu => Ok((CPU, 0)),
-            _ => Err(exception(py, engine::not_on_host("__dlpack_device__", &tensor))),
+        if tensor.device() == Place::Cpu {
+            return (CPU, 0);
         }
+        py.detach(|| caught(|| in_cuda(&tensor))).map_or((CPU, 0), |number| (CUDA, number))
     }
 }

@@ -1,4 +1,4 @@
-//! DLPack capsules of other libraries as tensors that share their memory.
+//! DLPack capsules of other libraries as tensors that share their memory, or copy it from CUDA's.
 //! Depends on `structs` and `foreign`. Invariant: a capsule is taken only once everything about it has been checked;
 //! until then its own destructor frees it.
 
@@ -8,17 +8,18 @@ use adret_core::backend::Device;
 use adret_core::cpu::memory::ForeignBuffer;
 use adret_core::dtype::DType;
 use adret_core::error::{Error, Result};
+use adret_core::evaluate;
 use adret_core::graph::{self, Storage, Tensor};
 use adret_core::layout::Layout;
 use adret_core::shape::Shape;
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyBufferError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict};
 
 use super::structs::*;
-use crate::errors::{call, exception};
-use crate::foreign;
+use crate::errors::{call, caught, exception};
+use crate::{engine, foreign};
 
 /// A managed array that is ours to release.
 struct Taken<M>(*mut M, unsafe extern "C" fn(*mut M));
@@ -35,39 +36,118 @@ impl<M> Taken<M> {
     }
 }
 
-/// A tensor on the memory of any object with `__dlpack__`.
+/// A tensor on the memory of any object with `__dlpack__`; of arrays elsewhere a copy on the CPU, where `may_copy` allows it.
 ///
 /// # Errors
-/// Other devices than the CPU, dtypes unknown here, and what the producer raises.
-pub(crate) fn share(object: &Bound<'_, PyAny>, copy: bool) -> PyResult<Tensor> {
-    let py = object.py();
-    if let Ok(place) = object.call_method0("__dlpack_device__") {
-        check_device(py, place.extract::<(i32, i32)>()?.0)?;
+/// Dtypes unknown here, arrays elsewhere that may not or cannot be copied, and what the producer raises.
+pub(crate) fn share(object: &Bound<'_, PyAny>, may_copy: bool) -> PyResult<Tensor> {
+    match place_of(object)? {
+        None | Some((CPU, _)) => take(&capsule(object, None)?),
+        Some((kind, _)) if may_copy => {
+            let keywords = PyDict::new(object.py());
+            keywords.set_item("max_version", (VERSION.major, VERSION.minor))?;
+            keywords.set_item("dl_device", (CPU, 0))?;
+            keywords.set_item("copy", true)?;
+            match object.call_method("__dlpack__", (), Some(&keywords)) {
+                // Older producers know no such arguments, or copy nowhere.
+                Err(error) if unable(object.py(), &error) => Err(elsewhere(object.py(), kind, Some(error))),
+                other => take(&as_capsule(other?)?),
+            }
+        }
+        Some((kind, _)) => Err(elsewhere(object.py(), kind, None)),
     }
-    let keywords = PyDict::new(py);
-    keywords.set_item("max_version", (VERSION.major, VERSION.minor))?;
-    if copy {
-        keywords.set_item("copy", true)?;
-    }
-    let capsule = match object.call_method("__dlpack__", (), Some(&keywords)) {
-        // Producers from before DLPack 1.0 take no such argument.
-        Err(error) if !copy && error.is_instance_of::<PyTypeError>(py) => object.call_method0("__dlpack__")?,
-        other => other?,
-    };
-    take(capsule.cast::<PyCapsule>().map_err(|_| PyTypeError::new_err("__dlpack__ returned no capsule"))?)
 }
 
-fn check_device(py: Python<'_>, kind: i32) -> PyResult<()> {
-    if kind == CPU {
-        return Ok(());
+fn unable(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PyTypeError>(py) || error.is_instance_of::<PyBufferError>(py)
+}
+
+/// DLPack's device type and number of an array, where it tells.
+fn place_of(object: &Bound<'_, PyAny>) -> PyResult<Option<(i32, i32)>> {
+    match object.call_method0("__dlpack_device__") {
+        Ok(place) => place.extract().map(Some),
+        Err(_) => Ok(None),
     }
-    Err(exception(
+}
+
+/// What an array gives out where it lies; `stream` is the one that shall wait for its elements.
+fn capsule<'py>(object: &Bound<'py, PyAny>, stream: Option<i64>) -> PyResult<Bound<'py, PyCapsule>> {
+    let py = object.py();
+    let keywords = PyDict::new(py);
+    if let Some(stream) = stream {
+        keywords.set_item("stream", stream)?;
+    }
+    let old = keywords.copy()?;
+    keywords.set_item("max_version", (VERSION.major, VERSION.minor))?;
+    as_capsule(match object.call_method("__dlpack__", (), Some(&keywords)) {
+        // Producers from before DLPack 1.0 take no such argument.
+        Err(error) if error.is_instance_of::<PyTypeError>(py) => object.call_method("__dlpack__", (), Some(&old))?,
+        other => other?,
+    })
+}
+
+fn as_capsule(object: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyCapsule>> {
+    object.cast_into::<PyCapsule>().map_err(|_| PyTypeError::new_err("__dlpack__ returned no capsule"))
+}
+
+/// Why an array in other memory than the processor's cannot be taken.
+fn elsewhere(py: Python<'_>, kind: i32, cause: Option<PyErr>) -> PyErr {
+    let error = exception(
         py,
         Error::device(format!(
             "from_dlpack: the array is on DLPack device type {kind}; only the CPU's memory (1) can be shared. Copy it \
              to the CPU first."
         )),
-    ))
+    );
+    error.set_cause(py, cause);
+    error
+}
+
+fn check_device(py: Python<'_>, kind: i32) -> PyResult<()> {
+    if kind == CPU { Ok(()) } else { Err(elsewhere(py, kind, None)) }
+}
+
+/// The GPU that is CUDA's device `number`: `wanted`, or the first that is. Adapters are opened to be asked.
+fn gpu_of(number: i32, wanted: Option<Device>) -> Option<Device> {
+    let is = |device: &Device| {
+        evaluate::backend(*device).is_ok_and(|backend| backend.peer().is_ok_and(|peer| peer.number() == number))
+    };
+    match wanted {
+        Some(device) => Some(device).filter(is),
+        None => engine::devices().ok()?.into_iter().map(|(device, _)| device).find(is),
+    }
+}
+
+/// A tensor on the GPU with the elements of an array in CUDA's memory, copied there by the device itself; `None` where that cannot be
+/// done, because no adapter is that device or it stores such elements otherwise.
+fn receive(object: &Bound<'_, PyAny>, wanted: Option<Device>) -> PyResult<Option<Tensor>> {
+    let py = object.py();
+    let Some((CUDA | CUDA_MANAGED, number)) = place_of(object)? else { return Ok(None) };
+    if wanted == Some(Device::Cpu) {
+        return Ok(None);
+    }
+    call(py, crate::data::refuse_recording)?;
+    let Some(device) = py.detach(|| gpu_of(number, wanted)) else { return Ok(None) };
+    // The copy runs in the legacy default stream. The capsule's own destructor gives the array back.
+    let capsule = capsule(object, Some(LEGACY_STREAM))?;
+    let Some((array, _)) = examine(&capsule)? else { return Err(taken_before(py)) };
+    let (dtype, start, layout) = call(py, || describe(array))?;
+    let backend = call(py, || evaluate::backend(device))?;
+    let same = array.device.number == number && matches!(array.device.kind, CUDA | CUDA_MANAGED);
+    if !same || !backend.supports(dtype) || backend.storage_bytes(dtype, 1) != dtype.size() {
+        return Ok(None);
+    }
+    let size = dtype.size();
+    let (low, high) = layout.reach().unwrap_or((0, -1));
+    let address = start.wrapping_offset(low * size as isize).addr() as u64;
+    let bytes = (high - low + 1) as usize * size;
+    let buffer = py.detach(|| {
+        // SAFETY: the producer vouches for all elements that shape and strides reach as long as the capsule lives.
+        caught(|| unsafe { backend.peer()?.receive(address, bytes) })
+    });
+    let buffer = buffer.map_err(|error| exception(py, error))?;
+    let layout = Layout { offset: -low, ..layout };
+    Ok(Some(graph::from_storage(dtype, Storage { buffer, layout }, device)))
 }
 
 fn pointer<M>(capsule: &Bound<'_, PyCapsule>, name: &CStr) -> Option<*mut M> {
@@ -78,7 +158,8 @@ fn pointer<M>(capsule: &Bound<'_, PyCapsule>, name: &CStr) -> Option<*mut M> {
     }
 }
 
-fn take(capsule: &Bound<'_, PyCapsule>) -> PyResult<Tensor> {
+/// The array of a fresh capsule, and whether it has a version; `None` where the capsule was taken before.
+fn examine<'a>(capsule: &'a Bound<'_, PyCapsule>) -> PyResult<Option<(&'a Array, bool)>> {
     let py = capsule.py();
     if let Some(managed) = pointer::<ManagedVersioned>(capsule, VERSIONED) {
         // SAFETY: a fresh capsule of this name points at a live structure that begins with its version.
@@ -92,16 +173,33 @@ fn take(capsule: &Bound<'_, PyCapsule>) -> PyResult<Tensor> {
                 )),
             ));
         }
-        // SAFETY: the version says that the structure has this form.
-        let (array, deleter) = unsafe { (&(*managed).array, (*managed).deleter) };
-        return adopt(capsule, VERSIONED_USED, array, Taken(managed, deleter.unwrap_or(keep)));
+        // SAFETY: the version says that the structure has this form; it lives as long as the capsule is not taken.
+        return Ok(Some((unsafe { &(*managed).array }, true)));
     }
-    if let Some(managed) = pointer::<Managed>(capsule, LEGACY) {
-        // SAFETY: a fresh capsule of this name points at a live structure of this form.
-        let (array, deleter) = unsafe { (&(*managed).array, (*managed).deleter) };
-        return adopt(capsule, LEGACY_USED, array, Taken(managed, deleter.unwrap_or(keep)));
+    // SAFETY: a fresh capsule of this name points at a live structure of this form.
+    Ok(pointer::<Managed>(capsule, LEGACY).map(|managed| (unsafe { &(*managed).array }, false)))
+}
+
+fn taken_before(py: Python<'_>) -> PyErr {
+    exception(py, Error::value("from_dlpack: the capsule was taken before. Ask the producer for a new one."))
+}
+
+fn take(capsule: &Bound<'_, PyCapsule>) -> PyResult<Tensor> {
+    match examine(capsule)? {
+        Some((array, true)) => {
+            let managed = pointer::<ManagedVersioned>(capsule, VERSIONED).unwrap_or(std::ptr::null_mut());
+            // SAFETY: `examine` found a live structure of this form there.
+            let deleter = unsafe { (*managed).deleter };
+            adopt(capsule, VERSIONED_USED, array, Taken(managed, deleter.unwrap_or(keep)))
+        }
+        Some((array, false)) => {
+            let managed = pointer::<Managed>(capsule, LEGACY).unwrap_or(std::ptr::null_mut());
+            // SAFETY: `examine` found a live structure of this form there.
+            let deleter = unsafe { (*managed).deleter };
+            adopt(capsule, LEGACY_USED, array, Taken(managed, deleter.unwrap_or(keep)))
+        }
+        None => Err(taken_before(capsule.py())),
     }
-    Err(exception(py, Error::value("from_dlpack: the capsule was taken before. Ask the producer for a new one.")))
 }
 
 /// The deleter of producers that have none.
@@ -168,15 +266,16 @@ fn describe(array: &Array) -> Result<(DType, *mut u8, Layout)> {
 /// A tensor on the memory of an array of another library.
 ///
 /// The memory is shared: do not write it while a tensor that reads it is pending or differentiable. Strides of any kind are
-/// taken as they are.
+/// taken as they are. An array in CUDA's memory is copied: by the device itself to the GPU that it is on, where adret knows
+/// that, else through its library to the CPU.
 ///
 /// Args:
 ///     x: Any object with `__dlpack__`.
-///     device: Where the tensor shall live; another device than the CPU copies.
-///     copy: `True` copies, `False` and `None` share.
+///     device: Where the tensor shall live; another device than the array's copies.
+///     copy: `True` copies, `False` raises where a copy is needed, `None` shares where it can.
 ///
 /// Raises:
-///     DeviceError: If the array is not in the CPU's memory.
+///     DeviceError: If the array is neither in the CPU's memory nor in CUDA's, or a copy is needed and `copy` is False.
 ///     DTypeError: If its elements have no dtype here.
 ///
 /// Example:
@@ -191,11 +290,16 @@ pub(crate) fn from_dlpack(
     copy: Option<bool>,
 ) -> PyResult<crate::tensor::TensorObject> {
     let py = x.py();
-    let mut tensor = share(x, false)?;
-    if copy == Some(true) {
-        tensor = crate::data::copied(py, &tensor)?;
-    }
-    let home = device.map_or(Device::Cpu, |device| device.0);
+    let wanted = device.map(|device| device.0);
+    let received = if copy == Some(false) { None } else { receive(x, wanted)? };
+    let tensor = match received {
+        Some(tensor) => tensor,
+        None => {
+            let shared = share(x, copy != Some(false))?;
+            if copy == Some(true) { crate::data::copied(py, &shared)? } else { shared }
+        }
+    };
+    let home = wanted.unwrap_or(tensor.device());
     if copy == Some(false) && home != Device::Cpu {
         return Err(exception(
             py,

@@ -16,6 +16,12 @@ pub(super) const VERSIONED_USED: &CStr = c"used_dltensor_versioned";
 
 /// The processor's memory.
 pub(super) const CPU: i32 = 1;
+/// CUDA's memory.
+pub(super) const CUDA: i32 = 2;
+/// CUDA's memory that moves to whoever uses it.
+pub(super) const CUDA_MANAGED: i32 = 13;
+/// CUDA's stream that waits for all others that do not opt out, in DLPack's numbers.
+pub(super) const LEGACY_STREAM: i64 = 1;
 /// Flag: the consumer must not write.
 pub(super) const READ_ONLY: u64 = 1;
 /// Flag: the producer made a copy.
