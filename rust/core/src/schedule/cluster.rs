@@ -9,6 +9,9 @@ use super::map::IndexMap;
 use super::snapshot::Source;
 use crate::shape::Shape;
 
+/// Elements of a row that a chain of reductions may walk more than once.
+pub(super) const MAX_CHAIN_ROW: usize = 1 << 16;
+
 /// A value that a cluster stores: the domain, or its rows, walk the entry row-major.
 #[derive(Clone, Debug)]
 pub(super) struct ClusterStore {
@@ -39,6 +42,16 @@ pub(super) struct Cluster {
 impl Cluster {
     pub(super) fn inner(&self) -> &[usize] {
         &self.domain[self.split..]
+    }
+
+    /// Where the rows end of the cluster that two of one domain could be: pointwise work joins folds, whose rows it walks.
+    pub(super) fn common_split(&self, other: &Cluster) -> Option<usize> {
+        let split = self.split.min(other.split);
+        let length: usize = self.domain[split..].iter().product();
+        let joins = |cluster: &Cluster| {
+            cluster.split == split || (cluster.inner().is_empty() && split > 0 && length <= MAX_CHAIN_ROW)
+        };
+        (self.domain == other.domain && joins(self) && joins(other)).then_some(split)
     }
 
     /// Whether a map walks a tensor row-major once: over all elements, or over the rows.

@@ -8,7 +8,7 @@
 use smallvec::SmallVec;
 
 use super::Options;
-use super::cluster::{Cluster, ClusterStore, Fused, Piece, find};
+use super::cluster::{Cluster, ClusterStore, Fused, MAX_CHAIN_ROW, Piece, find};
 use super::map::IndexMap;
 use super::partial::Order;
 use super::snapshot::{Snapshot, Source};
@@ -26,8 +26,6 @@ const MAX_REPEATED: usize = 4;
 const MAX_TRIED: usize = 4;
 /// How many times the elements of an entry a piece must meet for the entry to count for little beside it.
 const MUCH_MORE: usize = 8;
-/// Elements of a row that a chain of reductions may walk more than once.
-const MAX_CHAIN_ROW: usize = 1 << 16;
 /// Work of the products that the commit phase may hold, which cannot be interrupted: some tens of milliseconds.
 const MAX_COMMIT_FLOPS: f64 = 2e10;
 
@@ -338,9 +336,7 @@ impl Fuser<'_> {
             }
             let (Piece::Cluster(x), Piece::Cluster(y)) = (&self.pieces[a], &self.pieces[b]) else { continue };
             let room = x.steps + y.steps <= MAX_STEPS && x.operands.union(&y.operands).count() <= MAX_OPERANDS;
-            if x.domain != y.domain || x.split != y.split || !room {
-                continue;
-            }
+            let Some(split) = x.common_split(y).filter(|_| room) else { continue };
             if self.order.reaches(&[a], b) || self.order.reaches(&[b], a) {
                 continue;
             }
@@ -348,6 +344,7 @@ impl Fuser<'_> {
             self.merged_into[b] = a;
             self.order.merge(a, b);
             let into = self.cluster(a).expect("a is a cluster");
+            into.split = split;
             into.stores.extend(cluster.stores);
             into.leaves.extend(cluster.leaves);
             into.operands.extend(cluster.operands);
