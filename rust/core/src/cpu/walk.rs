@@ -9,6 +9,8 @@ use super::reduce::BLOCK;
 /// Elements of a tile of elementwise work: at least; and at most, since a tile costs some 60 ns beyond its arithmetic.
 const TILE: usize = 1024;
 const LARGE_TILE: usize = 8192;
+/// The same where nothing lies between loads and results, which then pass through the caches once.
+const STREAMED_TILE: usize = 32_768;
 /// Bytes of values between loads and results of a large tile, beside which its operands still fit the L1 cache.
 const HELD: usize = 49_152;
 /// Large tiles that elementwise work should have for threads to share.
@@ -111,7 +113,8 @@ impl Walk {
 
 /// Elements of a tile of elementwise work at most.
 fn largest_tile(elements: usize, held: usize) -> usize {
-    (HELD / held.max(1)).min(elements / TILES).clamp(TILE, LARGE_TILE)
+    let most = if held == 0 { STREAMED_TILE } else { LARGE_TILE };
+    (HELD / held.max(1)).min(elements / TILES).clamp(TILE, most)
 }
 
 /// Cuts `length` into the fewest pieces of at most about `most`, as even as multiples of 16 allow;
