@@ -50,17 +50,43 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// As for `splat`.
     unsafe fn sum(self) -> Self::Element;
-    /// Every second element, of twice as many as there are lanes.
+    /// Asks for what lies there, if the processor can.
+    #[inline(always)]
+    fn fetch(from: *const Self::Element) {
+        let _ = from;
+    }
+    /// The lanes of both in turn: those of the lower halves, then those of the upper ones.
     ///
     /// # Safety
-    /// All of them can be read.
+    /// As for `splat`.
     #[inline(always)]
-    unsafe fn load_even(from: *const Self::Element) -> Self {
+    unsafe fn zip(self, other: Self) -> [Self; 2] {
         // SAFETY: as the caller vouches; there is room for the widest vector.
         unsafe {
-            let mut lanes = [from.read_unaligned(); 16];
+            let zero = self.sum();
+            let (mut a, mut b, mut lanes) = ([zero; 16], [zero; 16], [zero; 32]);
+            self.store(a.as_mut_ptr());
+            other.store(b.as_mut_ptr());
+            for i in 0..Self::LANES {
+                lanes[2 * i] = a[i];
+                lanes[2 * i + 1] = b[i];
+            }
+            [Self::load(lanes.as_ptr()), Self::load(lanes.as_ptr().add(Self::LANES))]
+        }
+    }
+    /// Every second lane of both, from the first on.
+    ///
+    /// # Safety
+    /// As for `splat`.
+    #[inline(always)]
+    unsafe fn evens(self, other: Self) -> Self {
+        // SAFETY: as the caller vouches; there is room for the widest vector.
+        unsafe {
+            let mut lanes = [self.sum(); 32];
+            self.store(lanes.as_mut_ptr());
+            other.store(lanes.as_mut_ptr().add(Self::LANES));
             for i in 1..Self::LANES {
-                lanes[i] = from.add(2 * i).read_unaligned();
+                lanes[i] = lanes[2 * i];
             }
             Self::load(lanes.as_ptr())
         }
@@ -81,7 +107,9 @@ pub(crate) trait Vector: Copy {
 }
 
 /// Floats that are multiplied and summed, and their vectors on each path.
-pub(crate) trait Element: Copy + Send + Sync + 'static + std::ops::Add<Output = Self> {
+pub(crate) trait Element:
+    Copy + Send + Sync + 'static + std::ops::Add<Output = Self> + From<f32> + Into<f64>
+{
     /// 0
     const ZERO: Self;
     /// The bits that are set in a mask.
@@ -291,6 +319,11 @@ mod x86 {
                 const MANY: bool = true;
 
                 #[inline(always)]
+                fn fetch(from: *const $type) {
+                    // SAFETY: what is fetched need not be there.
+                    unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+                }
+                #[inline(always)]
                 unsafe fn splat(x: $type) -> Self {
                     // SAFETY: as above.
                     Self(unsafe { $set(x) })
@@ -367,11 +400,21 @@ mod x86 {
             unsafe { turn_16(from, to, to_row) }
         },
         #[inline(always)]
-        unsafe fn load_even(from: *const f32) -> Self {
+        unsafe fn evens(self, other: Self) -> Self {
             // SAFETY: as above.
             unsafe {
                 let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-                Self(_mm512_permutex2var_ps(_mm512_loadu_ps(from), even, _mm512_loadu_ps(from.add(16))))
+                Self(_mm512_permutex2var_ps(self.0, even, other.0))
+            }
+        },
+        #[inline(always)]
+        unsafe fn zip(self, other: Self) -> [Self; 2] {
+            // SAFETY: as above.
+            unsafe {
+                let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+                let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+                let low = _mm512_permutex2var_ps(self.0, low, other.0);
+                [Self(low), Self(_mm512_permutex2var_ps(self.0, high, other.0))]
             }
         }
     );
@@ -392,11 +435,11 @@ mod x86 {
         _mm512_mul_pd,
         _mm512_reduce_add_pd,
         #[inline(always)]
-        unsafe fn load_even(from: *const f64) -> Self {
+        unsafe fn evens(self, other: Self) -> Self {
             // SAFETY: as above.
             unsafe {
                 let even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
-                Self(_mm512_permutex2var_pd(_mm512_loadu_pd(from), even, _mm512_loadu_pd(from.add(8))))
+                Self(_mm512_permutex2var_pd(self.0, even, other.0))
             }
         }
     );
@@ -472,6 +515,11 @@ mod x86 {
                 const LANES: usize = $lanes;
                 const MANY: bool = false;
 
+                #[inline(always)]
+                fn fetch(from: *const $type) {
+                    // SAFETY: what is fetched need not be there.
+                    unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+                }
                 #[inline(always)]
                 unsafe fn splat(x: $type) -> Self {
                     // SAFETY: as above.

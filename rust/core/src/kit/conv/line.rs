@@ -126,6 +126,33 @@ impl Line {
         Self { gaps, taps, residues, stride, padding, source, phases, step, target, low, high, steps }
     }
 
+    /// The axis of size 1 that leaves everything as it is.
+    pub(super) fn is_one(&self) -> bool {
+        let plain = self.stride == 1 && self.step == 1 && self.phases.len() == 1 && self.source == 1;
+        plain && self.taps.len() == 1 && self.target == 1 && self.reads(0, &self.taps[0]) == Some(0)
+    }
+
+    /// For three neighbouring taps: steps of two targets, each of which reads four neighbours.
+    pub(super) fn paired(&self) -> Option<Self> {
+        let three = self.taps.len() == 3 && self.high - self.low == 2;
+        if !three || self.stride != 1 || self.step != 1 || self.phases.len() != 1 {
+            return None;
+        }
+        let padding = self.padding + self.phases[0].offset - self.low;
+        let taps = (0..4).map(|tap| Tap { phase: 0, residue: tap % 2, shift: tap as isize / 2 }).collect();
+        let steps = self.target.div_ceil(2);
+        let phases = vec![Phase { offset: 0, steps: 0..steps as isize }];
+        Some(Self::new(taps, vec![0, 1], 2, padding, self.source, phases, 1, steps))
+    }
+
+    /// Steps of two neighbours of an axis of that size.
+    pub(super) fn pairs(size: usize) -> Self {
+        let taps = (0..2).map(|residue| Tap { phase: 0, residue, shift: 0 }).collect();
+        let steps = size.div_ceil(2);
+        let phases = vec![Phase { offset: 0, steps: 0..steps as isize }];
+        Self::new(taps, vec![0, 1], 2, 0, size, phases, 1, steps)
+    }
+
     /// Elements of one residue that the steps of a range read.
     pub(super) fn reach(&self, steps: usize) -> usize {
         steps + (self.high - self.low) as usize

@@ -1,12 +1,17 @@
-//! Convolutions of up to three axes: the form `Σ x · kernel · y`, and each of the three from the other two. Depends on `transpose`, `vector`.
+//! Convolutions of up to three axes: the form `Σ x · kernel · y`, and each of the three from the other two. Depends on `gemm`, `transpose`, `vector`.
 //! Invariant: x is `[batch, groups · inputs, …]`, the kernel `[groups · outputs, inputs, …]`, y `[batch, groups · outputs, …]`; any strides
 //! for what is read, contiguous what is written.
 
+mod corners;
+mod few;
 mod line;
 mod product;
 mod scratch;
 mod shifted;
 mod space;
+mod squared;
+mod squared_product;
+mod squares;
 mod sums;
 mod tile;
 mod unit;
@@ -17,10 +22,12 @@ mod tests;
 
 pub use line::Axis;
 
+use few::Few;
 use line::Line;
 use product::Product;
 use shifted::{Shifted, joints};
 use space::Operand;
+use squares::Squares;
 use weights::{Kernel, Weights};
 
 use crate::backend::{HostPointer, Parallel};
@@ -66,6 +73,12 @@ impl Form {
         bias.map(|(start, step)| (Source { start, strides: [0; 5] }.operand(), step))
     }
 
+    /// Strides of a kernel as it is written.
+    fn kernel_strides(&self) -> [isize; 5] {
+        let [d, h, w] = self.axes.map(|axis| axis.kernel as isize);
+        [self.inputs as isize * d * h * w, d * h * w, h * w, w, 1]
+    }
+
     /// y from x and the kernel, plus a bias.
     ///
     /// # Errors
@@ -82,6 +95,10 @@ impl Form {
         target: HostPointer,
         parallel: &Parallel<'_>,
     ) -> Result<()> {
+        if let Some(few) = Few::of(self, &kernel.strides) {
+            // SAFETY: as the caller vouches.
+            return unsafe { few.output(&x.operand::<E>(), &kernel.operand(), Self::bias(bias), target, parallel) };
+        }
         let [row, inner, taps @ ..] = kernel.strides;
         let group = row * self.outputs as isize;
         let sum = Shifted::<E> {
@@ -114,6 +131,10 @@ impl Form {
         target: HostPointer,
         parallel: &Parallel<'_>,
     ) -> Result<()> {
+        if let Some(few) = Few::of(self, &kernel.strides) {
+            // SAFETY: as the caller vouches.
+            return unsafe { few.input(&y.operand::<E>(), &kernel.operand(), Self::bias(bias), target, parallel) };
+        }
         let [inner, row, taps @ ..] = kernel.strides;
         let group = inner * self.outputs as isize;
         let sum = Shifted::<E> {
@@ -145,6 +166,10 @@ impl Form {
         target: HostPointer,
         parallel: &Parallel<'_>,
     ) -> Result<()> {
+        if let Some(few) = Few::of(self, &self.kernel_strides()) {
+            // SAFETY: as the caller vouches.
+            return unsafe { few.kernel(&x.operand::<E>(), &y.operand(), target, parallel) };
+        }
         let product = Product::<E> {
             batch: self.batch,
             groups: self.groups,
@@ -157,6 +182,12 @@ impl Form {
         };
         if product.groups * product.inputs * product.outputs == 0 {
             return Ok(());
+        }
+        if let Some(squares) = Squares::of::<E>(&product.lines, self.batch, self.inputs, self.outputs) {
+            // SAFETY: as the caller vouches.
+            if unsafe { product.squared(&squares, path, parallel)? } {
+                return Ok(());
+            }
         }
         // SAFETY: as the caller vouches.
         unsafe { product.run(path, parallel) }
@@ -172,6 +203,12 @@ unsafe fn shifted<E: Element>(
     bias: Bias,
     parallel: &Parallel<'_>,
 ) -> Result<()> {
+    if let Some(squares) = Squares::of::<E>(&sum.lines, sum.batch, sum.inner, sum.rows) {
+        // SAFETY: as the caller vouches.
+        if unsafe { sum.squared(&squares, path, kernel, Form::bias(bias), parallel)? } {
+            return Ok(());
+        }
+    }
     let joints = joints(&sum.lines);
     let sizes = [sum.groups, sum.rows, sum.inner];
     // SAFETY: as the caller vouches.

@@ -19,8 +19,8 @@ use crate::kit::transpose::transpose;
 use crate::kit::vector::{Element, lanes, many};
 
 /// Parts of the pixels, and elements that their sums may take together.
-const PARTS: usize = 16;
-const SUMMED: usize = 2 << 20;
+pub(super) const PARTS: usize = 16;
+pub(super) const SUMMED: usize = 2 << 20;
 /// Elements of a copy or a panel.
 const COPIED: usize = 96 << 10;
 /// Elements of a panel's channel at most, unless a copy would be larger.
@@ -30,8 +30,8 @@ pub(super) const BLOCK: usize = 128;
 /// Planes of fewer pixels are gathered from several images.
 const SMALL_PLANE: usize = 40;
 /// Products of a chunk of work at least.
-const SMALL: usize = 512 << 10;
-const CHUNKS: usize = 32;
+pub(super) const SMALL: usize = 512 << 10;
+pub(super) const CHUNKS: usize = 32;
 
 /// `target[g·outputs + o, i, tap] = Σ y[n, g·outputs + o, p] · x[n, g·inputs + i, …]`
 pub(super) struct Product<E> {

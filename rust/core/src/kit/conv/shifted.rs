@@ -22,10 +22,10 @@ use crate::kit::vector::{Element, many};
 /// Elements of a padded copy: half of a second-level cache.
 const COPIED: usize = 96 << 10;
 /// Products of a unit of work: at least, which is some 20 µs; and at most, so that it can be interrupted.
-const SMALL: usize = 2 << 20;
+pub(super) const SMALL: usize = 2 << 20;
 const LARGE: usize = 2 << 30;
 /// Units that threads should have to share.
-const UNITS: usize = 32;
+pub(super) const UNITS: usize = 32;
 /// Pixels of a unit that gathers its pixels: at most.
 const GATHERED: usize = 1024;
 /// Elements of a panel at most, unless a copy would be larger.

@@ -39,7 +39,7 @@ pub(super) struct Space {
     /// Elements of a copy, for one channel; 0 where the source is read in place.
     pub(super) copied: usize,
     /// Steps that a copy has room for, with their reach.
-    reach: [usize; 3],
+    pub(super) reach: [usize; 3],
 }
 
 /// Steps of the three axes.
@@ -105,6 +105,11 @@ impl Read {
     pub(super) fn of(distance: Option<isize>) -> Self {
         // The lowest bit says whether there is one: which elements are zeros follows no pattern that a processor foresees.
         distance.map_or(Self::ZERO, |distance| Self(distance * 2 + 1))
+    }
+
+    /// The distance, where there is one.
+    pub(super) fn distance(self) -> Option<isize> {
+        (self.0 & 1 == 1).then_some(self.0 >> 1)
     }
 }
 
@@ -188,17 +193,17 @@ impl<E: Element> Routine<E> for Fill<'_, E> {
 }
 
 /// What part of a copy's axis has a source.
-struct Inside {
+pub(super) struct Inside {
     /// Elements before it, and its elements.
-    before: usize,
-    count: usize,
+    pub(super) before: usize,
+    pub(super) count: usize,
     /// The source of its first element.
-    first: isize,
+    pub(super) first: isize,
 }
 
 impl Inside {
     #[inline(always)]
-    fn of(line: &Line, begin: isize, residue: usize, size: usize) -> Self {
+    pub(super) fn of(line: &Line, begin: isize, residue: usize, size: usize) -> Self {
         let origin = line.origin(begin, residue);
         let before = if origin < 0 { ((-origin + line.stride - 1) / line.stride) as usize } else { 0 }.min(size);
         let reached = line.source as isize - origin;
@@ -221,12 +226,12 @@ unsafe fn zeros<V: Vector<Element: Element>>(to: *mut V::Element, count: usize) 
     }
 }
 
-/// Copies `count` elements that lie `jump` apart; may write a vector more.
+/// Copies `count` elements that lie `jump` apart; may write a vector more, of zeros where the jump is 2.
 ///
 /// # Safety
 /// There is room for that, and the elements can be read.
 #[inline(always)]
-unsafe fn copy<V: Vector>(to: *mut V::Element, from: *const V::Element, count: usize, jump: isize) {
+pub(super) unsafe fn copy<V: Vector>(to: *mut V::Element, from: *const V::Element, count: usize, jump: isize) {
     let mut i = 0;
     // SAFETY: as the caller vouches.
     unsafe {
@@ -242,11 +247,16 @@ unsafe fn copy<V: Vector>(to: *mut V::Element, from: *const V::Element, count: u
             return;
         }
         if jump == 2 {
-            // One more than is wanted is read, so the last elements are left to the loop below.
-            while i + V::LANES < count {
-                V::load_even(from.add(2 * i)).store(to.add(i));
+            while i < count {
+                // The last vectors are read up to the last element only.
+                let there = (2 * (count - i) - 1).min(2 * V::LANES);
+                let mask = (1u64 << there) - 1;
+                let low = V::load_some(from.add(2 * i), mask as u32 & V::ALL);
+                let high = V::load_some(from.wrapping_add(2 * i + V::LANES), (mask >> V::LANES) as u32);
+                low.evens(high).store(to.add(i));
                 i += V::LANES;
             }
+            return;
         }
         while i < count {
             to.add(i).write(from.wrapping_offset(i as isize * jump).read_unaligned());

@@ -207,13 +207,24 @@ fn sizes_that_are_cut_into_parts() {
         (1, 1, 1, 2, [flat, flat, plain(90_000, 90_000, 1, 0)]),
         (1, 1, 1, 1, [flat, flat, Axis { x: 70_001, kernel: 3, y: 2, stride: 70_000, dilation: 2, padding: 1 }]),
         (1, 1, 2, 2, [flat, flat, Axis { x: 3000, kernel: 2, y: 3, stride: 1400, dilation: 1, padding: 0 }]),
+        // By squares: all of them whole, some over the edge, padded by nothing and by more than a tap, in groups.
+        (2, 1, 32, 48, [flat, plain(16, 3, 1, 1), plain(16, 3, 1, 1)]),
+        (3, 1, 33, 70, [flat, plain(15, 3, 1, 1), plain(31, 3, 1, 1)]),
+        (2, 1, 130, 24, [flat, plain(12, 3, 1, 0), plain(13, 3, 1, 3)]),
+        (20, 2, 25, 30, [flat, plain(4, 3, 1, 1), plain(4, 3, 1, 1)]),
+        (5, 1, 70, 260, [flat, plain(9, 3, 1, 2), plain(7, 3, 1, 2)]),
+        // Of few pixels.
+        (3, 2, 40, 33, [flat, plain(7, 3, 2, 1), plain(6, 3, 2, 1)]),
+        (2, 1, 150, 40, [flat, plain(5, 1, 2, 0), plain(5, 1, 2, 0)]),
+        (2, 1, 9, 40, [plain(4, 3, 1, 1), plain(3, 3, 1, 1), plain(5, 3, 3, 2)]),
     ];
     let mut random = Random(2);
     for (batch, groups, inputs, outputs, axes) in forms {
         let form = Form { batch, groups, inputs, outputs, axes };
-        let path = *Path::available().last().unwrap();
-        check::<f32>(&form, path, &mut random, false);
-        check::<f32>(&form, path, &mut random, true);
+        for path in Path::available() {
+            check::<f32>(&form, path, &mut random, false);
+            check::<f32>(&form, path, &mut random, true);
+        }
     }
 }
 

@@ -90,8 +90,11 @@ macro_rules! lanes {
             }
             $rest += tail.wide();
         }
-        for lane in 0..LANES {
-            $rest += $sums[lane].wide();
+        // Short runs fill no lane.
+        if $length >= 16 {
+            for lane in 0..LANES {
+                $rest += $sums[lane].wide();
+            }
         }
     };
 }

@@ -27,7 +27,7 @@ use channels::{blend, shifted};
 use sums::{moments, products};
 
 /// Elements per channel and batch entry from which on the routines of the processor are used: below, channels are vectors.
-const LONG: usize = 8;
+const LONG: usize = 2;
 
 /// What `batch_norm` gives.
 pub struct Normalized {
