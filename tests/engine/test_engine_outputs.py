@@ -20,7 +20,8 @@ def test_a_second_output_is_read_by_pointwise_work_and_folds() -> None:
 def test_both_outputs_meet_in_one_expression() -> None:
     rng = np.random.default_rng(1)
     given, weight, h, c = (ad.asarray(rng.standard_normal(shape)) for shape in ((4, 3, 8), (8, 2), (3, 2), (3, 2)))
-    outputs, cells = ad._core._lstm(given, weight, h, c, False)
-    mixed = (outputs + 2 * cells).numpy()
-    outputs, cells = ad._core._lstm(given, weight, h, c, False)
-    np.testing.assert_array_equal(mixed, outputs.numpy() + 2 * cells.numpy())
+    run = ad._core._recurrent
+    outputs, _, last = run("LSTM", given, weight, h, c, None, None, None, False)
+    mixed = (outputs + 2 * last).numpy()
+    outputs, _, last = run("LSTM", given, weight, h, c, None, None, None, False)
+    np.testing.assert_array_equal(mixed, outputs.numpy() + 2 * last.numpy())

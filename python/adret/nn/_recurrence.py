@@ -1,6 +1,6 @@
-"""One step of each recurrent unit, and the loop over time.
+"""One step of each recurrent unit, and the way through time: a routine of the engine, or a loop.
 
-Depends on the core only. Invariant: what the inputs contribute to all steps is one product before the loop.
+Depends on the core only. Invariant: what the inputs contribute to all steps is one product before the first.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ def gru_step(given: Tensor, recurrent: Tensor, state: State) -> State:
 class Unit:
     """What tells one kind of recurrent unit from another."""
 
+    name: str
     gates: int
     states: int
     step: Callable[[Tensor, Tensor, State], State]
@@ -57,18 +58,19 @@ class Unit:
 
 
 UNITS = {
-    "RNN_TANH": Unit(1, 1, rnn_tanh_step),
-    "RNN_RELU": Unit(1, 1, rnn_relu_step),
-    "LSTM": Unit(4, 2, lstm_step),
-    "GRU": Unit(3, 1, gru_step, separate=True),
+    "RNN_TANH": Unit("RNN_TANH", 1, 1, rnn_tanh_step),
+    "RNN_RELU": Unit("RNN_RELU", 1, 1, rnn_relu_step),
+    "LSTM": Unit("LSTM", 4, 2, lstm_step),
+    "GRU": Unit("GRU", 3, 1, gru_step, separate=True),
 }
 
 
-def _is_routine(*tensors: Tensor) -> bool:
+def _is_routine(tensors: Sequence[Tensor | None]) -> bool:
     """Whether the engine has one routine for all steps: on the CPU, for one of two dtypes."""
-    dtype, device = tensors[0].dtype, tensors[0].device
-    known = dtype in (_core.float32, _core.float64) and device == "cpu" and tensors[0].shape[0] > 0
-    return known and all(tensor.dtype == dtype and tensor.device == device for tensor in tensors)
+    given = [tensor for tensor in tensors if tensor is not None]
+    first = given[0]
+    known = first.dtype in (_core.float32, _core.float64) and first.device == "cpu" and first.shape[0] > 0
+    return known and all(tensor.dtype == first.dtype and tensor.device == "cpu" for tensor in given)
 
 
 def scan(
@@ -78,7 +80,7 @@ def scan(
     bias: Tensor | None,
     state: State,
     reverse: bool = False,
-    masks: Sequence[Tensor] | None = None,
+    ends: Tensor | None = None,
     projection: Tensor | None = None,
 ) -> tuple[Tensor, State]:
     """Runs a unit over time.
@@ -90,20 +92,36 @@ def scan(
         bias: The recurrent part's own bias, for units that keep one.
         state: The state at the start.
         reverse: Whether the last step comes first.
-        masks: For each step `[batch, 1]`, whether a sequence has that step. Where it has not, its state stays and its
-            output is zero.
+        ends: How many steps each sequence has, `[batch]`. Where it has no more, its state stays and its output is
+            zero.
         projection: Maps h to a smaller one, `[projected, hidden]`.
 
     Returns:
         The outputs, `[time, batch, size]`, and the state after the last step that was run.
     """
-    if unit is UNITS["LSTM"] and masks is None and projection is None and _is_routine(given, weight, *state):
-        h, c = _core._lstm(given, weight, state[0], state[1], reverse)
-        last = 0 if reverse else -1
-        return h, (h[last], c[last])
+    if _is_routine((given, weight, bias, projection, *state)):
+        c = state[1] if unit.states == 2 else None
+        lengths = None if ends is None else ends.astype(_core.int64)
+        output, *last = _core._recurrent(unit.name, given, weight, state[0], c, bias, lengths, projection, reverse)
+        return output, tuple(last)
+    return _loop(unit, given, weight, bias, state, reverse, ends, projection)
+
+
+def _loop(
+    unit: Unit,
+    given: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    state: State,
+    reverse: bool,
+    ends: Tensor | None,
+    projection: Tensor | None,
+) -> tuple[Tensor, State]:
+    """`scan` in ordinary operations, for any dtype and device."""
     # Transposed once, so that what the steps contribute to a gradient meets at one tensor.
     weight = weight.mT
     projection = None if projection is None else projection.mT
+    column = None if ends is None else _core.expand_dims(ends, 1)
     outputs: list[Tensor] = []
     rows = _core.unstack(given)
     for step in range(len(rows) - 1, -1, -1) if reverse else range(len(rows)):
@@ -114,9 +132,10 @@ def scan(
         if projection is not None:
             new = (new[0] @ projection, *new[1:])
         output = new[0]
-        if masks is not None:
-            output = _core.where(masks[step], output, 0.0)
-            new = tuple(_core.where(masks[step], after, before) for after, before in zip(new, state, strict=True))
+        if column is not None:
+            has = column > step
+            output = _core.where(has, output, 0.0)
+            new = tuple(_core.where(has, after, before) for after, before in zip(new, state, strict=True))
         outputs.append(output)
         state = new
     return _core.stack(outputs[::-1] if reverse else outputs), state

@@ -156,7 +156,7 @@ class RNNBase(Module):
         if batched and self.batch_first:
             x = x.permute(1, 0, 2)
         states = self._states(hx, x, batched)
-        output, last = self._run(x, states, self._masks(lengths, x))
+        output, last = self._run(x, states, self._ends(lengths, x))
         if not batched:
             return _core.squeeze(output, 1), self._joined([_core.squeeze(state, 1) for state in last])
         return output.permute(1, 0, 2) if self.batch_first else output, self._joined(last)
@@ -167,12 +167,12 @@ class RNNBase(Module):
         states = self._states(hx, padded, True)
         if packed.sorted_indices is not None:
             states = tuple(_core.take(state, packed.sorted_indices, axis=1) for state in states)
-        output, last = self._run(padded, states, self._masks(lengths, padded))
+        output, last = self._run(padded, states, self._ends(lengths, padded))
         if packed.unsorted_indices is not None:
             last = tuple(_core.take(state, packed.unsorted_indices, axis=1) for state in last)
         return pack_like(output, packed), self._joined(last)
 
-    def _run(self, x: Tensor, states: State, masks: list[Tensor] | None) -> tuple[Tensor, State]:
+    def _run(self, x: Tensor, states: State, ends: Tensor | None) -> tuple[Tensor, State]:
         """All layers and directions on `[time, batch, features]`; states are `[layers * directions, batch, size]`."""
         unit = UNITS[self.mode]
         found: list[State] = []
@@ -192,7 +192,7 @@ class RNNBase(Module):
                     own,
                     state,
                     reverse=direction == 1,
-                    masks=masks,
+                    ends=ends,
                     projection=getattr(self, f"weight_hr{suffix}") if self.proj_size else None,
                 )
                 outputs.append(output)
@@ -246,13 +246,9 @@ class RNNBase(Module):
     def _joined(self, states: Sequence[Tensor]) -> Any:
         return states[0] if len(states) == 1 else tuple(states)
 
-    def _masks(self, lengths: Lengths | None, x: Tensor) -> list[Tensor] | None:
-        """For each step `[batch, 1]`, whether a sequence has it."""
-        if lengths is None:
-            return None
-        ends = sizes_of(self._name, lengths, x.shape[1], x.shape[0], x.device)
-        column = _core.expand_dims(ends, 1)
-        return [column > step for step in range(x.shape[0])]
+    def _ends(self, lengths: Lengths | None, x: Tensor) -> Tensor | None:
+        """How many steps each sequence has, `[batch]`."""
+        return None if lengths is None else sizes_of(self._name, lengths, x.shape[1], x.shape[0], x.device)
 
     def extra_repr(self) -> str:
         """The settings that are not the usual ones."""

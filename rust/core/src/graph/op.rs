@@ -169,6 +169,15 @@ pub enum Cotangent {
         /// Steps.
         steps: SmallVec<[isize; 4]>,
     },
+    /// The product `lhs · rhs` of two matrices; many of them become one product of longer matrices.
+    Product {
+        /// `[m, k]`.
+        lhs: Tensor,
+        /// `[k, n]`.
+        rhs: Tensor,
+        /// Whether the sum is to lie in memory as its transpose.
+        turned: bool,
+    },
     /// Is added to the entries `indices` of the input along `axis`, the rest being 0.
     Take {
         /// Values; the input's shape with `axis` replaced by the shape of `indices`.

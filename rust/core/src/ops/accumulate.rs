@@ -1,5 +1,5 @@
 //! Gathering a tensor's partial gradients: many slices and takes of one tensor become one buffer, not one each.
-//! Depends on `movement`, `gather` and `walk`. Invariant: pieces are added in their order, whatever the number of threads.
+//! Depends on `movement`, `gather`, `matmul` and `walk`. Invariant: pieces are added in their order, whatever the number of threads.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::create::full;
 use super::gather::{IndexError, Part, add_slice, scatter, take_checked};
+use super::matmul::sum_of_products;
 use super::movement::{SliceAxis, flip, pad_zeros, slice_axes};
 use super::pointwise::add;
 use super::shader::{Place, Put, boxes, entries, way};
@@ -26,6 +27,8 @@ use crate::shape::Shape;
 pub fn accumulate(shape: &Shape, dtype: DType, device: Device, pieces: Vec<Cotangent>) -> Result<Tensor> {
     let mut dense: Option<Tensor> = None;
     let mut partial = Vec::new();
+    let mut products = Vec::new();
+    let mut lies_turned = false;
     for piece in pieces {
         match piece {
             Cotangent::Dense(grad) => {
@@ -34,8 +37,18 @@ pub fn accumulate(shape: &Shape, dtype: DType, device: Device, pieces: Vec<Cotan
                     None => grad,
                 });
             }
+            Cotangent::Product { lhs, rhs, turned } => {
+                lies_turned |= turned;
+                products.push((lhs, rhs));
+            }
             other => partial.push(other),
         }
+    }
+    if let Some(sum) = sum_of_products(products, lies_turned)? {
+        dense = Some(match dense {
+            Some(others) => add(&others, &sum)?,
+            None => sum,
+        });
     }
     match (&partial[..], dense) {
         ([], Some(sum)) => Ok(sum),
@@ -76,6 +89,8 @@ fn gathered(shape: &Shape, dtype: DType, dense: Option<Tensor>, partial: Vec<Cot
                 pieces.push(Piece::Dense);
                 inputs.push(grad);
             }
+            // Summed by the caller.
+            Cotangent::Product { .. } => {}
             Cotangent::Slice { grad, starts, steps } => {
                 pieces.push(Piece::Slice { starts, steps });
                 inputs.push(grad);

@@ -4,7 +4,7 @@
 use smallvec::{SmallVec, smallvec};
 
 use super::autocast::narrowed;
-use super::movement::{broadcast_to, expand_dims, matrix_transpose, reshape_to};
+use super::movement::{broadcast_to, concat, expand_dims, matrix_transpose, reshape_to};
 use super::operand::broadcast_shapes;
 use super::pointwise::{add, astype, mul};
 use super::reduce::{Reduction, reduce};
@@ -40,12 +40,54 @@ impl Op for Product {
 /// The cotangent a · b of an operand. That of a transposed matrix is made as the transpose of bᵀ · aᵀ, so that the gradient of the matrix itself
 /// lies in memory as the matrix does, and an optimiser walks both in one order.
 fn gradient(operand: &Tensor, a: &Tensor, b: &Tensor) -> Result<Cotangent> {
-    let product = if is_transposed(operand) {
-        matrix_transpose(&apply(Product, &[&matrix_transpose(b)?, &matrix_transpose(a)?])?)?
-    } else {
-        apply(Product, &[a, b])?
-    };
-    Ok(Cotangent::Dense(product))
+    let turned = is_transposed(operand);
+    if operand.rank() == 2 {
+        return Ok(Cotangent::Product { lhs: a.clone(), rhs: b.clone(), turned });
+    }
+    product_lying(a, b, turned).map(Cotangent::Dense)
+}
+
+fn product_lying(a: &Tensor, b: &Tensor, turned: bool) -> Result<Tensor> {
+    if !turned {
+        return apply(Product, &[a, b]);
+    }
+    matrix_transpose(&apply(Product, &[&matrix_transpose(b)?, &matrix_transpose(a)?])?)
+}
+
+/// Products from this many on are joined: a network that uses its weights in every step of a sequence then has one product for their gradient.
+const MANY: usize = 3;
+/// Longer sums are no faster joined.
+const SHORT: usize = 512;
+/// Elements that may always be kept for a product to come.
+const FEW: usize = 8192;
+
+/// Whether a product may wait for others: it is short, and its factors take no more memory than results and a few of them would.
+fn can_wait(a: &Tensor, b: &Tensor) -> bool {
+    let (m, k, n) = (a.shape()[0], a.shape()[1], b.shape()[1]);
+    k <= SHORT && k * (m + n) <= FEW.max(4 * m * n)
+}
+
+/// Σ aᵢ · bᵢ of matrices; `None` without any.
+pub(super) fn sum_of_products(pieces: Vec<(Tensor, Tensor)>, turned: bool) -> Result<Option<Tensor>> {
+    let (mut joined, mut single): (Vec<_>, Vec<_>) = pieces.into_iter().partition(|(a, b)| can_wait(a, b));
+    if joined.len() < MANY {
+        single.append(&mut joined);
+    }
+    let mut sum: Option<Tensor> = None;
+    if !joined.is_empty() {
+        // Side by side and below each other; what lies as its transpose is joined along its rows.
+        let columns = joined.iter().map(|(a, _)| matrix_transpose(a)).collect::<Result<Vec<_>>>()?;
+        let rows: Vec<Tensor> = joined.into_iter().map(|(_, b)| b).collect();
+        sum = Some(product_lying(&matrix_transpose(&concat(&columns, 0)?)?, &concat(&rows, 0)?, turned)?);
+    }
+    for (a, b) in single {
+        let product = product_lying(&a, &b, turned)?;
+        sum = Some(match sum {
+            Some(sum) => add(&sum, &product)?,
+            None => product,
+        });
+    }
+    Ok(sum)
 }
 
 /// Whether a tensor is a view of another that swaps its last two axes alone.
@@ -77,7 +119,9 @@ pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     if a.shape()[inner_a] != b.shape()[inner_b] {
         return Err(mismatch(a, b, inner_a, inner_b));
     }
-    let (a, b) = (astype(a, dtype)?, astype(b, dtype)?);
+    // A leaf that has the dtype stays itself: what several products give it as gradients is to meet there.
+    let convert = |x: &Tensor| if x.dtype() == dtype { Ok(x.clone()) } else { astype(x, dtype) };
+    let (a, b) = (convert(a)?, convert(b)?);
     let lhs = if a.rank() == 1 { expand_dims(&a, 0)? } else { a.clone() };
     let rhs = if b.rank() == 1 { expand_dims(&b, 1)? } else { b.clone() };
     let product = if rhs.rank() == 2 { flat_product(&lhs, &rhs)? } else { batched_product(&lhs, &rhs)? };

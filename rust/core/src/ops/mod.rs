@@ -41,7 +41,7 @@ pub use movement::*;
 pub use operand::{Operand, default_integer, result_type};
 pub use pointwise::*;
 pub use pool::{Windows, adaptive_avg_pool, adaptive_max_pool, avg_pool, fold, max_pool, unfold};
-pub use recurrent::{Lstm, lstm};
+pub use recurrent::{Recurrence, Unit, recurrent};
 pub use reduce::*;
 pub use resample::{Interpolation, interpolate};
 pub use transfer::to_device;

@@ -1,6 +1,7 @@
 //! From a graph to a plan: snapshot → fuse → emit → order → place in memory; and the cache of plans.
 //! Depends on `graph` and `plan`. Invariant: a plan follows from the snapshot's key alone.
 
+mod arena;
 mod cache;
 mod cluster;
 mod emit;

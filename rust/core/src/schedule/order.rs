@@ -1,16 +1,14 @@
-//! Puts kernels in order, decides which results take over a leaf's buffer, and places temporaries in one arena.
-//! Depends on `emit`. Invariant: whatever writes a visible buffer stands in the commit phase, after everyone who reads the old value.
+//! Puts kernels in order, and decides which results take over a leaf's buffer. Depends on `arena` and `emit`.
+//! Invariant: whatever writes a visible buffer stands in the commit phase, after everyone who reads the old value.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{BinaryHeap, HashMap};
 
+use super::arena::arrange;
 use super::emit::Emitted;
 use super::snapshot::Snapshot;
 use crate::group::{Group, Instr};
-use crate::plan::{Kernel, Matmul, Place, Plan, PlanOutput, Temporary, Work};
-
-/// Alignment of temporaries in the arena, in bytes.
-const ALIGNMENT: usize = 64;
+use crate::plan::{Kernel, Matmul, Place, Plan, PlanOutput, Work};
 
 /// Orders the kernels and completes the plan.
 pub(super) fn order(snapshot: &Snapshot, emitted: Emitted) -> Plan {
@@ -132,80 +130,46 @@ fn alone(snapshot: &Snapshot, kernel: &Kernel, group: &Group, leaf: usize, index
     })
 }
 
+/// The buffers of leaves that a kernel reads, each once.
+fn buffers_read(snapshot: &Snapshot, kernel: &Kernel, found: &mut Vec<usize>) {
+    let inputs = kernel.arguments.iter().filter_map(|argument| match argument.place {
+        Place::Input(leaf) => Some(buffer(snapshot, leaf)),
+        _ => None,
+    });
+    found.clear();
+    found.extend(inputs);
+    found.sort_unstable();
+    found.dedup();
+}
+
 /// Which kernels make up the commit phase, and the donor of each result.
 fn donations(snapshot: &Snapshot, kernels: &[Kernel], reads: &[Vec<usize>]) -> (Vec<bool>, HashMap<usize, usize>) {
     let offers: Vec<Vec<(usize, usize)>> = kernels.iter().map(|kernel| candidates(snapshot, kernel)).collect();
     let mut committing: Vec<bool> = offers.iter().map(|offers| !offers.is_empty()).collect();
-    // Nothing outside the commit phase may wait for it.
-    loop {
-        let mut changed = false;
-        for (kernel, producers) in reads.iter().enumerate() {
-            for &producer in producers {
-                if !committing[kernel] && committing[producer] {
-                    committing[producer] = false;
-                    changed = true;
-                }
+    // Nothing outside the commit phase may wait for it: whoever is outside takes along what it reads.
+    let mut outside: Vec<usize> = (0..kernels.len()).filter(|&kernel| !committing[kernel]).collect();
+    while let Some(kernel) = outside.pop() {
+        for &producer in &reads[kernel] {
+            if std::mem::take(&mut committing[producer]) {
+                outside.push(producer);
             }
         }
-        if !changed {
-            break;
-        }
+    }
+    // How many kernels of the commit phase read a leaf's buffer.
+    let mut readers: HashMap<usize, usize> = HashMap::new();
+    let mut own: Vec<usize> = Vec::new();
+    for kernel in kernels.iter().zip(&committing).filter(|(_, committing)| **committing).map(|(kernel, _)| kernel) {
+        buffers_read(snapshot, kernel, &mut own);
+        own.iter().for_each(|&buffer| *readers.entry(buffer).or_default() += 1);
     }
     let mut donors = HashMap::new();
-    for (kernel, offers) in offers.iter().enumerate().filter(|(kernel, _)| committing[*kernel]) {
+    for (offers, _) in offers.iter().zip(&committing).filter(|(_, committing)| **committing) {
         for &(output, leaf) in offers {
-            let read_elsewhere = kernels.iter().enumerate().any(|(other, k)| {
-                other != kernel
-                    && committing[other]
-                    && k.arguments.iter().any(|argument| {
-                        matches!(argument.place, Place::Input(read) if buffer(snapshot, read) == buffer(snapshot, leaf))
-                    })
-            });
-            if !read_elsewhere {
+            // The kernel itself reads it.
+            if readers.get(&buffer(snapshot, leaf)) == Some(&1) {
                 donors.insert(output, leaf);
             }
         }
     }
     (committing, donors)
-}
-
-/// Places temporaries so that those alive at the same time do not overlap: first fit over the order of kernels.
-fn arrange(kernels: &[Kernel], wanted: &[(crate::dtype::DType, usize)]) -> (Vec<Temporary>, usize) {
-    let mut life: Vec<Option<(usize, usize)>> = vec![None; wanted.len()];
-    for (step, kernel) in kernels.iter().enumerate() {
-        for argument in &kernel.arguments {
-            if let Place::Temporary(temporary) = argument.place {
-                let (first, _) = life[temporary].unwrap_or((step, step));
-                life[temporary] = Some((first, step));
-            }
-        }
-    }
-    let bytes: Vec<usize> =
-        wanted.iter().map(|(dtype, elements)| (dtype.size() * elements).next_multiple_of(ALIGNMENT)).collect();
-    // Larger ones first: fewer gaps.
-    let mut by_size: Vec<usize> = (0..wanted.len()).filter(|&t| life[t].is_some()).collect();
-    by_size.sort_by_key(|&temporary| Reverse(bytes[temporary]));
-    let mut placed: Vec<usize> = Vec::new();
-    let mut result: Vec<Temporary> = bytes.iter().map(|&bytes| Temporary { offset: 0, bytes }).collect();
-    for temporary in by_size {
-        let (first, last) = life[temporary].unwrap_or((0, 0));
-        let mut taken: Vec<(usize, usize)> = placed
-            .iter()
-            .filter(|&&other| life[other].is_some_and(|(start, end)| start <= last && first <= end))
-            .map(|&other| (result[other].offset, result[other].offset + result[other].bytes))
-            .collect();
-        taken.sort_unstable();
-        let mut offset = 0;
-        for (start, end) in taken {
-            if offset + bytes[temporary] <= start {
-                break;
-            }
-            offset = offset.max(end);
-        }
-        result[temporary].offset = offset;
-        placed.push(temporary);
-    }
-    let arena = placed.iter().map(|&t| result[t].offset + result[t].bytes).max().unwrap_or(0);
-    debug_assert!(placed.iter().collect::<HashSet<_>>().len() == placed.len());
-    (result, arena)
 }

@@ -1,6 +1,7 @@
 //! Functions of neural networks: activations, normalisation, dropout.
 //! Depends on the core's composites and `random`. Invariant: a layer's meaning stands in the engine.
 
+use adret_core::error::Error;
 use adret_core::ops;
 use pyo3::prelude::*;
 
@@ -161,20 +162,45 @@ fn rms_norm(
     engine::tensor(py, || ops::rms_norm(&x.0, rank.0, weight.as_ref().map(|weight| &weight.0), eps))
 }
 
-/// An LSTM over `[step, batch, 4 * hidden]`, from what the inputs contribute to the gates: outputs and cells of all steps.
+/// A recurrent unit over `[step, batch, gates * hidden]`, from what the inputs contribute to the gates: outputs of all steps, the last h and the
+/// last cell.
 #[pyfunction]
-#[pyo3(name = "_lstm")]
-fn lstm(
+#[pyo3(name = "_recurrent")]
+#[expect(clippy::too_many_arguments, reason = "what a layer has")]
+fn recurrent(
     py: Python<'_>,
+    unit: &str,
     given: TensorArgument,
     weight: TensorArgument,
     h: TensorArgument,
-    c: TensorArgument,
+    c: Option<TensorArgument>,
+    bias: Option<TensorArgument>,
+    lengths: Option<TensorArgument>,
+    projection: Option<TensorArgument>,
     reverse: bool,
 ) -> PyResult<Vec<TensorObject>> {
     engine::tensors(py, || {
-        let made = ops::lstm(&given.0, &weight.0, &h.0, &c.0, reverse)?;
-        Ok(vec![made.h, made.c])
+        let unit = match unit {
+            "RNN_TANH" => ops::Unit::RnnTanh,
+            "RNN_RELU" => ops::Unit::RnnRelu,
+            "LSTM" => ops::Unit::Lstm,
+            "GRU" => ops::Unit::Gru,
+            other => {
+                let message = format!("recurrent: the unit is {other:?}. Use RNN_TANH, RNN_RELU, LSTM or GRU.");
+                return Err(Error::value(message));
+            }
+        };
+        ops::recurrent(&ops::Recurrence {
+            unit,
+            given: &given.0,
+            weight: &weight.0,
+            h: &h.0,
+            c: c.as_ref().map(|c| &c.0),
+            bias: bias.as_ref().map(|bias| &bias.0),
+            lengths: lengths.as_ref().map(|lengths| &lengths.0),
+            projection: projection.as_ref().map(|projection| &projection.0),
+            reverse,
+        })
     })
 }
 
@@ -226,6 +252,6 @@ impl TensorObject {
 /// Puts the functions into the module.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add_functions!(module, softmax, log_softmax, gelu, leaky_relu, elu, celu, hardtanh, dropout, layer_norm, rms_norm);
-    add_functions!(module, batch_norm, lstm);
+    add_functions!(module, batch_norm, recurrent);
     Ok(())
 }

@@ -1,7 +1,11 @@
-//! Recurrent layers whose steps are one routine. Depends on `graph`, `kit::lstm`, `matmul` and `movement`.
+//! Recurrent layers whose steps are one routine. Depends on `graph`, `kit::recurrent`, `matmul` and `movement`.
 //! Invariant: a gradient that is to be differentiated again is made of ordinary operations, step by step.
 
 mod gradient;
-mod lstm;
+mod routine;
+mod sequence;
+mod stepwise;
 
-pub use lstm::{Lstm, lstm};
+pub use sequence::{Recurrence, recurrent};
+
+pub use crate::kit::recurrent::Unit;
