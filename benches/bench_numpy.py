@@ -99,12 +99,92 @@ def _table(library: str) -> dict[str, tuple[Function, tuple[Any, ...]]]:
     table["matvec 1000"] = (module.matmul, (((1000, 1000), "float32"), ((1000,), "float32")))
     table["vecmat 1000"] = (module.matmul, (((1000,), "float32"), ((1000, 1000), "float32")))
     table["dot 100k"] = (module.matmul, (((100_000,), "float32"), ((100_000,), "float32")))
-    table["transpose 2000"] = (lambda x: x.T + 1, (((2000, 2000), "float32"),))
-    table["permute 100x100x100"] = (
-        lambda x: (module.permute_dims(x, (2, 0, 1))) + 1,
-        (((100, 100, 100), "float32"),),
-    )
+    for dtype in ["float32", "float64", "int32", "int64"]:
+        table.update({f"{name} {dtype}": row for name, row in _layouts(module, dtype).items()})
+    table.update(_masks(module))
     return table
+
+
+def _layouts(module: Any, dtype: str) -> dict[str, tuple[Function, tuple[Any, ...]]]:
+    """Transposed, permuted, sliced, broadcast and narrow operands."""
+    square, cube, narrow, flat = (
+        ((1000, 1000), dtype),
+        ((100, 100, 100), dtype),
+        ((100_000, 3), dtype),
+        ((3, 100_000), dtype),
+    )
+    permuted = module.permute_dims
+    rows: dict[str, tuple[Function, tuple[Any, ...]]] = {
+        "transpose 2000": (lambda x: x.T + 1, (((2000, 2000), dtype),)),
+        "permute 100x100x100": (lambda x: permuted(x, (2, 0, 1)) + 1, (cube,)),
+        "transposed and not": (lambda x: x + x.T, (square,)),
+        "transposed copy": (lambda x: x.T.reshape(-1), (square,)),
+        "transposed copy of three columns": (lambda x: x.T.reshape(-1), (narrow,)),
+        "transposed copy of three rows": (lambda x: x.T.reshape(-1), (flat,)),
+        "permuted copy of heads": (lambda x: permuted(x, (0, 2, 1, 3)).reshape(-1), (((8, 128, 8, 64), dtype),)),
+        "transposed cast": (lambda x: x.T.astype(module.float64), (square,)),
+        "rows sliced": (lambda x: x[::2] + 1, (square,)),
+        "columns sliced": (lambda x: x[:, ::3] + 1, (square,)),
+        "window": (lambda x: x[100:900, 100:900] * 2, (square,)),
+        "column broadcast": (lambda x, y: x + y, (square, ((1000, 1), dtype))),
+        "row broadcast": (lambda x, y: x + y, (square, ((1000,), dtype))),
+        "outer broadcast": (lambda x, y: x * y, (((1000, 1), dtype), ((1, 1000), dtype))),
+        "three columns broadcast": (lambda x, y: x * y, (narrow, ((100_000, 1), dtype))),
+        "three columns by three": (lambda x, y: x * y, (narrow, ((3,), dtype))),
+        "where broadcast": (lambda x, y: module.where(x > y, x, y), (square, ((1000,), dtype))),
+        "floor_divide by 3": (lambda x: x // 3, (square,)),
+        "remainder of 7": (lambda x: x % 7, (square,)),
+        "tril": (module.tril, (square,)),
+        "tile": (lambda x: module.tile(x, (2, 3)), (((400, 400), dtype),)),
+        "repeat rows": (lambda x: module.repeat(x, 3, axis=0), (((500, 500), dtype),)),
+        "repeat columns": (lambda x: module.repeat(x, 3, axis=1), (((500, 500), dtype),)),
+        "take narrow rows": (lambda x, i: module.take(x, i, axis=0), (narrow, ((100_000,), "index"))),
+        "pad with a value": (_padding(module), (square,)),
+        "pad images": (lambda x: module.pad(x, [(0, 0), (0, 0), (1, 1), (1, 1)]), (((32, 16, 28, 28), dtype),)),
+    }
+    for axis in (0, 1):
+        rows[f"roll axis {axis}"] = (lambda x, axis=axis: module.roll(x, 7, axis=axis), (square,))
+        rows[f"flip axis {axis}"] = (lambda x, axis=axis: module.flip(x, axis=axis) + 1, (square,))
+        rows[f"concat axis {axis}"] = (lambda x, axis=axis: module.concat([x, x], axis=axis), (square,))
+    for name in ["sum", "max", "mean", "argmax"]:
+        function = getattr(module, name)
+        shapes = {
+            "of three columns": narrow,
+            "of three rows": flat,
+            "of sixteen columns": ((100_000, 16), dtype),
+            "100x100x100": cube,
+        }
+        for shape, maker in shapes.items():
+            for axis in range(len(maker[0])):
+                rows[f"{name} axis {axis} {shape}"] = (lambda x, f=function, axis=axis: f(x, axis=axis), (maker,))
+        for axis in (None, 0, 1):
+            rows[f"{name} axis {axis} transposed"] = (lambda x, f=function, axis=axis: f(x.T, axis=axis), (square,))
+    for axes in [(0, 1), (0, 2), (1, 2)]:
+        rows[f"sum axes {axes}"] = (lambda x, axes=axes: module.sum(x, axis=axes), (cube,))
+        rows[f"var axes {axes}"] = (lambda x, axes=axes: module.var(x, axis=axes), (cube,))
+    return rows
+
+
+def _padding(module: Any) -> Function:
+    named = {"value": 2} if module.__name__ == "adret" else {"constant_values": 2}
+    return lambda x: module.pad(x, [(2, 2), (2, 2)], **named)
+
+
+def _masks(module: Any) -> dict[str, tuple[Function, tuple[Any, ...]]]:
+    """What there is to do with truth values."""
+    mask = ((1000, 1000), "bool")
+    rows: dict[str, tuple[Function, tuple[Any, ...]]] = {
+        "and": (lambda x, y: x & y, (mask, mask)),
+        "not transposed": (lambda x: ~x.T, (mask,)),
+        "transposed copy bool": (lambda x: x.T.reshape(-1), (mask,)),
+        "bool to float32": (lambda x: x.astype(module.float32), (mask,)),
+        "where of a column": (lambda x, y: module.where(x[:, :1], y, 0.0), (mask, ((1000, 1000), "float32"))),
+    }
+    for name in ["any", "all", "sum"]:
+        for axis in (None, 0, 1):
+            function = getattr(module, name)
+            rows[f"{name} axis {axis} bool"] = (lambda x, f=function, axis=axis: f(x, axis=axis), (mask,))
+    return rows
 
 
 def _uniform(module: Any, which: int, shape: tuple[int, ...]) -> Function:
@@ -133,7 +213,9 @@ def _cases(library: str) -> Cases:
                     arrays.append(rng.integers(0, int(np.prod(shape)), shape))
                 elif dtype.startswith("unit "):
                     arrays.append((rng.random(shape) * 0.9 + 0.05).astype(dtype.removeprefix("unit ")))
-                elif dtype == "int32":
+                elif dtype == "bool":
+                    arrays.append(rng.random(shape) < 0.5)
+                elif dtype in ("int32", "int64"):
                     arrays.append(rng.integers(1, 100, shape).astype(dtype))
                 else:
                     arrays.append((rng.random(shape) * 2 + 0.1).astype(dtype))

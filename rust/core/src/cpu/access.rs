@@ -89,6 +89,18 @@ pub(super) struct Run<'a> {
     pub(super) steps: &'a [i64],
 }
 
+/// Runs of `size` elements, `step` apart, each run `line` after the one before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lines {
+    /// Number 0 where the first run begins.
+    pub(super) value: i64,
+    /// The first element of that run that counts.
+    pub(super) first: usize,
+    pub(super) size: usize,
+    pub(super) step: isize,
+    pub(super) line: isize,
+}
+
 impl Pattern {
     pub(super) fn new(
         first: usize,
@@ -153,6 +165,22 @@ impl Pattern {
         self.add(&mut values, &self.slow, self.slow.sizes.len(), tile.slow_start);
         self.add(&mut values, &self.fast, self.fast.sizes.len(), tile.fast_start);
         Some((values, self.fast.strides(last, self.numbers)))
+    }
+
+    /// The runs of a tile, where they follow each other at equal distances.
+    pub(super) fn lines(&self, offsets: &[i64], tile: Tile) -> Option<Lines> {
+        let last = self.fast.sizes.len() - 1;
+        if tile.slow != 1 || last == 0 {
+            return None;
+        }
+        let (size, around) = (self.fast.sizes[last], last - 1);
+        let (line, first) = (tile.fast_start / size, tile.fast_start % size);
+        let lines = (first + tile.fast).div_ceil(size);
+        let inside = around == 0 || line % self.fast.sizes[around] + lines <= self.fast.sizes[around];
+        let mut value = offsets[self.first] + self.leading(&self.fast, last, line);
+        value += self.leading(&self.slow, self.slow.sizes.len(), tile.slow_start);
+        let stride = |axis: usize| self.fast.strides[axis * self.numbers] as isize;
+        inside.then(|| Lines { value, first, size, step: stride(last), line: stride(around) })
     }
 
     /// Steps of number 0 along the innermost slow and fast axis, where the tile crosses no other axis.

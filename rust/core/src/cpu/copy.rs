@@ -1,7 +1,7 @@
 //! Moves elements between arguments and registers: straight, by runs, or transposing.
 //! Depends on `access`, `bound`, `kit::tiles`. Invariant: memory outside guards is never touched.
 
-use super::access::{Tile, inside};
+use super::access::{Lines, Tile, inside};
 use super::assign::lies_as_computed;
 use super::bound::Bound;
 use super::program::Memory;
@@ -56,6 +56,23 @@ pub(super) unsafe fn gather(bound: &Bound<'_>, memory: &Memory, tile: Tile, dst:
         }
         return;
     }
+    if memory.guards.is_empty()
+        && lies_as_computed(dtype)
+        && let Some(lines) = pattern.lines(&bound.offsets, tile)
+        && (lines.step == 1 || lines.size <= SHORT)
+    {
+        let source = start.wrapping_offset(lines.value as isize * size);
+        // SAFETY: the lines are those of the tile.
+        unsafe {
+            match size {
+                _ if lines.size > SHORT => long(&lines, tile.fast, source, dst, size),
+                1 => short(&lines, tile.fast, source, dst),
+                4 => short::<u32>(&lines, tile.fast, source.cast(), dst.cast()),
+                _ => short::<u64>(&lines, tile.fast, source.cast(), dst.cast()),
+            }
+        }
+        return;
+    }
     pattern.walk(&bound.offsets, tile, |run| {
         let (mut from, mut to) = (0, run.elements);
         for (guard, &limit) in memory.guards.iter().enumerate() {
@@ -76,6 +93,101 @@ pub(super) unsafe fn gather(bound: &Bound<'_>, memory: &Memory, tile: Tile, dst:
             load(dtype, to - from, source, run.steps[0] as isize, dst.add(from * form));
         }
     });
+}
+
+/// Elements of a run up to which they are moved one by one: a call per run would cost more.
+const SHORT: usize = 16;
+
+/// Copies runs of elements that lie next to each other.
+///
+/// # Safety
+/// As `short`; elements are of `size` bytes.
+unsafe fn long(lines: &Lines, count: usize, source: *const u8, dst: *mut u8, size: isize) {
+    let bytes = size as usize;
+    let (mut line, mut first, mut at) = (source, lines.first, 0);
+    while at < count {
+        let elements = (lines.size - first).min(count - at);
+        // SAFETY: as the caller vouches.
+        unsafe {
+            let from = line.wrapping_offset(first as isize * size);
+            // A result that takes over its operand's memory is there already.
+            if !std::ptr::eq(from, dst.add(at * bytes)) {
+                std::ptr::copy_nonoverlapping(from, dst.add(at * bytes), elements * bytes);
+            }
+        }
+        (first, at, line) = (0, at + elements, line.wrapping_offset(lines.line * size));
+    }
+}
+
+/// Reads short runs one element after the other.
+///
+/// # Safety
+/// `source` is where the first run begins in memory that has the lines; `dst` has room for `count` elements.
+unsafe fn short<T: Copy>(lines: &Lines, count: usize, source: *const T, dst: *mut T) {
+    /// Whole runs of a length that the compiler knows; where they end.
+    ///
+    /// # Safety
+    /// As `short`.
+    unsafe fn whole<T: Copy, const N: usize>(lines: &Lines, runs: usize, source: *const T, dst: *mut T) {
+        for run in 0..runs {
+            // SAFETY: as the caller vouches.
+            unsafe {
+                let line = source.wrapping_offset(run as isize * lines.line);
+                let to = dst.add(run * N);
+                for element in 0..N {
+                    to.add(element).write_unaligned(line.offset(element as isize * lines.step).read_unaligned());
+                }
+            }
+        }
+    }
+    let mut line = source;
+    let (mut element, mut at) = (lines.first, 0);
+    while at < count {
+        let runs = (count - at) / lines.size;
+        if element == 0 && runs > 0 {
+            let done = runs * lines.size;
+            // SAFETY: the runs lie among the lines.
+            let is_known = unsafe {
+                let to = dst.add(at);
+                match lines.size {
+                    2 => whole::<T, 2>(lines, runs, line, to),
+                    3 => whole::<T, 3>(lines, runs, line, to),
+                    4 => whole::<T, 4>(lines, runs, line, to),
+                    5 => whole::<T, 5>(lines, runs, line, to),
+                    8 => whole::<T, 8>(lines, runs, line, to),
+                    _ => (),
+                }
+                matches!(lines.size, 2..=5 | 8)
+            };
+            if is_known {
+                (at, line) = (at + done, line.wrapping_offset(runs as isize * lines.line));
+                continue;
+            }
+        }
+        let last = lines.size.min(element + count - at);
+        // SAFETY: as the caller vouches.
+        unsafe {
+            while element < last {
+                dst.add(at).write_unaligned(line.offset(element as isize * lines.step).read_unaligned());
+                (element, at) = (element + 1, at + 1);
+            }
+        }
+        (element, line) = (0, line.wrapping_offset(lines.line));
+    }
+}
+
+/// Repeats the first `period` bytes up to `bytes`.
+///
+/// # Safety
+/// There is room for all of them.
+pub(super) unsafe fn continue_period(dst: *mut u8, period: usize, bytes: usize) {
+    let mut done = period;
+    while done < bytes {
+        let count = done.min(bytes - done);
+        // SAFETY: as the caller vouches; what is read is written already.
+        unsafe { std::ptr::copy_nonoverlapping(dst.cast_const(), dst.add(done), count) };
+        done += count;
+    }
 }
 
 /// Writes a register, or elements of another argument, to the tile's elements.

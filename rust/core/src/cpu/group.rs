@@ -303,12 +303,14 @@ impl Machine<'_> {
             }
             for first in range.clone().step_by(reduce::BLOCK) {
                 let last = (first + reduce::BLOCK).min(range.end);
-                for fold in &segment.folds {
+                let lines = self.lines(segment, rows, first, last);
+                let few = reduce::is_few(&walk, lines.is_some());
+                for fold in segment.folds.iter().filter(|_| !few) {
                     reduce::begin_columns(self, fold, rows.count);
                 }
-                if let Some((source, line)) = self.lines(segment, rows, first, last) {
+                if let Some((source, line)) = lines {
                     for fold in &segment.folds {
-                        reduce::fold_memory(self, fold, last - first, rows.count, source, line);
+                        reduce::fold_memory(self, fold, (last - first, rows.count), source, line, first);
                     }
                 } else if walk.piece == 1 && !segment.folds.iter().any(FoldStep::is_arg) {
                     // Lane by lane: the accumulators of one lane stay in the L1 cache.
@@ -318,7 +320,7 @@ impl Machine<'_> {
                 } else {
                     self.tiles(segment, rows, first..last, walk.piece);
                 }
-                for fold in &segment.folds {
+                for fold in segment.folds.iter().filter(|_| !few) {
                     reduce::end_columns(self, fold, rows.count, first);
                 }
             }
@@ -330,9 +332,7 @@ impl Machine<'_> {
     fn lines(&self, segment: &Segment, rows: Rows, first: usize, last: usize) -> Option<(*const u8, isize)> {
         let walk = self.bound.program.walk;
         let [Step::Load { memory, pointer, .. }] = segment.element.as_slice() else { return None };
-        let folded = |fold: &FoldStep| {
-            !fold.is_arg() && matches!(fold.operand, Folded::At(place) if place == Place::Pointer(*pointer))
-        };
+        let folded = |fold: &FoldStep| matches!(fold.operand, Folded::At(place) if place == Place::Pointer(*pointer));
         if !walk.straight || rows.count < WIDE || !segment.stores.is_empty() || !segment.folds.iter().all(folded) {
             return None;
         }
@@ -393,7 +393,7 @@ impl Machine<'_> {
                 for fold in &segment.folds {
                     match walk.order {
                         Order::Columns => reduce::fold_columns(self, fold, rows, first, elements),
-                        _ if short && !fold.is_arg() => reduce::fold_short(self, fold, rows),
+                        _ if short => reduce::fold_short(self, fold, rows),
                         _ => reduce::fold_rows(self, fold, rows, first, elements),
                     }
                 }

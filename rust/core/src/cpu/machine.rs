@@ -161,6 +161,12 @@ impl<'a> Machine<'a> {
                             return;
                         }
                         self.held[*pointer] = (n, extent.tile.fast_start % period);
+                        if extent.tile.slow == 1 && 2 * period <= n {
+                            let form = width(memory.dtype.compute());
+                            copy::gather(bound, memory, Tile { fast: *period, ..extent.tile }, dst);
+                            copy::continue_period(dst, period * form, n * form);
+                            return;
+                        }
                     }
                     copy::gather(bound, memory, extent.tile, dst);
                 }

@@ -94,7 +94,10 @@ impl Padded {
             }
             match axes.last_mut() {
                 // Neighbours that nothing surrounds are one run.
-                Some(last) if last.guard.is_none() && (from, to) == (last.from * last.size as isize, last.to * last.size as isize) => {
+                Some(last)
+                    if last.guard.is_none()
+                        && (from, to) == (last.from * last.size as isize, last.to * last.size as isize) =>
+                {
                     *last = Axis { size: size * last.size, guard, inner: last.size, ..last.clone() };
                 }
                 _ => axes.push(Axis { size, from, to, guard, inner: 1 }),
@@ -144,7 +147,11 @@ impl Padded {
                 }
             }
         };
-        if chunks == 1 { body(0) } else { parallel(chunks, &body) }
+        if chunks == 1 {
+            body(0)
+        } else {
+            parallel(chunks, &body)
+        }
         bound.monitor.result()
     }
 
@@ -152,7 +159,14 @@ impl Padded {
     ///
     /// # Safety
     /// As for `run`.
-    unsafe fn rows<T: Copy>(&self, rows: Range<usize>, inside: &[Range<usize>], source: *const T, result: *mut T, border: T) {
+    unsafe fn rows<T: Copy>(
+        &self,
+        rows: Range<usize>,
+        inside: &[Range<usize>],
+        source: *const T,
+        result: *mut T,
+        border: T,
+    ) {
         let (row, outer) = self.axes.split_last().expect("there are rows");
         let (columns, inside) = inside.split_last().expect("there are rows");
         let (lines, leading) = outer.split_last().expect("rows have an axis around them");

@@ -10,9 +10,9 @@ use super::domain::Order;
 use super::machine::{Machine, read_slot, write_slot};
 use super::program::{FoldStep, Folded, Rows, Walk};
 use super::registers::width;
-use crate::code::{Code, Fold};
+use crate::code::Fold;
 use crate::dtype::{Compute, DType};
-use crate::kit::tiles::{self, Operand};
+use crate::kit::tiles::{self, Best};
 pub(super) use crate::kit::tiles::{BLOCK, LANES};
 use crate::kit::transpose::transpose;
 
@@ -111,48 +111,52 @@ pub(super) unsafe fn begin_columns(machine: &Machine<'_>, step: &FoldStep, colum
 /// # Safety
 /// The operand holds the tile, which crosses no multiple of `BLOCK`. Per lane, tiles come in order; for positions, all tiles do.
 pub(super) unsafe fn fold_columns(machine: &Machine<'_>, step: &FoldStep, rows: Rows, first: usize, elements: usize) {
-    let columns = rows.count;
-    let source = written(machine, step);
-    // SAFETY: row memory holds a line per run, tile memory the lanes.
+    let (columns, source) = (rows.count, written(machine, step));
+    // SAFETY: as the caller vouches.
     unsafe {
-        if !step.is_arg() {
+        if step.is_arg() || is_few(&machine.bound.program.walk, false) {
+            fold_memory(machine, step, (elements, columns), source, columns as isize, first);
+        } else {
             let lanes = machine.tile.add(step.lanes);
             tiles::fold_rows(step.fold, step.dtype, elements, columns, source, first % BLOCK, lanes);
-            return;
-        }
-        let walk = machine.bound.program.walk;
-        let (run, line, form) = (chunk_length(walk.length), line_bytes(walk.block), width(step.dtype.compute()));
-        let partial = machine.row.add(step.partial + first / run * line);
-        let positions = machine.row.add(step.positions + first / run * line).cast::<i64>();
-        for element in 0..elements {
-            let values = source.add(element * columns * form);
-            let at = first + element;
-            if at.is_multiple_of(run) {
-                std::ptr::copy_nonoverlapping(values, partial, columns * form);
-                tiles::index_ramp(columns, positions, at as i64, 0);
-            } else {
-                better_columns(step, columns, values, at, partial, positions, machine.tile.add(step.lanes));
-            }
         }
     }
 }
 
-/// Folds a block of rows straight from memory into the lanes of its columns: row i begins `step` values after row i - 1.
+/// Folds rows `first..first + rows` straight from memory, where each begins `line` values after the one before: those of a whole block into
+/// the lanes of its columns, few rows or positions into the results of their runs.
 ///
 /// # Safety
-/// The memory holds the rows, tile memory the lanes.
+/// The memory holds the rows, tile memory the lanes, row memory a line per run.
 pub(super) unsafe fn fold_memory(
     machine: &Machine<'_>,
     step: &FoldStep,
-    rows: usize,
-    columns: usize,
+    size: (usize, usize),
     source: *const u8,
     line: isize,
+    first: usize,
 ) {
+    let walk = machine.bound.program.walk;
+    let run = chunk_length(walk.length);
+    let offset = first / run * line_bytes(walk.block);
     // SAFETY: as the caller vouches.
     unsafe {
-        tiles::fold_columns(step.fold, step.dtype, (rows, columns), source, line, machine.tile.add(step.lanes));
+        let values = machine.row.add(step.partial + offset);
+        if step.is_arg() {
+            let best = Best { values, positions: machine.row.add(step.positions + offset).cast() };
+            let start = (first, first.is_multiple_of(run));
+            tiles::best_of_columns(step.fold, step.dtype, size, source, line, start, best);
+        } else if walk.length <= LANES {
+            tiles::fold_few(step.fold, step.dtype, size, source, line, values);
+        } else {
+            tiles::fold_columns(step.fold, step.dtype, size, source, line, machine.tile.add(step.lanes));
+        }
     }
+}
+
+/// Whether a block of columns is folded in one go, without lanes: few rows that all are in a tile, or all `in_memory`.
+pub(super) fn is_few(walk: &Walk, in_memory: bool) -> bool {
+    walk.length <= LANES && (in_memory || walk.keeps())
 }
 
 /// Combines the lanes of the block that starts at `first`, and that with the blocks of its run before.
@@ -201,17 +205,12 @@ unsafe fn combine_lanes(step: &FoldStep, columns: usize, used: usize, lanes: *mu
 pub(super) unsafe fn fold_short(machine: &Machine<'_>, step: &FoldStep, rows: Rows) {
     let length = machine.bound.program.walk.length;
     let form = width(step.dtype.compute());
-    let used = used_lanes(length);
     let source = written(machine, step);
     // SAFETY: as the caller vouches.
     unsafe {
-        let lanes = machine.tile.add(step.lanes);
-        let turned = lanes.add(LANES * machine.bound.program.walk.block * form);
+        let turned = machine.tile.add(step.lanes);
         transpose(form, rows.count, length, source, length as isize, turned, rows.count as isize);
-        tiles::fill(step.dtype.compute(), used * rows.count, lanes, tiles::identity(step.fold, step.dtype));
-        tiles::fold_rows(step.fold, step.dtype, length, rows.count, turned, 0, lanes);
-        combine_lanes(step, rows.count, used, lanes);
-        std::ptr::copy_nonoverlapping(lanes, machine.row.add(step.partial), rows.count * form);
+        fold_memory(machine, step, (length, rows.count), turned, rows.count as isize, 0);
     }
 }
 
@@ -225,43 +224,9 @@ pub(super) fn lane_bytes(walk: &Walk, fold: Fold, dtype: DType) -> usize {
     let is_arg = matches!(fold, Fold::ArgMax | Fold::ArgMin);
     let row = walk.block * width(dtype.compute());
     match walk.order {
-        Order::Columns if is_arg => 2 * walk.block.next_multiple_of(64),
-        Order::Columns => LANES * row,
-        _ if is_short(walk) && !is_arg => (LANES + walk.length) * row,
+        Order::Columns if !is_arg => LANES * row,
+        _ if is_short(walk) => walk.length * row,
         _ => 0,
-    }
-}
-
-/// Replaces the best values and positions of columns by those of element `at`, where they are strictly better or the first NaN.
-///
-/// # Safety
-/// All pointers hold `columns` values, `masks` twice as many bytes, rounded up to 64.
-unsafe fn better_columns(
-    step: &FoldStep,
-    columns: usize,
-    values: *const u8,
-    at: usize,
-    best: *mut u8,
-    positions: *mut i64,
-    masks: *mut u8,
-) {
-    let dtype = step.dtype;
-    let not_better = if step.fold == Fold::ArgMax { Code::LessEqual } else { Code::GreaterEqual };
-    let [values, best_values, known] = [Operand::Vector(values), Operand::Vector(best), Operand::Vector(masks)];
-    // SAFETY: as the caller vouches.
-    unsafe {
-        let other = masks.add(columns.next_multiple_of(64));
-        // Not `value <= best`, and `best` is a number: true for greater values and for the first NaN.
-        tiles::pointwise(not_better, dtype, columns, masks, &[values, best_values]);
-        if dtype.is_float() {
-            tiles::pointwise(Code::Equal, dtype, columns, other, &[best_values, best_values]);
-            tiles::pointwise(Code::Greater, DType::Bool, columns, masks, &[Operand::Vector(other), known]);
-        } else {
-            tiles::pointwise(Code::Not, DType::Bool, columns, masks, &[known]);
-        }
-        tiles::pointwise(Code::Where, dtype, columns, best, &[known, values, best_values]);
-        let place = [known, Operand::Scalar(at as u64), Operand::Vector(positions.cast_const().cast())];
-        tiles::pointwise(Code::Where, DType::I64, columns, positions.cast(), &place);
     }
 }
 
@@ -288,10 +253,9 @@ pub(super) unsafe fn finish(machine: &Machine<'_>, step: &FoldStep, rows: Rows, 
         }
         if in_columns && !step.is_arg() {
             combine_columns(step, rows.count, partial, line, runs);
-            if matches!(compute, Compute::F32 | Compute::F64 | Compute::U64) && !is_half(step.dtype) {
-                std::ptr::copy_nonoverlapping(partial, result, rows.count * form);
-                return;
-            }
+            std::ptr::copy_nonoverlapping(partial, result, rows.count * form);
+            tiles::round_lines(step.dtype, rows.count, result);
+            return;
         }
         for row in 0..rows.count {
             let read = |run: usize| read_slot(partial.add(run * line + row * stride), compute);
@@ -306,14 +270,10 @@ pub(super) unsafe fn finish(machine: &Machine<'_>, step: &FoldStep, rows: Rows, 
                 write_slot(result.add(row * 8), Compute::I64, position);
                 continue;
             }
-            let bits = if in_columns { read(0) } else { combine_runs(step, runs, read) };
+            let bits = combine_runs(step, runs, read);
             write_slot(result.add(row * form), compute, tiles::round_to(step.dtype, bits));
         }
     }
-}
-
-fn is_half(dtype: DType) -> bool {
-    matches!(dtype, DType::F16 | DType::BF16)
 }
 
 /// The fixed tree over the results of runs.

@@ -33,6 +33,7 @@ impl<T: Copy + Default> Transpose<T> {
             let dst = self.dst.offset(column as isize * self.dst_row + row as isize);
             match size_of::<T>() {
                 1 => return eight_bytes(src.cast(), self.src_row, dst.cast(), self.dst_row),
+                2 => return eight_words(src.cast(), self.src_row, dst.cast(), self.dst_row),
                 4 => {
                     let (src, dst) = (src.cast::<f32>(), dst.cast::<f32>());
                     for (i, j) in [(0, 0), (0, 4), (4, 0), (4, 4)] {
@@ -131,6 +132,34 @@ unsafe fn eight_bytes(src: *const u8, src_row: isize, dst: *mut u8, dst_row: isi
         for two in columns {
             _mm_storel_epi64(to.cast(), two);
             _mm_storel_epi64(to.offset(dst_row).cast(), _mm_unpackhi_epi64(two, two));
+            to = to.wrapping_offset(2 * dst_row);
+        }
+    }
+}
+
+/// Eight rows of eight 16-bit elements.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn eight_words(src: *const u16, src_row: isize, dst: *mut u16, dst_row: isize) {
+    use std::arch::x86_64::{
+        __m128i, _mm_loadu_si128, _mm_storeu_si128, _mm_unpackhi_epi16, _mm_unpackhi_epi32, _mm_unpackhi_epi64,
+        _mm_unpacklo_epi16, _mm_unpacklo_epi32, _mm_unpacklo_epi64,
+    };
+    // SAFETY: the caller vouches for the elements; SSE2 belongs to x86-64.
+    unsafe {
+        let line = |row: isize| _mm_loadu_si128(src.offset(row * src_row).cast());
+        let twos = |row: isize| {
+            let (a, b) = (line(row), line(row + 1));
+            (_mm_unpacklo_epi16(a, b), _mm_unpackhi_epi16(a, b))
+        };
+        let fours = |a: __m128i, b: __m128i| (_mm_unpacklo_epi32(a, b), _mm_unpackhi_epi32(a, b));
+        let ((a, e), (b, f), (c, g), (d, h)) = (twos(0), twos(2), twos(4), twos(6));
+        let ((ab, ab_next), (cd, cd_next)) = (fours(a, b), fours(c, d));
+        let ((ef, ef_next), (gh, gh_next)) = (fours(e, f), fours(g, h));
+        let mut to = dst;
+        for (upper, lower) in [(ab, cd), (ab_next, cd_next), (ef, gh), (ef_next, gh_next)] {
+            _mm_storeu_si128(to.cast(), _mm_unpacklo_epi64(upper, lower));
+            _mm_storeu_si128(to.offset(dst_row).cast(), _mm_unpackhi_epi64(upper, lower));
             to = to.wrapping_offset(2 * dst_row);
         }
     }

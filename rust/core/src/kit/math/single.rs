@@ -147,6 +147,60 @@ pub fn log2<M: Machine>(x: f32) -> f32 {
     log_edges(x, lower + upper + k)
 }
 
+/// 2/(n ln 2) in one part, or in two.
+const LOG2_1: (f32, f32) = (2.885_39, 3.851_926e-8);
+const LOG2_3: (f32, f32) = (0.961_796_7, -7.028_462e-9);
+
+/// log₂ x of positive x in two parts, the second below an ULP of the first: k + s(c₁ + c₃s² + …), s = f / (2 + f), each product and sum
+/// with what its rounding lost. Of use where `fma32` rounds once.
+#[inline(always)]
+fn log2_exact<M: Machine>(x: f32) -> (f32, f32) {
+    let (k, f) = log_parts(x);
+    let divisor = 2.0 + f;
+    let inverse = 1.0 / divisor;
+    let s = f * inverse;
+    let s_low = (M::fma32(-s, divisor, f) - s * (f - (divisor - 2.0))) * inverse;
+    let z = s * s;
+    let z_low = M::fma32(s, s, -z) + 2.0 * s * s_low;
+    let tail = z * polynomial::<M, 4>(z, [0.577_078_04, 0.412_198_57, 0.320_598_9, 0.262_308_18]);
+    let c = LOG2_3.0 + tail;
+    let c_low = ((LOG2_3.0 - c) + tail) + LOG2_3.1;
+    let w = z * c;
+    let w_low = M::fma32(z, c, -w) + M::fma32(z, c_low, z_low * c);
+    let u = LOG2_1.0 + w;
+    let u_low = ((LOG2_1.0 - u) + w) + (w_low + LOG2_1.1);
+    let h = s * u;
+    let h_low = M::fma32(s, u, -h) + M::fma32(s, u_low, s_low * u);
+    let sum = k + h;
+    (sum, ((k - sum) + h) + h_low)
+}
+
+/// aᵇ = 2^(b log₂|a|), with the sign and NaN that negative a ask for, where `fma32` rounds once; zero, infinite and NaN operands must not
+/// come; 1 ULP.
+#[inline(always)]
+pub fn pow<M: Machine>(a: f32, b: f32) -> f32 {
+    let (log, log_low) = log2_exact::<M>(a.abs());
+    let y = b * log;
+    let bounded = select(y < -160.0, -160.0, y);
+    let bounded = select(bounded > 140.0, 140.0, bounded);
+    let y_low = select(bounded == y, M::fma32(b, log, -y) + b * log_low, 0.0);
+    let shifted = bounded + MAGIC;
+    let r = (bounded - (shifted - MAGIC)) + y_low;
+    let p = polynomial::<M, 7>(
+        r,
+        [1.0, 0.693_147_2, 0.240_226_48, 5.550_36e-2, 9.618_506e-3, 1.339_080_6e-3, 1.532_646_1e-4],
+    );
+    // The factor in two steps, so that denormals and infinity come out rounded once.
+    let biased = shifted.to_bits().wrapping_sub(MAGIC.to_bits()).wrapping_add(254);
+    let half = ((biased as i32) >> 1) as u32;
+    let size = p * f32::from_bits(half << 23) * f32::from_bits(biased.wrapping_sub(half) << 23);
+    let halved = b * 0.5;
+    let whole = b.trunc() == b;
+    let odd = whole & (halved.trunc() != halved);
+    let value = select(odd, size.copysign(a), size);
+    select((a < 0.0) & !whole, f32::NAN, value)
+}
+
 /// log₁₀ x; 1 ULP.
 #[inline(always)]
 pub fn log10<M: Machine>(x: f32) -> f32 {

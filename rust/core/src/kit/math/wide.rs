@@ -1,10 +1,10 @@
-//! f32 functions computed in f64 and rounded once, where f32 alone would lose digits. Depends on `simd`.
+//! f32 functions computed in f64 and rounded once, where f32 alone would lose digits. Depends on `simd` and `double`.
 //! Invariant: at most 1 ULP of f32; sin, cos and tan need `needs_reduction` to be false.
 
 use std::f64::consts::{FRAC_2_PI, LN_2, LOG2_E};
 
 use super::double::{MAGIC, log_parts, polynomial, scale};
-use super::select;
+use super::{select, single};
 use crate::kit::simd::Machine;
 
 /// π/2 in two parts; a product of the first with a 20-bit integer is exact.
@@ -14,11 +14,7 @@ const HALF_PI_LOW: f64 = 6.077_100_506_506_192e-11;
 /// ln(1 + f) for 1 + f in [√½, √2), to 10⁻¹¹.
 #[inline(always)]
 fn log_near_one<M: Machine>(f: f64) -> f64 {
-    // The quotient by a reciprocal of 24 bits, whose division costs a third, mended once.
-    let divisor = 2.0 + f;
-    let inverse = f64::from(1.0 / divisor as f32);
-    let s = f * inverse;
-    let s = M::fma64(M::fma64(-s, divisor, f), inverse, s);
+    let s = f / (2.0 + f);
     let z = s * s;
     let r = polynomial::<M, 5>(
         z,
@@ -89,6 +85,9 @@ pub fn pow_is_special(a: f32, b: f32) -> bool {
 /// aᵇ = e^(b ln|a|), with the sign and NaN that negative a ask for; operands must not be special.
 #[inline(always)]
 pub fn pow<M: Machine>(a: f32, b: f32) -> f32 {
+    if M::FUSED {
+        return single::pow::<M>(a, b);
+    }
     // All in f64: vectors of one width.
     let (a, b) = (f64::from(a), f64::from(b));
     let (k, f) = log_parts(a.abs());

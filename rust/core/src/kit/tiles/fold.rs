@@ -23,7 +23,7 @@ pub const LANES: usize = 32;
 pub const BLOCK: usize = 4096;
 
 /// A fold of one type: an associative function with an identity.
-trait Folding<T: Number>: Function<(T, T), Output = T> {
+pub(super) trait Folding<T: Number>: Function<(T, T), Output = T> {
     const IDENTITY: T;
     /// Whether it gives back one of its operands. LLVM then skips stores of unchanged accumulators, by slow masked stores.
     const CHOOSES: bool;
@@ -40,7 +40,7 @@ macro_rules! folding {
     ($($name:ident $chooses:literal {
         $($type:ty = $identity:expr, |$a:ident, $b:ident| $body:expr $(, of numbers $numbers:expr)?;)*
     })*) => {$(
-        struct $name;
+        pub(super) struct $name;
         $(
             impl Function<($type, $type)> for $name {
                 type Output = $type;
@@ -121,6 +121,8 @@ macro_rules! with_fold {
         }
     };
 }
+
+pub(super) use with_fold;
 
 struct Block<T, F> {
     n: usize,
@@ -244,6 +246,15 @@ pub fn combine(fold: Fold, dtype: DType, a: u64, b: u64) -> u64 {
 /// The result of folding nothing.
 pub fn identity(fold: Fold, dtype: DType) -> u64 {
     with_fold!(fold, dtype, F, T => <F as Folding<T>>::IDENTITY.to_slot())
+}
+
+/// Finished results rounded or wrapped to their dtype.
+///
+/// # Safety
+/// `results` holds `n` values of the compute type of `dtype`.
+pub unsafe fn round_lines(dtype: DType, n: usize, results: *mut u8) {
+    // SAFETY: as the caller vouches.
+    unsafe { round_tile(dtype, n, results) };
 }
 
 /// A finished result rounded or wrapped to its dtype.

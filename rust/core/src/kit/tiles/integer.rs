@@ -1,13 +1,14 @@
 //! The functions of `Code` on integer and mask tiles. Depends on `loops`.
 //! Invariant: nothing traps: arithmetic wraps, division by zero gives 0, shifts beyond the width give 0 or the sign.
 
+use super::divide::{floor_div_narrow, floor_div_wide};
 use super::loops::{Strided, each, function, map};
 use super::pointwise::{Operand, binary, symmetric, tile};
 use crate::code::Code;
 
 /// Functions of one integer type; `$abs` and `$sign` differ for unsigned ones.
 macro_rules! integer_table {
-    ($name:ident, $type:ident, $abs:expr, $sign:expr, $floor_div:expr, $floor_mod:expr, $pow:expr) => {
+    ($name:ident, $type:ident, $abs:expr, $sign:expr, $floor_div:expr, $floor_mod:expr, $pow:expr, $divide:expr) => {
         /// One function over a tile.
         ///
         /// # Safety
@@ -60,6 +61,11 @@ macro_rules! integer_table {
                     Code::Greater => $name(Code::Less, n, dst, &[operands[1], operands[0]]),
                     Code::GreaterEqual => $name(Code::LessEqual, n, dst, &[operands[1], operands[0]]),
                     Code::FloorDiv => {
+                        if let [Operand::Vector(a), Operand::Scalar(bits)] = *operands
+                            && $divide(n, dst, a.cast(), bits as T)
+                        {
+                            return;
+                        }
                         let (a, b) = pair();
                         each(n, dst, a, b, function!(|a: T, b: T| -> T { if b == 0 { 0 } else { $floor_div(a, b) } }));
                     }
@@ -82,7 +88,7 @@ macro_rules! integer_table {
 }
 
 macro_rules! signed_table {
-    ($name:ident, $type:ident) => {
+    ($name:ident, $type:ident, $divide:ident) => {
         integer_table!(
             $name,
             $type,
@@ -117,13 +123,18 @@ macro_rules! signed_table {
                     }
                     power
                 }
+            },
+            // SAFETY: the tiles are those of the table.
+            |n, dst, a: *const u8, b: $type| b != 0 && {
+                $divide(n, dst, a.cast(), b);
+                true
             }
         );
     };
 }
 
-signed_table!(i32s, i32);
-signed_table!(i64s, i64);
+signed_table!(i32s, i32, floor_div_narrow);
+signed_table!(i64s, i64, floor_div_wide);
 integer_table!(
     u64s,
     u64,
@@ -141,7 +152,8 @@ integer_table!(
             left >>= 1;
         }
         power
-    }
+    },
+    |_, _, _: *const u8, _: u64| false
 );
 
 /// One function over a tile of masks.

@@ -7,6 +7,8 @@
 
 mod cast;
 mod convert;
+mod divide;
+mod few;
 mod float;
 mod fold;
 mod integer;
@@ -24,8 +26,10 @@ mod tests;
 
 pub use cast::cast;
 pub use convert::{load, store};
+pub use few::{Best, best_of_columns, fold_few};
 pub use fold::{
-    BLOCK, LANES, arg_better, combine, find, fold_block, fold_columns, fold_lanes, fold_rows, identity, round_to,
+    BLOCK, LANES, arg_better, combine, find, fold_block, fold_columns, fold_lanes, fold_rows, identity, round_lines,
+    round_to,
 };
 pub use pair::{Then, is_first, pair};
 pub use pointwise::{Operand, exp_of_difference, fill, index_ramp, pointwise};

@@ -100,6 +100,47 @@ impl Places<'_> {
     }
 }
 
+/// Elements of an entry that are moved one by one.
+const SHORT: usize = 16;
+
+impl Places<'_> {
+    /// Entries of a few elements.
+    ///
+    /// # Safety
+    /// As `fill`, for all elements of an entry.
+    unsafe fn fill_short<T: Copy, I: Indices>(&self, walk: &Walk<2>, integers: I, length: usize) {
+        let (to, from) = (self.to.cast::<T>(), self.from.cast::<T>());
+        walk.each(|[place, at]| {
+            // SAFETY: as the caller vouches; foreign memory may be unaligned.
+            unsafe {
+                if let Some(index) = self.bad.inside(integers.read(self.first, at), self.limit) {
+                    let (to, from) = (to.offset(place), from.offset(index * self.step));
+                    for element in 0..length {
+                        to.add(element).write_unaligned(from.add(element).read_unaligned());
+                    }
+                }
+            }
+        });
+    }
+
+    /// Entries of `bytes` bytes, of elements of `size` bytes.
+    ///
+    /// # Safety
+    /// As `fill`, for all elements of an entry.
+    unsafe fn fill_rows<I: Indices>(&self, walk: &Walk<2>, integers: I, size: usize, bytes: usize) {
+        let size = size as isize;
+        walk.each(|[place, at]| {
+            // SAFETY: as the caller vouches.
+            unsafe {
+                if let Some(index) = self.bad.inside(integers.read(self.first, at), self.limit) {
+                    let from = self.from.offset(index * self.step * size);
+                    std::ptr::copy_nonoverlapping(from, self.to.offset(place * size), bytes);
+                }
+            }
+        });
+    }
+}
+
 impl Structured for Take {
     fn name(&self) -> &'static str {
         "take"
@@ -140,6 +181,18 @@ impl Structured for Take {
                         2 => places.fill::<u16, _>(&each, integers),
                         4 => places.fill::<u32, _>(&each, integers),
                         _ => places.fill::<u64, _>(&each, integers),
+                    }
+                });
+                return;
+            }
+            if let Some((length, [1, 1])) = entry.single_run() {
+                // SAFETY: as below, entries being elements next to each other.
+                with_indices!(indices.dtype, integers => unsafe {
+                    let places = Places { to, from, first, step: stride, limit, bad: &bad };
+                    match size {
+                        4 if length <= SHORT => places.fill_short::<u32, _>(&each, integers, length),
+                        8 if length <= SHORT => places.fill_short::<u64, _>(&each, integers, length),
+                        _ => places.fill_rows(&each, integers, size, length * size),
                     }
                 });
                 return;

@@ -4,10 +4,10 @@
 use smallvec::{SmallVec, smallvec};
 
 use super::super::axes::normalize_axis;
-use super::super::pointwise::astype;
+use super::super::pointwise::{astype, common_order, inverse};
 use super::super::shader::{Place, Put, boxes, way};
 use super::super::walk::{self, Chunks, Walk};
-use super::{broadcast_to, expand_dims, reshape_to, same, slice_axis};
+use super::{broadcast_to, expand_dims, permute_axes, reshape_to, same, slice_axis};
 use crate::backend::{HostArguments, HostPointer};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -41,8 +41,19 @@ pub fn concat(tensors: &[Tensor], axis: isize) -> Result<Tensor> {
     if let [only] = &tensors[..] {
         return same(only);
     }
+    // Where all lie alike, the result does too.
+    if let Some(order) = common_order(&tensors.iter().collect::<Vec<_>>()) {
+        let turned = tensors.iter().map(|tensor| permute_axes(tensor, order.clone())).collect::<Result<Vec<_>>>()?;
+        let along = order.iter().position(|&other| other == axis).unwrap_or(axis);
+        return permute_axes(&joined(&turned, along)?, inverse(&order));
+    }
+    joined(&tensors, axis)
+}
+
+/// Tensors of one dtype that differ along `axis` only.
+fn joined(tensors: &[Tensor], axis: usize) -> Result<Tensor> {
     let total = tensors.iter().fold(0usize, |sum, tensor| sum.saturating_add(tensor.shape()[axis]));
-    let mut sizes: SmallVec<[usize; 4]> = SmallVec::from_slice(first.shape());
+    let mut sizes: SmallVec<[usize; 4]> = SmallVec::from_slice(tensors[0].shape());
     sizes[axis] = total;
     let op = Concat { axis, shape: Shape::new(&sizes)? };
     apply(op, &tensors.iter().collect::<Vec<_>>())

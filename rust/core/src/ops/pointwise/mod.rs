@@ -14,7 +14,7 @@ pub use calls::{
 pub use cast::astype;
 pub use names::*;
 
-pub(crate) use order::folded_in_order;
+pub(crate) use order::{common_order, folded_in_order, inverse};
 
 use smallvec::{SmallVec, smallvec};
 

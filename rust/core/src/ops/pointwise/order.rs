@@ -12,7 +12,7 @@ use crate::graph::{Lowering, Op, Pointwise, Tensor, apply};
 use crate::layout::Layout;
 
 /// Axes from the slowest in memory to the fastest.
-type AxisOrder = SmallVec<[usize; 4]>;
+pub(crate) type AxisOrder = SmallVec<[usize; 4]>;
 
 /// Fewer elements lie in the first-level cache, where every order is as fast as another.
 const SMALL: usize = 4096;
@@ -26,11 +26,16 @@ pub(super) fn apply_in_order(op: impl Op + 'static, inputs: &[&Tensor]) -> Resul
     let turned: SmallVec<[Tensor; 3]> =
         inputs.iter().map(|input| permute_axes(input, order.clone())).collect::<Result<_>>()?;
     let turned: SmallVec<[&Tensor; 3]> = turned.iter().collect();
+    permute_axes(&apply(op, &turned)?, inverse(&order))
+}
+
+/// The permutation that takes `order` back.
+pub(crate) fn inverse(order: &AxisOrder) -> AxisOrder {
     let mut back = order.clone();
     for (position, &axis) in order.iter().enumerate() {
         back[axis] = position;
     }
-    permute_axes(&apply(op, &turned)?, back)
+    back
 }
 
 /// The tensor with those of its axes that are to be folded in the order in which they lie: a fold does not mind, and reads one stream.
@@ -49,10 +54,9 @@ pub(crate) fn folded_in_order(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
     if order.is_sorted() { Ok(x.clone()) } else { permute_axes(x, order) }
 }
 
-/// The order in which the operands lie, where it is one and not row-major.
-fn common_order(inputs: &[&Tensor]) -> Option<AxisOrder> {
-    let shape = inputs[0].shape();
-    if shape.rank() < 2 || shape.elements() < SMALL || inputs.iter().any(|input| input.shape() != shape) {
+/// The order in which tensors of one rank lie, where it is one and not row-major, and they are large.
+pub(crate) fn common_order(inputs: &[&Tensor]) -> Option<AxisOrder> {
+    if inputs[0].rank() < 2 || inputs[0].shape().elements() < SMALL {
         return None;
     }
     let mut common: Option<AxisOrder> = None;

@@ -1,0 +1,85 @@
+//! Integers divided by one number, by products: no processor divides vectors of them. Depends on `loops`.
+//! Invariant: quotients are rounded down, as those of two tiles; division by 0 is not for here.
+
+use super::loops::{Splat, Stream, function, map};
+
+/// 1.5 · 2⁵²: adding it rounds to an integer, which then stands in the low bits.
+const MAGIC: f64 = 6_755_399_441_055_744.0;
+
+/// ⌊a / b⌋ of 32 bits, b ≠ 0: the nearest integer to a · b⁻¹ in f64, whose remainder tells whether it is too large.
+///
+/// # Safety
+/// `a` holds `n` values, `dst` has room for as many, and is `a` or apart from it.
+pub(super) unsafe fn floor_div_narrow(n: usize, dst: *mut i32, a: *const i32, b: i32) {
+    let source = (Stream(a), Splat(b), Splat(1.0 / f64::from(b)));
+    let quotient = function!(|a: i32, b: i32, inverse: f64| -> i32 {
+        let quotient = (f64::from(a) * inverse + MAGIC).to_bits() as i32;
+        let rest = a.wrapping_sub(quotient.wrapping_mul(b));
+        quotient.wrapping_sub(i32::from((rest != 0) & ((rest < 0) != (b < 0))))
+    });
+    // SAFETY: as the caller vouches.
+    unsafe { map(n, dst, source, quotient) };
+}
+
+/// Bits below which a product with `factor(b)` is cut off, beyond the upper word.
+#[inline(always)]
+fn shift(b: i64) -> u32 {
+    (64 - (b.unsigned_abs() - 1).leading_zeros()).max(1) - 1
+}
+
+/// 2^(64 + shift) / |b| rounded up, without its bit 64.
+fn factor(b: i64) -> i64 {
+    ((1u128 << (64 + shift(b))) / u128::from(b.unsigned_abs()) + 1) as i64
+}
+
+/// ⌊a / b⌋ of 64 bits, b ≠ 0: a times the inverse of |b| in fixed point.
+///
+/// # Safety
+/// As `floor_div_narrow`.
+pub(super) unsafe fn floor_div_wide(n: usize, dst: *mut i64, a: *const i64, b: i64) {
+    let source = (Stream(a), Splat(b), Splat(factor(b)));
+    let quotient = function!(|a: i64, b: i64, factor: i64| -> i64 {
+        let upper = ((i128::from(a) * i128::from(factor)) >> 64) as i64;
+        let size = (upper.wrapping_add(a) >> shift(b)) - (a >> 63);
+        let sign = b >> 63;
+        let quotient = (size ^ sign).wrapping_sub(sign);
+        let rest = a.wrapping_sub(quotient.wrapping_mul(b));
+        quotient.wrapping_sub(i64::from((rest != 0) & ((rest < 0) != (b < 0))))
+    });
+    // SAFETY: as the caller vouches.
+    unsafe { map(n, dst, source, quotient) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotients_are_rounded_down() {
+        let edges =
+            [0, 1, 2, 3, 5, 7, 10, 255, 256, 641, 65_537, 1 << 30, i64::from(i32::MAX), 6_700_417, 1 << 62, i64::MAX];
+        let mut numbers: Vec<i64> = edges.iter().flat_map(|&x| [x, -x, x.wrapping_sub(1), x.wrapping_add(1)]).collect();
+        numbers.extend([i64::MIN, i64::MIN + 1, i64::from(i32::MIN), 1_234_567_891_011, -987_654_321_987_654_321]);
+        for &b in numbers.iter().filter(|&&b| b != 0) {
+            let mut results = vec![0; numbers.len()];
+            // SAFETY: the vectors have as many elements.
+            unsafe { floor_div_wide(numbers.len(), results.as_mut_ptr(), numbers.as_ptr(), b) };
+            for (&a, &result) in numbers.iter().zip(&results) {
+                let exact = i128::from(a).div_euclid(i128::from(b));
+                let down = if b < 0 && i128::from(a).rem_euclid(i128::from(b)) != 0 { exact - 1 } else { exact };
+                assert_eq!(result, down as i64, "{a} // {b}");
+            }
+            let narrow: Vec<i32> = numbers.iter().map(|&a| a as i32).collect();
+            let (b, mut results) = (b as i32, vec![0; narrow.len()]);
+            if b == 0 {
+                continue;
+            }
+            // SAFETY: as above.
+            unsafe { floor_div_narrow(narrow.len(), results.as_mut_ptr(), narrow.as_ptr(), b) };
+            for (&a, &result) in narrow.iter().zip(&results) {
+                let down = (i64::from(a) as f64 / f64::from(b)).floor() as i64;
+                assert_eq!(result, down as i32, "{a} // {b}");
+            }
+        }
+    }
+}
