@@ -177,6 +177,8 @@ pub enum Cotangent {
         rhs: Tensor,
         /// Whether the sum is to lie in memory as its transpose.
         turned: bool,
+        /// Number of the module path that the product belongs to.
+        scope: u32,
     },
     /// Is added to the entries `indices` of the input along `axis`, the rest being 0.
     Take {

@@ -15,7 +15,7 @@ use super::walk::{self, Chunks, Walk};
 use crate::backend::{Device, HostArguments};
 use crate::dtype::{DType, Scalar};
 use crate::error::Result;
-use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
+use crate::graph::{Cotangent, InScope, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
 use crate::group::Linear;
 use crate::plan::{Argument, Candidate, Caps, Cost, Structured};
 use crate::shape::Shape;
@@ -29,6 +29,8 @@ pub fn accumulate(shape: &Shape, dtype: DType, device: Device, pieces: Vec<Cotan
     let mut partial = Vec::new();
     let mut products = Vec::new();
     let mut lies_turned = false;
+    // The module that used the tensor last: its products are computed for all.
+    let mut owner = None;
     for piece in pieces {
         match piece {
             Cotangent::Dense(grad) => {
@@ -37,14 +39,18 @@ pub fn accumulate(shape: &Shape, dtype: DType, device: Device, pieces: Vec<Cotan
                     None => grad,
                 });
             }
-            Cotangent::Product { lhs, rhs, turned } => {
+            Cotangent::Product { lhs, rhs, turned, scope } => {
                 lies_turned |= turned;
+                owner.get_or_insert(scope);
                 products.push((lhs, rhs));
             }
             other => partial.push(other),
         }
     }
-    if let Some(sum) = sum_of_products(products, lies_turned)? {
+    let scope = owner.map(InScope::enter);
+    let sum = sum_of_products(products, lies_turned)?;
+    drop(scope);
+    if let Some(sum) = sum {
         dense = Some(match dense {
             Some(others) => add(&others, &sum)?,
             None => sum,

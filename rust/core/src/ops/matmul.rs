@@ -10,7 +10,7 @@ use super::pointwise::{add, astype, mul};
 use super::reduce::{Reduction, reduce};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::graph::{Cotangent, Lowering, Meta, Op, Tensor, View, Vjp, apply};
+use crate::graph::{Cotangent, Lowering, Meta, Op, Tensor, View, Vjp, apply, current_scope};
 use crate::shape::Shape;
 
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Op for Product {
 fn gradient(operand: &Tensor, a: &Tensor, b: &Tensor) -> Result<Cotangent> {
     let turned = is_transposed(operand);
     if operand.rank() == 2 {
-        return Ok(Cotangent::Product { lhs: a.clone(), rhs: b.clone(), turned });
+        return Ok(Cotangent::Product { lhs: a.clone(), rhs: b.clone(), turned, scope: current_scope() });
     }
     product_lying(a, b, turned).map(Cotangent::Dense)
 }
