@@ -140,6 +140,42 @@ def _position(name):
     ]
 
 
+def _scans(name: str, reference, standard: str, values: Values, shapes) -> list[Row]:
+    """A running fold along each axis, of the flattened tensor, and with what precedes the first element."""
+
+    def along(axis):
+        return lambda x: _sum(reference)(x, axis=axis)
+
+    def begun(x: np.ndarray) -> np.ndarray:
+        neutral = reference(np.ones(1))[0] if name == "cumprod" else 0
+        return np.concatenate([np.full_like(_sum(reference)(x, axis=0)[:1], neutral), _sum(reference)(x, axis=0)])
+
+    calls = [
+        ("axis=0", lambda x: getattr(ad, name)(x, axis=0), along(0)),
+        ("axis=-1", lambda x: getattr(ad, standard)(x, axis=-1), along(-1)),
+        ("flat", lambda x: getattr(ad, name)(x), along(None)),
+        ("initial", lambda x: getattr(ad, standard)(x, axis=0, include_initial=True), begun),
+    ]
+    names = [name, standard, name, standard]
+    return [
+        Row(
+            names[i],
+            call,
+            expected,
+            (values,),
+            shapes,
+            ALL,
+            total,
+            gradient=True,
+            ulps=64,
+            # Errors grow with what was added, not with the sum.
+            magnitude=lambda x, expected=expected: np.abs(expected(np.abs(x))),
+            variant=variant,
+        )
+        for i, (variant, call, expected) in enumerate(calls)
+    ]
+
+
 ROWS = [
     *_family("sum", _sum(np.sum), result=total, empty=True, ulps=10, magnitude=_sizes(np.sum)),
     # 900 factors, each of whose roundings may go the same way.
@@ -170,6 +206,8 @@ ROWS = [
         gradient=False,
         empty=True,
     ),
+    *_scans("cumsum", np.cumsum, "cumulative_sum", SMALL, AXES[:3]),
+    *_scans("cumprod", np.cumprod, "cumulative_prod", FACTORS, PRODUCTS[:1] + PRODUCTS[2:]),
     *_position("argmax"),
     *_position("argmin"),
     Row(

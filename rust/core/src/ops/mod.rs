@@ -21,6 +21,7 @@ pub mod random;
 mod recurrent;
 mod reduce;
 mod resample;
+mod scan;
 mod shader;
 mod transfer;
 mod walk;
@@ -44,4 +45,5 @@ pub use pool::{Windows, adaptive_avg_pool, adaptive_max_pool, avg_pool, fold, ma
 pub use recurrent::{Recurrence, Unit, recurrent};
 pub use reduce::*;
 pub use resample::{Interpolation, interpolate};
+pub use scan::{Running, cumulative};
 pub use transfer::to_device;

@@ -11,6 +11,7 @@ mod movement;
 mod neural;
 mod pool;
 mod reduce;
+mod scan;
 mod unary;
 
 use pyo3::prelude::*;
@@ -26,6 +27,7 @@ pub(crate) use add_functions;
 /// Puts all functions into the module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     unary::register(module)?;
+    scan::register(module)?;
     binary::register(module)?;
     reduce::register(module)?;
     movement::register(module)?;

@@ -88,7 +88,7 @@ pub(crate) fn extreme(fold: Fold, x: &Tensor, axes: &Axes) -> Result<Tensor> {
 }
 
 /// The tensor in the dtype of its sums and products.
-fn widened(x: &Tensor) -> Result<Tensor> {
+pub(crate) fn widened(x: &Tensor) -> Result<Tensor> {
     let dtype = match (x.dtype(), x.device()) {
         (dtype, _) if dtype.is_float() => dtype,
         (dtype, Device::Cpu) if dtype.is_unsigned() => DType::U64,

@@ -8,7 +8,7 @@ mod statistics;
 pub use fold::{argmax, argmin, reduce};
 pub use statistics::{logsumexp, norm, std, variance};
 
-pub(crate) use fold::{extreme, sum_axes};
+pub(crate) use fold::{extreme, sum_axes, widened};
 
 /// What a reduction makes of the elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
