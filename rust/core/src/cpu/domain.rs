@@ -67,8 +67,7 @@ fn elementwise(group: &Group, mut axes: Axes, row_major: bool) -> Domain {
     let Some(&last) = axes.last().filter(|_| axes.len() > 1) else {
         return Domain { order: Order::Rows, outer: Axes::new(), inner: axes };
     };
-    if !row_major && let Some(turned) = turned_axis(group, &axes)
-    {
+    if !row_major && let Some(turned) = turned_axis(group, &axes) {
         // The axis along which reads are contiguous becomes the fastest of the row axes.
         let axis = axes.remove(turned);
         let inner = axes.pop().into_iter().collect();

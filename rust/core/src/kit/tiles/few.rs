@@ -67,7 +67,11 @@ impl<T: Number, F: Folding<T>> FewRows<T, F> {
         // SAFETY: as the caller vouches.
         unsafe {
             let values = self.row::<M, N>(lane, column);
-            if lane + half < self.rows { both::<T, F, M, N>(values, self.row::<M, N>(lane + half, column)) } else { values }
+            if lane + half < self.rows {
+                both::<T, F, M, N>(values, self.row::<M, N>(lane + half, column))
+            } else {
+                values
+            }
         }
     }
 
@@ -170,11 +174,8 @@ impl<T: Number> Positions<T> {
             let value_place = self.values.add(column).cast::<[T; N]>();
             let position_place = self.positions.add(column).cast::<[i64; N]>();
             let source = self.src.add(column);
-            let mut best = if self.fresh {
-                source.cast::<[T; N]>().read_unaligned()
-            } else {
-                value_place.read_unaligned()
-            };
+            let mut best =
+                if self.fresh { source.cast::<[T; N]>().read_unaligned() } else { value_place.read_unaligned() };
             let mut place = [if self.fresh { P::at(0) } else { P::NONE }; N];
             for row in usize::from(self.fresh)..self.rows {
                 let values = source.offset(row as isize * self.step).cast::<[T; N]>().read_unaligned();

@@ -26,7 +26,8 @@ pub use cast::cast;
 pub use convert::{load, store};
 pub use few::{Best, best_of_columns, fold_few};
 pub use fold::{
-    BLOCK, LANES, arg_better, combine, find, fold_block, fold_columns, fold_lanes, fold_rows, identity, round_lines, round_to,
+    BLOCK, LANES, arg_better, combine, find, fold_block, fold_columns, fold_lanes, fold_rows, identity, round_lines,
+    round_to,
 };
 pub use pointwise::{Operand, exp_of_difference, fill, index_ramp, pointwise};
 pub use random::{Draw, Drawn, philox};
