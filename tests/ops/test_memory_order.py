@@ -76,7 +76,9 @@ def test_slices_and_flips_have_an_order_too() -> None:
     for make in cases:
         result, expected = make(x), make(a)
         np.testing.assert_array_equal(result.numpy(), expected)
-        assert sorted(result.numpy().strides) == sorted(expected.strides)
+        long = [axis for axis, size in enumerate(expected.shape) if size > 1]
+        lies = sorted(long, key=lambda axis: -abs(result.numpy().strides[axis]))
+        assert lies == sorted(long, key=lambda axis: -abs(expected.strides[axis]))
 
 
 def test_broadcast_operands_do_not_decide() -> None:

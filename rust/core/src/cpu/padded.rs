@@ -56,6 +56,8 @@ pub(super) struct Padded {
     border: Option<usize>,
     /// Slots of what the condition for a border is where elements exist, and where they do not.
     truth: Option<[usize; 2]>,
+    /// Numbers that must be equal for the border to lie where the elements do not exist.
+    twins: SmallVec<[(Linear, Linear); 2]>,
 }
 
 impl Padded {
@@ -69,14 +71,16 @@ impl Padded {
         if access.guards.is_empty() || (bordered.is_some() && !lies_as_computed(dtype)) {
             return None;
         }
-        let mut truth = None;
-        if let Some(Bordered { condition, .. }) = bordered
-            && !is_inside(group, condition, access)
-        {
+        let (mut truth, mut inside) = (None, None);
+        if let Some(Bordered { condition, .. }) = bordered {
+            inside = Some(condition);
             // The padding of one truth value with another.
-            let inner = self::bordered(group, condition).filter(|inner| is_inside(group, inner.condition, access))?;
-            truth = Some([scalar(group, inner.value)?, inner.number]);
+            if let Some(inner) = self::bordered(group, condition) {
+                truth = Some([scalar(group, inner.value)?, inner.number]);
+                inside = Some(inner.condition);
+            }
         }
+        let twins = inside.map_or_else(|| Some(SmallVec::new()), |inside| twins(group, inside, access))?;
         let mut guards: SmallVec<[Option<&Guard>; 4]> = SmallVec::from_elem(None, group.outer.len());
         for guard in &access.guards {
             let mut moving = guard.position.strides.iter().enumerate().filter(|(_, stride)| **stride != 0);
@@ -108,12 +112,13 @@ impl Padded {
         let source = (*argument, access.index.offset.clone());
         let result = (store.argument, store.index.offset.clone());
         let border = bordered.map(|bordered| bordered.number);
-        rows.then_some(Self { axes, source, result, bytes: dtype.size(), border, truth })
+        rows.then_some(Self { axes, source, result, bytes: dtype.size(), border, truth, twins })
     }
 
     /// Whether these run-time numbers make it a padding.
     pub(super) fn applies(&self, slots: &[u64]) -> bool {
         self.truth.is_none_or(|[inside, outside]| slots[inside] != 0 && slots[outside] == 0)
+            && self.twins.iter().all(|(a, b)| a.resolve(slots) == b.resolve(slots))
     }
 
     /// Fills the larger box.
@@ -225,7 +230,11 @@ fn scalar(group: &Group, value: usize) -> Option<usize> {
     if let Instr::Scalar { slot } = group.values[value].instr { Some(slot) } else { None }
 }
 
-/// Whether a value says if these guards hold.
-fn is_inside(group: &Group, value: usize, access: &Access) -> bool {
-    matches!(&group.values[value].instr, Instr::Inside { guards } if *guards == access.guards)
+/// The numbers that are to be equal if a value is to say whether the guards of an access hold; `None` where it says something else.
+fn twins(group: &Group, value: usize, access: &Access) -> Option<SmallVec<[(Linear, Linear); 2]>> {
+    let Instr::Inside { guards } = &group.values[value].instr else { return None };
+    let alike = |(a, b): (&Guard, &Guard)| a.size == b.size && a.position.strides == b.position.strides;
+    let fits = guards.len() == access.guards.len() && guards.iter().zip(&access.guards).all(alike);
+    let offsets = guards.iter().zip(&access.guards);
+    fits.then(|| offsets.map(|(a, b)| (a.position.offset.clone(), b.position.offset.clone())).collect())
 }

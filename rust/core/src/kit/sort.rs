@@ -136,6 +136,10 @@ fn quick<K: super::quicksort::Key + Send>(keys: &mut [K], spare: &mut [K]) {
     use super::quicksort::{REGISTER, sort, split};
     let length = keys.len();
     let shares = (length / SHARE).min(SHARES * num_threads()).min(SLACK / REGISTER / 4);
+    if shares < 2 {
+        // SAFETY: the caller has asked whether the processor sorts by vectors; spare memory is as long.
+        return unsafe { sort(keys, spare) };
+    }
     let mut pieces = Vec::new();
     let mut uncut = vec![(0, length)];
     while let Some((first, last)) = uncut.pop() {

@@ -1,5 +1,5 @@
 //! Walks over strided memory: copies, fills and sums of boxes, and cutting boxes into chunks by shape alone.
-//! Depends on the vocabulary. Invariant: a chunk's box depends on the shape, never on the number of threads.
+//! Depends on the vocabulary and `kit::transpose`. Invariant: a chunk's box depends on the shape, never on the number of threads.
 
 use smallvec::SmallVec;
 

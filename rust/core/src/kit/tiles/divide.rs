@@ -21,30 +21,19 @@ pub(super) unsafe fn floor_div_narrow(n: usize, dst: *mut i32, a: *const i32, b:
     unsafe { map(n, dst, source, quotient) };
 }
 
-/// Bits below which a product with `factor(b)` is cut off, beyond the upper word.
-#[inline(always)]
-fn shift(b: i64) -> u32 {
-    (64 - (b.unsigned_abs() - 1).leading_zeros()).max(1) - 1
-}
-
-/// 2^(64 + shift) / |b| rounded up, without its bit 64.
-fn factor(b: i64) -> i64 {
-    ((1u128 << (64 + shift(b))) / u128::from(b.unsigned_abs()) + 1) as i64
-}
-
-/// ⌊a / b⌋ of 64 bits, b ≠ 0: a times the inverse of |b| in fixed point.
+/// ⌊a / b⌋ of 64 bits, b ≠ 0: a · b⁻¹ in f64, the same of what it leaves, and whether that is too large.
 ///
 /// # Safety
 /// As `floor_div_narrow`.
 pub(super) unsafe fn floor_div_wide(n: usize, dst: *mut i64, a: *const i64, b: i64) {
-    let source = (Stream(a), Splat(b), Splat(factor(b)));
-    let quotient = function!(|a: i64, b: i64, factor: i64| -> i64 {
-        let upper = ((i128::from(a) * i128::from(factor)) >> 64) as i64;
-        let size = (upper.wrapping_add(a) >> shift(b)) - (a >> 63);
-        let sign = b >> 63;
-        let quotient = (size ^ sign).wrapping_sub(sign);
-        let rest = a.wrapping_sub(quotient.wrapping_mul(b));
-        quotient.wrapping_sub(i64::from((rest != 0) & ((rest < 0) != (b < 0))))
+    let source = (Stream(a), Splat(b), Splat(1.0 / b as f64));
+    let quotient = function!(|a: i64, b: i64, inverse: f64| -> i64 {
+        let rough = (a as f64 * inverse) as i64;
+        let left = a.wrapping_sub(rough.wrapping_mul(b));
+        // Of small quotients the low bits of this sum are the nearest integer.
+        let more = (left as f64 * inverse + MAGIC).to_bits().wrapping_sub(MAGIC.to_bits()) as i64;
+        let rest = left.wrapping_sub(more.wrapping_mul(b));
+        rough.wrapping_add(more).wrapping_sub(i64::from((rest != 0) & ((rest < 0) != (b < 0))))
     });
     // SAFETY: as the caller vouches.
     unsafe { map(n, dst, source, quotient) };
