@@ -189,7 +189,9 @@ pub(crate) unsafe fn launch<E: Element, R: Routine<E>>(path: Path, routine: R) -
     match path {
         #[cfg(target_arch = "x86_64")]
         Path::Avx512 => {
-            #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512cd,avx512vbmi2,avx2,fma,f16c")]
+            #[target_feature(
+                enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512cd,avx512vbmi2,avx2,fma,f16c,popcnt,bmi2"
+            )]
             unsafe fn wide<E: Element, R: Routine<E>>(routine: R) -> R::Output {
                 // SAFETY: as the caller vouches.
                 unsafe { routine.run::<E::Wide>() }

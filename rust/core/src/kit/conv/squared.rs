@@ -21,7 +21,7 @@ use crate::kit::vector::{Element, lanes, launch};
 const ROOM: usize = 512 << 10;
 const CACHED: usize = 96 << 10;
 /// Row tiles that are worth reading the sources again.
-const SHARED: usize = 8;
+const SHARED: usize = 16;
 /// A kernel of more elements is read for more squares at a time.
 const LARGE: usize = 128 * 128;
 /// Channels of the kernel that are packed together.

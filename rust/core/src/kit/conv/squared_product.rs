@@ -16,7 +16,7 @@ use crate::kit::transpose::transpose;
 use crate::kit::vector::{Element, lanes, launch, many};
 
 /// Channels of x and of y that are computed together.
-const BLOCK: usize = 64;
+const BLOCK: usize = 128;
 /// Squares whose products are summed at a time.
 const LINE: usize = 64;
 /// Channels that are finished together.

@@ -65,42 +65,69 @@ impl Squares {
 
     /// Elements that the copy of one channel may take, for so many squares beside each other.
     pub(super) fn copied(&self, squares: usize) -> usize {
-        let rows = (squares.div_ceil(self.wide) + 1).min(self.high) as isize;
-        let steps = [0..1, 0..rows, 0..self.wide as isize];
-        Space::padded(&self.sources, &steps).copied + 3 * 16
+        let (rows, columns) = match squares <= self.wide {
+            true => (1, squares),
+            false => ((squares.div_ceil(self.wide) + 1).min(self.high), self.wide),
+        };
+        Space::padded(&self.sources, &[0..1, 0..rows as isize, 0..columns as isize]).copied + 3 * 16
     }
 
-    /// The images that a range of squares touches, as they are copied for `lines` (the sources or the targets).
+    /// What a range of squares touches of each image, as it is copied for `lines` (the sources or the targets).
     pub(super) fn pieces(&self, lines: &[Line; 3], squares: &Range<usize>, lanes: usize) -> Vec<Piece> {
         let per_image = self.per_image();
         let mut found = Vec::new();
         for image in squares.start / per_image..(squares.end - 1) / per_image + 1 {
             let first = squares.start.max(image * per_image) - image * per_image;
             let last = squares.end.min((image + 1) * per_image) - image * per_image;
-            let rows = first / self.wide..(last - 1) / self.wide + 1;
-            let steps = [0..1, rows.start as isize..rows.end as isize, 0..self.wide as isize];
-            let space = Space::padded(lines, &steps);
-            let pitch = space.step[1] as usize;
-            let length = (rows.len() - 1) * pitch + self.wide;
             let mut at = image * per_image + first - squares.start;
-            let mut vectors = Vec::with_capacity(length.div_ceil(lanes));
-            for flat in (0..length).step_by(lanes) {
-                let mut mask = 0;
-                for lane in 0..lanes.min(length - flat) {
-                    let (row, column) = ((flat + lane) / pitch, (flat + lane) % pitch);
-                    let square = (rows.start + row) * self.wide + column;
-                    if column < self.wide && (first..last).contains(&square) {
-                        mask |= 1u32 << lane;
-                    }
-                }
-                if mask != 0 {
-                    vectors.push(Packed { flat, mask, at });
-                    at += mask.count_ones() as usize;
-                }
+            let rows = first / self.wide..(last - 1) / self.wide + 1;
+            if squares.len() > self.wide {
+                found.push(self.piece(lines, image, rows, 0..self.wide, first..last, at, lanes));
+                continue;
             }
-            found.push(Piece { image, rows: rows_of(lines, &steps, &space), space, vectors });
+            // Parts of one row or two: of a long row only what is wanted is copied.
+            for row in rows {
+                let begin = row * self.wide;
+                let columns = first.max(begin) - begin..last.min(begin + self.wide) - begin;
+                let wanted = begin + columns.start..begin + columns.end;
+                found.push(self.piece(lines, image, row..row + 1, columns.clone(), wanted, at, lanes));
+                at += columns.len();
+            }
         }
         found
+    }
+
+    /// Some rows and columns of the squares of an image, of which a range is wanted.
+    fn piece(
+        &self,
+        lines: &[Line; 3],
+        image: usize,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        wanted: Range<usize>,
+        mut at: usize,
+        lanes: usize,
+    ) -> Piece {
+        let steps = [0..1, rows.start as isize..rows.end as isize, columns.start as isize..columns.end as isize];
+        let space = Space::padded(lines, &steps);
+        let pitch = space.step[1] as usize;
+        let length = (rows.len() - 1) * pitch + columns.len();
+        let mut vectors = Vec::with_capacity(length.div_ceil(lanes));
+        for flat in (0..length).step_by(lanes) {
+            let mut mask = 0;
+            for lane in 0..lanes.min(length - flat) {
+                let (row, column) = ((flat + lane) / pitch, (flat + lane) % pitch);
+                let square = (rows.start + row) * self.wide + columns.start + column;
+                if column < columns.len() && wanted.contains(&square) {
+                    mask |= 1u32 << lane;
+                }
+            }
+            if mask != 0 {
+                vectors.push(Packed { flat, mask, at });
+                at += mask.count_ones() as usize;
+            }
+        }
+        Piece { image, rows: rows_of(lines, &steps, &space), space, vectors }
     }
 
     /// Where the targets of a range of squares lie, row by row, from the first target of the first channel on.
