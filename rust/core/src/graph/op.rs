@@ -175,6 +175,8 @@ pub enum Cotangent {
         lhs: Tensor,
         /// `[k, n]`.
         rhs: Tensor,
+        /// Their product by itself, which is not computed if others join.
+        product: Tensor,
         /// Whether the sum is to lie in memory as its transpose.
         turned: bool,
     },
