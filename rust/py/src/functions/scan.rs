@@ -112,5 +112,5 @@ macro_rules! scans {
 
 scans! {
     cumsum cumulative_sum "cumsum" "cumulative_sum" = Sum, "Running sums", "yᵢ = x₀ + … + xᵢ" => "[2, 5, 9]", "[0, 2, 5, 9]";
-    cumprod cumulative_prod "cumprod" "cumulative_prod" = Product, "Running products", "yᵢ = x₀ · … · xᵢ" => "[2, 6, 24]", "[1, 2, 6, 24]";
+    cumprod cumulative_prod "cumprod" "cumulative_prod" = Product, "Running products", "yᵢ = x₀ · … · xᵢ" => "[ 2,  6, 24]", "[ 1,  2,  6, 24]";
 }
