@@ -67,6 +67,7 @@ def main() -> int:
     bench.add_argument(
         "--plot", type=os.path.abspath, help="draw ratios, and cost against size, as PNG and SVG into this folder"
     )
+    bench.add_argument("--device", choices=("cpu", "gpu"), default="cpu", help="where the work is done")
     bench.add_argument("--quick", action="store_true", help="see that every case runs; figures mean nothing then")
     bench.add_argument("cases", nargs="*", help="only cases whose names contain one of these")
     commands.add_parser("docs", help="build the documentation")
@@ -146,6 +147,10 @@ def run_bench(arguments: argparse.Namespace) -> int:
         step("matplotlib", [python, "-m", "pip", "install", "--quiet", "matplotlib"])
     options = [*["--quick"] * arguments.quick, *arguments.cases]
     steps = Steps()
+    if arguments.device == "gpu":
+        json = ["--json", arguments.json] if arguments.json else []
+        steps.run("device", [python, "benches/device.py", *json, *options], {"ADRET_DEVICE": ""})
+        return steps.close("bench")
     with tempfile.TemporaryDirectory() as folder:
         figures = arguments.json or os.path.join(folder, "figures.json")
         for file in sorted(ROOT.glob("benches/bench_*.py")):

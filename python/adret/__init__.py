@@ -9,6 +9,7 @@ Example:
     tensor([2., 4.])
 """
 
+import os as _os
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 from typing import Any as _Any
@@ -535,3 +536,7 @@ def __getattr__(name: str) -> _Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_LATER})
+
+
+if _os.environ.get("ADRET_DEVICE"):
+    set_default_device(_os.environ["ADRET_DEVICE"])

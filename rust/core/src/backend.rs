@@ -136,6 +136,10 @@ pub struct Stats {
     pub matmul_flops: u64,
     /// Shaders compiled.
     pub shaders: u64,
+    /// Portions of work handed to a device.
+    pub submissions: u64,
+    /// Bind groups made: what a launch binds, kept for the next launch that binds the same.
+    pub bind_groups: u64,
 }
 
 /// CUDA's view of a graphics adapter: the same memory, under CUDA's addresses.

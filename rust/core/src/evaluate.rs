@@ -386,6 +386,8 @@ pub fn stats() -> EngineStats {
         sum.runs += stats.runs;
         sum.matmul_flops += stats.matmul_flops;
         sum.shaders += stats.shaders;
+        sum.submissions += stats.submissions;
+        sum.bind_groups += stats.bind_groups;
     }
     EngineStats { plan_misses, pending_nodes: pending_nodes() as u64, devices: sum }
 }

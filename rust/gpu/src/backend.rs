@@ -10,7 +10,7 @@ use adret_core::backend::{Buffer, Peer};
 use adret_core::dtype::DType;
 use adret_core::error::{Error, Result};
 use adret_core::plan::{Caps, Launch, Plan, Work};
-use adret_core::wgsl::{DTYPES, element_bytes};
+use adret_core::wgsl::{DTYPES, WIDE_DTYPES, element_bytes};
 use parking_lot::Mutex;
 
 use crate::adapter::{admitted, denied, number};
@@ -70,6 +70,11 @@ pub fn open(index: u32) -> Result<Arc<dyn Backend>> {
 fn caps(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Caps {
     let limits = device.limits();
     let has = |feature| device.features().contains(feature);
+    let offered = |dtype| match dtype {
+        DType::I64 | DType::U64 => has(wgpu::Features::SHADER_INT64),
+        DType::F64 => has(wgpu::Features::SHADER_F64),
+        _ => true,
+    };
     Caps {
         subgroup: if has(wgpu::Features::SUBGROUP) { (info.subgroup_min_size, info.subgroup_max_size) } else { (0, 0) },
         workgroup_bytes: limits.max_compute_workgroup_storage_size,
@@ -82,7 +87,11 @@ fn caps(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Caps {
         grid: number("ADRET_GPU_GRID").map_or(limits.max_compute_workgroups_per_dimension, |groups| {
             groups.clamp(1, limits.max_compute_workgroups_per_dimension.into()) as u32
         }),
-        dtypes: DTYPES.into_iter().filter(|dtype| !denied(dtype.name())).collect(),
+        dtypes: DTYPES
+            .into_iter()
+            .chain(WIDE_DTYPES)
+            .filter(|dtype| offered(*dtype) && !denied(dtype.name()))
+            .collect(),
         tile: number("ADRET_GPU_TILE").map(|side| side as u32),
     }
 }
@@ -171,6 +180,8 @@ impl Backend for GpuBackend {
             runs: self.runs.load(Ordering::Relaxed),
             matmul_flops: self.matmul_flops.load(Ordering::Relaxed),
             shaders: self.pipelines.count() as u64,
+            submissions: self.context.submissions(),
+            bind_groups: self.pool.groups.made(),
             ..self.pool.stats()
         }
     }

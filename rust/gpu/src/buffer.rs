@@ -20,10 +20,13 @@ use crate::share::{SharedPage, Sharing};
 /// Smallest buffer that is made.
 const SMALLEST: u64 = 256;
 
-/// Buffers that are not in use, by size, and the counters of memory.
+/// Buffers that are not in use, by size and number, and the counters of memory. The one made first is taken first, so that equal steps
+/// come to use equal buffers, whose bind groups are there.
 #[derive(Default)]
 struct Shelf {
-    free: BTreeMap<u64, Vec<wgpu::Buffer>>,
+    free: BTreeMap<u64, BTreeMap<u64, wgpu::Buffer>>,
+    /// Buffers made so far: the next one's number.
+    made: u64,
     #[cfg(target_os = "linux")]
     pages: BTreeMap<u64, Vec<SharedPage>>,
     stats: Stats,
@@ -75,13 +78,18 @@ impl Pool {
         let reused = {
             let mut shelf = self.shelf.lock();
             shelf.stats.allocations += 1;
-            shelf.free.get_mut(&size).and_then(Vec::pop).inspect(|_| shelf.stats.bytes_cached -= size)
+            shelf.free.get_mut(&size).and_then(BTreeMap::pop_first).inspect(|_| shelf.stats.bytes_cached -= size)
         };
-        let raw = match reused {
-            Some(raw) => raw,
-            None => self.missing(bytes, || self.create(size))?,
+        let memory = match reused {
+            Some((number, raw)) => Memory::Own(number, raw),
+            None => {
+                let raw = self.missing(bytes, || self.create(size))?;
+                let mut shelf = self.shelf.lock();
+                shelf.made += 1;
+                Memory::Own(shelf.made, raw)
+            }
         };
-        Ok(GpuBuffer::new(Memory::Own(raw), bytes, self))
+        Ok(GpuBuffer::new(memory, bytes, self))
     }
 
     /// Size of the buffer that holds so many bytes.
@@ -179,7 +187,7 @@ impl Pool {
         let size = memory.raw().size();
         shelf.stats.bytes_cached += size;
         match memory {
-            Memory::Own(raw) => shelf.free.entry(size).or_default().push(raw),
+            Memory::Own(number, raw) => drop(shelf.free.entry(size).or_default().insert(number, raw)),
             #[cfg(target_os = "linux")]
             Memory::Page(page) => shelf.pages.entry(size).or_default().push(page),
         }
@@ -188,8 +196,8 @@ impl Pool {
 
 /// What a buffer lies in.
 enum Memory {
-    /// A buffer of wgpu's own.
-    Own(wgpu::Buffer),
+    /// A buffer of wgpu's own, with its number.
+    Own(u64, wgpu::Buffer),
     /// A page that CUDA sees too.
     #[cfg(target_os = "linux")]
     Page(SharedPage),
@@ -198,7 +206,7 @@ enum Memory {
 impl Memory {
     fn raw(&self) -> &wgpu::Buffer {
         match self {
-            Memory::Own(raw) => raw,
+            Memory::Own(_, raw) => raw,
             #[cfg(target_os = "linux")]
             Memory::Page(page) => &page.raw,
         }
@@ -277,7 +285,7 @@ impl GpuBuffer {
     /// A buffer that was made elsewhere.
     #[cfg(all(test, target_os = "linux"))]
     pub(crate) fn of(raw: wgpu::Buffer, bytes: usize, pool: &Arc<Pool>) -> GpuBuffer {
-        GpuBuffer::new(Memory::Own(raw), bytes, pool)
+        GpuBuffer::new(Memory::Own(u64::MAX, raw), bytes, pool)
     }
 }
 

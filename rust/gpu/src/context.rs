@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use adret_core::error::{Error, ErrorKind, Result};
@@ -30,6 +31,7 @@ pub(crate) struct Context {
     /// Submissions under way. Held while work is handed over and while it is waited for: wgpu's wait miscounts submissions that arrive
     /// meanwhile.
     under_way: Mutex<VecDeque<wgpu::SubmissionIndex>>,
+    submissions: AtomicU64,
     process: u32,
 }
 
@@ -40,6 +42,13 @@ impl Context {
     /// When the driver refuses.
     pub(crate) fn open(adapter: &wgpu::Adapter) -> Result<Context> {
         let mut wanted = wgpu::Features::IMMEDIATES | wgpu::Features::PIPELINE_CACHE | wgpu::Features::TIMESTAMP_QUERY;
+        if !denied("int64") {
+            wanted |= wgpu::Features::SHADER_INT64;
+            // Shaders make and take apart float64 as words.
+            if !denied("float64") && adapter.features().contains(wgpu::Features::SHADER_INT64) {
+                wanted |= wgpu::Features::SHADER_F64;
+            }
+        }
         if !denied("subgroup") {
             wanted |= wgpu::Features::SUBGROUP;
         }
@@ -73,7 +82,14 @@ impl Context {
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             uncaptured.lock().get_or_insert(error.to_string());
         }));
-        Ok(Context { device, queue, failure, under_way: Mutex::default(), process: std::process::id() })
+        Ok(Context {
+            device,
+            queue,
+            failure,
+            under_way: Mutex::default(),
+            submissions: AtomicU64::new(0),
+            process: std::process::id(),
+        })
     }
 
     /// Whether this is a fork of the process that opened the device.
@@ -157,10 +173,16 @@ impl Context {
         let oldest = {
             let mut under_way = self.under_way.lock();
             let index = self.guarded(|| self.queue.submit(commands))?;
+            self.submissions.fetch_add(1, Relaxed);
             under_way.push_back(index);
             if under_way.len() > IN_FLIGHT { under_way.pop_front() } else { None }
         };
         oldest.map_or(Ok(()), |index| self.wait_for(Some(index), give_up))
+    }
+
+    /// Portions of work handed over so far.
+    pub(crate) fn submissions(&self) -> u64 {
+        self.submissions.load(Relaxed)
     }
 
     /// Waits until all submitted work is done.

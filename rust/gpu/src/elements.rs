@@ -68,6 +68,7 @@ pub(crate) fn integers(dtype: DType, data: &[u8]) -> Option<(i64, i64)> {
         DType::I16 => over(&|element| i16::from_ne_bytes([element[0], element[1]]).into()),
         DType::I32 => over(&|element| element.try_into().map_or(0, |bytes| i32::from_ne_bytes(bytes).into())),
         DType::U32 => over(&|element| element.try_into().map_or(0, |bytes| u32::from_ne_bytes(bytes).into())),
+        DType::I64 => over(&|element| element.try_into().map_or(0, i64::from_ne_bytes)),
         _ => None,
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -18,7 +19,10 @@ type Key = (wgpu::BindGroupLayout, SmallVec<[Span; 8]>);
 
 /// The groups in use.
 #[derive(Debug, Default)]
-pub(crate) struct Groups(Mutex<HashMap<Key, wgpu::BindGroup>>);
+pub(crate) struct Groups {
+    known: Mutex<HashMap<Key, wgpu::BindGroup>>,
+    made: AtomicU64,
+}
 
 impl Groups {
     /// The group that binds these spans, in order.
@@ -29,7 +33,7 @@ impl Groups {
         spans: SmallVec<[Span; 8]>,
     ) -> wgpu::BindGroup {
         let key = (layout.clone(), spans);
-        let mut known = self.0.lock();
+        let mut known = self.known.lock();
         if let Some(group) = known.get(&key) {
             return group.clone();
         }
@@ -48,6 +52,7 @@ impl Groups {
             .collect();
         let made = device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout, entries: &entries });
         drop(entries);
+        self.made.fetch_add(1, Relaxed);
         if known.len() >= MOST {
             known.clear();
         }
@@ -55,9 +60,14 @@ impl Groups {
         made
     }
 
+    /// Groups made so far.
+    pub(crate) fn made(&self) -> u64 {
+        self.made.load(Relaxed)
+    }
+
     /// Forgets all groups, so that their buffers can go.
     pub(crate) fn clear(&self) {
-        let old = std::mem::take(&mut *self.0.lock());
+        let old = std::mem::take(&mut *self.known.lock());
         drop(old);
     }
 }

@@ -52,7 +52,8 @@ fn eval(py: Python<'_>, tensors: &Bound<'_, PyTuple>) -> PyResult<()> {
 /// Counters since the start of the process, by name.
 ///
 /// `plan_misses` (plans made), `pending_nodes`, `runs`, `launches`, `pool_misses`, `allocations`, `bytes_in_use`,
-/// `peak_bytes`, `bytes_cached`, `matmul_flops`, `shaders` (compiled for GPUs).
+/// `peak_bytes`, `bytes_cached`, `matmul_flops`, `shaders` (compiled for GPUs), `submissions` (portions of work
+/// handed to GPUs), `bind_groups` (made for launches).
 ///
 /// Example:
 ///     >>> ad.stats()["bytes_in_use"] >= 0
@@ -73,6 +74,8 @@ fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         ("bytes_cached", stats.devices.bytes_cached),
         ("matmul_flops", stats.devices.matmul_flops),
         ("shaders", stats.devices.shaders),
+        ("submissions", stats.devices.submissions),
+        ("bind_groups", stats.devices.bind_groups),
     ] {
         counters.set_item(name, value)?;
     }

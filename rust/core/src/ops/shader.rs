@@ -46,9 +46,9 @@ impl<'a> Shader<'a> {
         coordinates(&mut self.source, number, prefix, sizes)
     }
 
-    /// The name of the candidate's `number`-th temporary of words.
-    pub(crate) fn scratch(&mut self, number: usize, write: bool) -> String {
-        self.source.memory(Memory { argument: self.arguments.len() + number, element: Type::U32, write })
+    /// The name of the candidate's `number`-th temporary.
+    pub(crate) fn scratch(&mut self, number: usize, element: Type, write: bool) -> String {
+        self.source.memory(Memory { argument: self.arguments.len() + number, element, write })
     }
 
     /// The element of a box at these coordinates, as an expression.
@@ -64,7 +64,7 @@ impl<'a> Shader<'a> {
     fn reach(&mut self, place: &Place<'_>, write: bool, at: &[String]) -> Option<Target> {
         let argument = place.argument;
         let layout = &self.arguments[argument].layout;
-        let memory = Memory { argument, element: Type::of(self.arguments[argument].dtype)?, write };
+        let memory = Memory { argument, element: Type::of(self.arguments[argument].dtype), write };
         let memory = self.source.memory(memory);
         let mut start = Linear::constant(layout.offset as i64);
         start.add_scaled(&place.first, 1);
@@ -174,7 +174,7 @@ pub(crate) fn boxes(
     let target = shader.target(&to, &here)?;
     let value = match from {
         Some(from) => shader.element(&from, &here)?,
-        None => Type::of(dtype)?.zero().to_owned(),
+        None => Type::of(dtype).zero().to_owned(),
     };
     shader.line(put.statement(dtype, &target, &value));
     Some(shader.finish(if put == Put::Add { "adds a box" } else { "writes a box" }, caps))

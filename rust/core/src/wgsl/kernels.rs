@@ -22,8 +22,8 @@ pub(super) fn candidates(group: &Group, arguments: &[Argument], caps: &Caps) -> 
     if group.rows() == 0 || group.stores.is_empty() {
         return Ok(vec![Candidate { key: "nothing".to_owned(), temporaries: Vec::new(), launches: Vec::new() }]);
     }
-    wide::check(group)?;
-    let group = merged(group)?;
+    let fitted = wide::fitted(group, arguments, caps)?;
+    let group = merged(&fitted)?;
     if group.is_elementwise() {
         return Ok(vec![elementwise(&group, arguments, caps)?]);
     }
@@ -57,7 +57,7 @@ fn single(key: &str, launch: crate::plan::Launch) -> Candidate {
 
 /// One invocation per element.
 fn elementwise(group: &Group, arguments: &[Argument], caps: &Caps) -> Result<Candidate> {
-    let mut printer = Printer::new(group, arguments)?;
+    let mut printer = Printer::new(group, arguments);
     open_rows(&mut printer.source, group.rows());
     printer.domain.open_row(&mut printer.source);
     for id in printer.needed(group.stores.iter().map(|store| store.value), Scope::Row) {
@@ -78,7 +78,7 @@ fn open_rows(source: &mut Source<'_>, rows: usize) {
 
 /// One invocation per row: for short rows, and where neighbouring rows are neighbours in memory.
 fn serial(group: &Group, arguments: &[Argument], caps: &Caps) -> Result<Candidate> {
-    let mut printer = Printer::new(group, arguments)?;
+    let mut printer = Printer::new(group, arguments);
     open_rows(&mut printer.source, group.rows());
     rows(&mut printer, group, None);
     printer.source.line("}");
@@ -88,7 +88,7 @@ fn serial(group: &Group, arguments: &[Argument], caps: &Caps) -> Result<Candidat
 
 /// A workgroup per row: invocations take every n-th element, then a tree in workgroup memory makes one value of theirs.
 fn tree(group: &Group, arguments: &[Argument], caps: &Caps) -> Result<Candidate> {
-    let mut printer = Printer::new(group, arguments)?;
+    let mut printer = Printer::new(group, arguments);
     printer.source.subgroup = caps.subgroup.1;
     let invocations = if group.row_length() <= 256 { 64 } else { WORKGROUP };
     let count = printer.source.size(group.rows());
@@ -180,7 +180,7 @@ pub(super) fn tree_of_folds(printer: &mut Printer<'_>, reductions: &[Reduction],
         let source = &mut printer.source;
         let memory = source.workgroup(folding.carried(), invocations);
         let largest = source.subgroup;
-        if (1..=64).contains(&largest) && invocations.is_multiple_of(largest) && folding.carried() != "bool" {
+        if (1..=64).contains(&largest) && invocations.is_multiple_of(largest) && folding.travels() {
             // Halves of the subgroup meet, again and again; then every invocation folds what the subgroups found.
             let met = folding.combine(&format!("a{id}"), &format!("other{id}"));
             source.line("for (var span = subgroup_size >> 1u; span > 0u; span = span >> 1u) {");
@@ -221,7 +221,7 @@ pub(super) fn close_folds(printer: &mut Printer<'_>, reductions: &[Reduction], t
         carried = "t";
     }
     for (id, _, folding) in reductions {
-        let result = folding.result(&format!("{carried}{id}"));
+        let result = folding.result(&format!("{carried}{id}"), printer.kind(*id));
         printer.source.line(format!("let v{id} = {result};"));
     }
 }

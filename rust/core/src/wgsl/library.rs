@@ -18,6 +18,9 @@ static ITEMS: LazyLock<(Vec<&'static str>, HashMap<&'static str, Item>)> = LazyL
         include_str!("float.wgsl"),
         include_str!("angle.wgsl"),
         include_str!("half.wgsl"),
+        include_str!("wide.wgsl"),
+        include_str!("double.wgsl"),
+        include_str!("double_angle.wgsl"),
     ] {
         for block in source.split("\n\n") {
             let Some(start) = block.find("fn ").filter(|&at| starts_line(block, at)).or_else(|| block.find("struct "))

@@ -7,68 +7,27 @@ use smallvec::SmallVec;
 
 use super::domain::{Walk, merge, merged};
 use super::source::{Memory, Source, WORKGROUP, too_large};
-use super::types::{Type, WORD_BYTES, rounding, wrapped};
+use super::squares::{ENOUGH, Square};
+use super::types::{Type, WORD_BYTES, element_bytes, rounding, wrapped};
 use super::values::Printer;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::group::{Affine, Group, Instr, Linear, Scope};
 use crate::plan::{Argument, Candidate, Caps, Launch, Matmul, row_major};
 
-/// Workgroups from which on a GPU is busy.
-const ENOUGH: usize = 128;
-
 /// Shortest sum that is worth cutting into parts.
 const LONG: usize = 1024;
 
-/// A square of the result that a workgroup makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Square {
-    /// Rows and columns.
-    side: usize,
-    /// Rows and columns of one invocation: a multiple of 4, or 1.
-    each: usize,
-    /// Terms of the sums that lie in workgroup memory at a time.
-    depth: usize,
-}
-
-/// The squares, largest first. The last is the plain one, which the others are tested against.
-const SQUARES: [Square; 4] = [
-    Square { side: 128, each: 8, depth: 8 },
-    Square { side: 64, each: 4, depth: 16 },
-    Square { side: 32, each: 4, depth: 16 },
-    Square { side: 16, each: 1, depth: 16 },
-];
-
-impl Square {
-    fn invocations(self) -> usize {
-        (self.side / self.each).pow(2)
-    }
-
-    fn count(self, matmul: &Matmul) -> usize {
-        matmul.m.div_ceil(self.side) * matmul.n.div_ceil(self.side) * matmul.batch.iter().product::<usize>()
-    }
-
-    /// The largest that leaves no invocation idle for most of its work, and keeps the device busy if one does.
-    fn of(matmul: &Matmul, caps: &Caps) -> Square {
-        if let Some(forced) = SQUARES.into_iter().find(|square| caps.tile == Some(square.side as u32)) {
-            return forced;
-        }
-        let least = matmul.m.min(matmul.n);
-        let fits = |square: &Square| least >= square.side && square.count(matmul) >= ENOUGH;
-        let small = || SQUARES.into_iter().find(|square| square.side < 64 && least > square.side / 2);
-        SQUARES.into_iter().find(fits).or_else(small).unwrap_or(SQUARES[3])
-    }
-}
-
 /// The way to run a product with its epilogue.
 pub(super) fn candidates(matmul: &Matmul, arguments: &[Argument], caps: &Caps) -> Result<Vec<Candidate>> {
-    let kind =
-        Type::of(matmul.dtype).filter(|_| !matches!(matmul.dtype, DType::Bool | DType::I64)).ok_or_else(|| {
-            Error::dtype(format!(
-                "matmul: this GPU does not multiply matrices of {}. Use astype to float32.",
-                matmul.dtype
-            ))
-        })?;
+    if matmul.dtype == DType::Bool || (element_bytes(matmul.dtype) > WORD_BYTES && !caps.dtypes.contains(&matmul.dtype))
+    {
+        return Err(Error::dtype(format!(
+            "matmul: this GPU does not multiply matrices of {}. Use astype to float32.",
+            matmul.dtype
+        )));
+    }
+    let kind = Type::of(matmul.dtype);
     let elements = matmul.batch.iter().product::<usize>() * matmul.m * matmul.n;
     if elements > i32::MAX as usize {
         return Err(too_large());
@@ -90,8 +49,9 @@ pub(super) fn candidates(matmul: &Matmul, arguments: &[Argument], caps: &Caps) -
         after(&mut way)?;
         return Ok(vec![way]);
     }
-    let square = Square::of(matmul, caps);
-    let parts = (ENOUGH / square.count(matmul).max(1)).min(matmul.k / (LONG / 4)).max(1);
+    let batches = matmul.batch.iter().product();
+    let square = Square::of(matmul.m, matmul.n, batches, caps);
+    let parts = (ENOUGH / square.count(matmul.m, matmul.n, batches).max(1)).min(matmul.k / (LONG / 4)).max(1);
     if parts > 1 && matmul.k >= LONG && kind == Type::F32 {
         way.temporaries.push(parts * elements * WORD_BYTES);
         way.launches.push(squares(matmul, arguments, kind, square, parts, None, caps)?);
@@ -99,10 +59,9 @@ pub(super) fn candidates(matmul: &Matmul, arguments: &[Argument], caps: &Caps) -
         after(&mut way)?;
         return Ok(vec![way]);
     }
-    let inside = epilogue.map(merged).transpose()?.filter(|group| works_in_place(group, matmul.result));
-    if let Some(group) = &inside {
-        super::wide::check(group)?;
-    }
+    let fitted = epilogue.map(|group| super::wide::fitted(group, arguments, caps)).transpose()?;
+    let inside = fitted.map(|group| merged(&group)).transpose()?;
+    let inside = inside.filter(|group| works_in_place(group, matmul.result));
     // An epilogue that binds too much runs as a launch of its own.
     match squares(matmul, arguments, kind, square, 1, inside.as_ref(), caps) {
         Ok(launch) => {
@@ -141,10 +100,9 @@ fn squares(
     caps: &Caps,
 ) -> Result<Launch> {
     let Square { side, each, depth } = square;
-    let (invocations, across_lanes) = (square.invocations(), side / each);
-    let element = kind.name();
+    let invocations = square.invocations();
     let mut printer = match epilogue {
-        Some(group) => Some(Printer::new(group, arguments)?),
+        Some(group) => Some(Printer::new(group, arguments)),
         None => None,
     };
     let mut source = printer
@@ -157,11 +115,8 @@ fn squares(
     let batches: usize = matmul.batch.iter().product();
     let [tiles_down, tiles_across] = [matmul.m, matmul.n].map(|size| size.div_ceil(side));
     let [down, across, count] = [tiles_down, tiles_across, batches].map(|size| source.size(size));
-    let vectors = each >= 4;
-    let held = if vectors { format!("vec4<{element}>") } else { element.to_owned() };
-    let per = if vectors { 4 } else { 1 };
-    let words = (side * depth / per) as u32;
-    let [tile_a, tile_b] = ["a", "b"].map(|name| source.workgroup_named(&format!("tile_{name}"), &held, words));
+    let tiles = square.tiles(&mut source, kind);
+    let [tile_a, tile_b] = &tiles;
     source.line(format!("let tile_column = (unit % {across}) * {side}u;"));
     source.line(format!("let tile_row = (unit / {across}) % {down} * {side}u;"));
     if parts > 1 {
@@ -180,22 +135,12 @@ fn squares(
         source.line(format!("if (batch < {count}) {{"));
     }
     let [lhs, rhs] = operands(&mut source, matmul, arguments, kind)?;
-    source.line(format!("let x = lane % {across_lanes}u;"));
-    source.line(format!("let y = lane / {across_lanes}u;"));
-    for row in 0..each {
-        for block in 0..each.div_ceil(4) {
-            source.line(format!(
-                "var sum_{row}_{block} = {};",
-                if vectors { format!("{held}()") } else { kind.zero().to_owned() }
-            ));
-        }
-    }
+    square.open_sums(&mut source, kind);
     source.line(format!("for (var first = begin; first < end; first = first + {depth}u) {{"));
     // Each invocation brings every `invocations`-th element of both tiles; neighbours in memory go to neighbouring invocations.
     let bring =
         |source: &mut Source<'_>, tile: &str, operand: &Operand, along_rows: bool, origin: &str, bound: &str| {
-            let loads = side * depth / invocations;
-            for load in 0..loads {
+            for load in 0..square.loads() {
                 let number = format!("(lane + {}u)", load * invocations);
                 let (place, term) = if operand.unit_step(along_rows) {
                     (format!("({number} % {side}u)"), format!("({number} / {side}u)"))
@@ -211,52 +156,15 @@ fn squares(
                 let (row, column) = if along_rows { (row, column) } else { (column, row) };
                 source.line(format!("value = {};", operand.element(&row, &column)));
                 source.line("}");
-                if per == 4 {
-                    source.line(format!("{tile}[term * {}u + place / 4u][place % 4u] = value;", side / 4));
-                } else {
-                    source.line(format!("{tile}[term * {side}u + place] = value;"));
-                }
+                square.put(source, tile);
                 source.line("}");
             }
         };
-    bring(&mut source, &tile_a, &lhs, true, "tile_row", &rows);
-    bring(&mut source, &tile_b, &rhs, false, "tile_column", &columns);
-    source.line("workgroupBarrier();");
-    let wide = side / per;
-    let blocks = each.div_ceil(4);
-    for term in 0..depth {
-        for block in 0..blocks {
-            source.line(format!("let a{term}_{block} = {tile_a}[{}u + y * {blocks}u];", term * wide + block));
-            source.line(format!("let b{term}_{block} = {tile_b}[{}u + x * {blocks}u];", term * wide + block));
-        }
-        for row in 0..each {
-            let part = if vectors { format!(".{}", ["x", "y", "z", "w"][row % 4]) } else { String::new() };
-            for block in 0..blocks {
-                let sum = format!("sum_{row}_{block}");
-                source.line(format!("{sum} = {sum} + a{term}_{}{part} * b{term}_{block};", row / 4));
-            }
-        }
-    }
-    source.line("workgroupBarrier();");
+    bring(&mut source, tile_a, &lhs, true, "tile_row", &rows);
+    bring(&mut source, tile_b, &rhs, false, "tile_column", &columns);
+    square.multiply(&mut source, &tiles);
     source.line("}");
-    // Finished elements, one after the other.
-    if vectors {
-        source.line(format!("var sums: array<{held}, {}>;", each * blocks));
-        for row in 0..each {
-            for block in 0..blocks {
-                source.line(format!("sums[{}] = sum_{row}_{block};", row * blocks + block));
-            }
-        }
-        source.line(format!("for (var number = 0u; number < {}u; number = number + 1u) {{", each * each));
-        source.line(format!("let down = tile_row + y * {each}u + number / {each}u;"));
-        source.line(format!("let along = tile_column + x * {each}u + number % {each}u;"));
-        source.line("var sum = sums[number / 4u][number % 4u];");
-    } else {
-        source.line("{");
-        source.line("let down = tile_row + y;");
-        source.line("let along = tile_column + x;");
-        source.line("var sum = sum_0_0;");
-    }
+    square.open_results(&mut source, kind);
     source.line(format!("if (down < {rows} && along < {columns}) {{"));
     source.line(format!("let row = (batch * {rows} + down) * {columns} + along;"));
     if parts > 1 {

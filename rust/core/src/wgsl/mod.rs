@@ -3,7 +3,7 @@
 //! instructions, which strides are 0 or 1); sizes, strides, starts and scalars reach it as parameters.
 //!
 //! In shaders an element is one 32-bit word: booleans and narrow integers are widened when they are copied to the device.
-//! Two 16-bit floats share a word.
+//! Two 16-bit floats share a word; dtypes of 64 bits, where the adapter has them, take two.
 
 mod domain;
 mod kernels;
@@ -12,6 +12,7 @@ mod matmul;
 mod pointwise;
 mod source;
 mod split;
+mod squares;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,8 @@ mod wide;
 
 pub use source::with_writable;
 pub(crate) use source::{Memory, Source, WORKGROUP};
-pub use types::{DTYPES, WORD_BYTES, element_bytes};
+pub(crate) use squares::{ENOUGH, Square};
+pub use types::{DTYPES, WIDE_DTYPES, WORD_BYTES, element_bytes};
 pub(crate) use types::{Type, wrapped};
 
 use crate::dtype::DType;
@@ -40,11 +42,12 @@ pub fn lower(kernel: &Kernel, caps: &Caps) -> Result<Vec<Candidate>> {
             return Err(unsupported(argument.dtype));
         }
     }
+    let arguments = wide::passing(&kernel.arguments, caps);
     match &kernel.work {
-        Work::Group(group) => kernels::candidates(group, &kernel.arguments, caps),
-        Work::Matmul(product) => matmul::candidates(product, &kernel.arguments, caps),
+        Work::Group(group) => kernels::candidates(group, &arguments, caps),
+        Work::Matmul(product) => matmul::candidates(product, &arguments, caps),
         Work::Structured { routine, slots } => {
-            let ways = routine.gpu(&kernel.arguments, *slots, caps);
+            let ways = routine.gpu(&arguments, *slots, caps);
             if ways.is_empty() {
                 return Err(Error::device(format!(
                     "{}: this op has no GPU kernel yet. Move its inputs to the CPU with to('cpu').",

@@ -15,7 +15,8 @@ pub(super) fn pointwise(code: Code, dtype: DType, kind: Type, operands: &[&str])
     match kind {
         Type::Bool => of_bool(code, a, b),
         Type::F32 => of_float(code, a, b),
-        Type::I32 | Type::U32 => {
+        Type::F64 => of_double(code, a, b),
+        Type::I32 | Type::U32 | Type::I64 | Type::U64 => {
             let text = of_integer(code, dtype, kind, a, b);
             if code.is_predicate() { text } else { wrapped(dtype, text) }
         }
@@ -101,14 +102,36 @@ fn of_float(code: Code, a: &str, b: &str) -> String {
     if b.is_empty() { format!("{function}({a})") } else { format!("{function}({a}, {b})") }
 }
 
+/// The same in f64: mathematics has names of its own, since drivers have none in 64 bits.
+fn of_double(code: Code, a: &str, b: &str) -> String {
+    match code {
+        Code::Add | Code::Sub | Code::Mul | Code::Div | Code::Neg | Code::FloorDiv => of_float(code, a, b),
+        Code::Abs | Code::Sqrt | Code::Floor | Code::Ceil | Code::Round | Code::Trunc => of_float(code, a, b),
+        _ => {
+            let text = of_float(code, a, b);
+            let (name, operands) = text.split_once('(').unwrap_or((&text, ""));
+            format!("{}_f64({operands}", name.trim_end_matches("_f32"))
+        }
+    }
+}
+
 fn of_integer(code: Code, dtype: DType, kind: Type, a: &str, b: &str) -> String {
     if let Some(operator) = operator(code) {
         return format!("{a} {operator} {b}");
     }
-    let signed = kind == Type::I32;
+    let signed = matches!(kind, Type::I32 | Type::I64);
     let name = kind.name();
     match code {
         Code::Neg => format!("{} - {a}", kind.zero()),
+        Code::Abs if kind == Type::I64 => format!("abs_i64({a})"),
+        Code::Sign if kind == Type::I64 => format!("sign_i64({a})"),
+        Code::Sign if kind == Type::U64 => format!("min({a}, 1lu)"),
+        // A negative amount becomes a number beyond the width.
+        Code::Shl if kind.is_wide() => {
+            format!("select({}, {a} << (u32({b}) & 63u), u64({b}) < 64lu)", kind.zero())
+        }
+        Code::Shr if kind == Type::I64 => format!("{a} >> u32(min(u64({b}), 63lu))"),
+        Code::Shr if kind == Type::U64 => format!("select(0lu, {a} >> (u32({b}) & 63u), {b} < 64lu)"),
         Code::Abs if signed => format!("abs({a})"),
         Code::Sign if signed => format!("sign({a})"),
         Code::Sign => format!("min({a}, 1u)"),
@@ -140,7 +163,21 @@ fn of_integer(code: Code, dtype: DType, kind: Type, a: &str, b: &str) -> String 
 pub(super) fn cast(from: Type, dtype: DType, to: Type, a: &str) -> String {
     let range = dtype.integer_range().filter(|_| dtype.size() < 4);
     match (from, to) {
-        (Type::F32, Type::F32) | (Type::Bool, Type::Bool) => a.to_owned(),
+        (Type::F32, Type::F32) | (Type::Bool, Type::Bool) | (Type::F64, Type::F64) => a.to_owned(),
+        (Type::I64, Type::I64) | (Type::U64, Type::U64) => a.to_owned(),
+        (Type::F64, Type::Bool) => format!("magnitude_f64({a}) != 0lu"),
+        (Type::F64, Type::I32) => match range {
+            Some((low, high)) => format!("clamp(to_i32_f64({a}), {low}, {high})"),
+            None => format!("to_i32_f64({a})"),
+        },
+        (Type::F64, Type::U32) => match range {
+            Some((_, high)) => format!("min(to_u32_f64({a}), {high}u)"),
+            None => format!("to_u32_f64({a})"),
+        },
+        (Type::F64, Type::I64) => format!("to_i64_f64({a})"),
+        (Type::F64, Type::U64) => format!("to_u64_f64({a})"),
+        (Type::F32, Type::I64) => format!("to_i64({a})"),
+        (Type::F32, Type::U64) => format!("to_u64({a})"),
         (Type::F32, Type::Bool) => format!("(bitcast<u32>({a}) & 0x7fffffffu) != 0u"),
         (Type::F32, Type::I32) => match range {
             Some((low, high)) => format!("clamp(to_i32({a}), {low}, {high})"),
@@ -152,7 +189,7 @@ pub(super) fn cast(from: Type, dtype: DType, to: Type, a: &str) -> String {
         },
         (Type::Bool, _) => format!("select({}, {}, {a})", to.zero(), to.one()),
         (_, Type::Bool) => format!("{a} != {}", from.zero()),
-        (_, Type::F32) => format!("f32({a})"),
+        (_, Type::F32 | Type::F64) => format!("{}({a})", to.name()),
         (_, _) => wrapped(dtype, format!("{}({a})", to.name())),
     }
 }
@@ -177,26 +214,45 @@ impl Folding {
 
     /// The type of the running value: for positions, the key of the value and where it stands.
     pub(super) fn carried(self) -> &'static str {
-        if self.finds_position() { "vec2<u32>" } else { self.kind.name() }
+        match (self.finds_position(), self.kind.is_wide()) {
+            (false, _) => self.kind.name(),
+            (true, false) => "vec2<u32>",
+            (true, true) => "vec2<u64>",
+        }
     }
 
-    /// The words that the running value takes in memory, and their type.
-    pub(super) fn words(self) -> (usize, Type) {
-        if self.finds_position() { (2, Type::U32) } else { (1, self.kind) }
+    /// How many elements the running value takes in memory, and their type.
+    pub(super) fn elements(self) -> (usize, Type) {
+        match (self.finds_position(), self.kind.is_wide()) {
+            (false, _) => (1, self.kind),
+            (true, false) => (2, Type::U32),
+            (true, true) => (2, Type::U64),
+        }
+    }
+
+    /// Whether the lanes of a subgroup can exchange running values.
+    pub(super) fn travels(self) -> bool {
+        self.carried() != "bool" && !self.kind.is_wide()
     }
 
     /// The running value of no elements.
     pub(super) fn identity(self) -> String {
         match (self.fold, self.kind) {
             // Any element comes first.
+            (Fold::ArgMax | Fold::ArgMin, kind) if kind.is_wide() => "vec2<u64>(0lu, 0xfffffffffffffffflu)".to_owned(),
             (Fold::ArgMax | Fold::ArgMin, _) => "vec2<u32>(0u, 0xffffffffu)".to_owned(),
-            (Fold::Sum, _) | (Fold::Max, Type::Bool | Type::U32) => self.kind.zero().to_owned(),
+            (Fold::Sum, _) | (Fold::Max, Type::Bool | Type::U32 | Type::U64) => self.kind.zero().to_owned(),
             (Fold::Prod, _) | (Fold::Min, Type::Bool) => self.kind.one().to_owned(),
             (Fold::Max, Type::F32) => "from_bits(0xff800000u)".to_owned(),
             (Fold::Min, Type::F32) => "from_bits(0x7f800000u)".to_owned(),
             (Fold::Max, Type::I32) => "i32(-2147483648)".to_owned(),
             (Fold::Min, Type::I32) => "2147483647".to_owned(),
             (Fold::Min, Type::U32) => "0xffffffffu".to_owned(),
+            (Fold::Max, Type::I64) => "(-9223372036854775807li - 1li)".to_owned(),
+            (Fold::Min, Type::I64) => "9223372036854775807li".to_owned(),
+            (Fold::Min, Type::U64) => "0xfffffffffffffffflu".to_owned(),
+            (Fold::Max, Type::F64) => "-infinity_f64()".to_owned(),
+            (Fold::Min, Type::F64) => "infinity_f64()".to_owned(),
         }
     }
 
@@ -210,8 +266,11 @@ impl Folding {
         let key = match (self.kind, reverse) {
             (Type::F32, false) => format!("order_f32({value})"),
             (Type::F32, true) => format!("reverse_order_f32({value})"),
+            (Type::F64, false) => format!("order_f64({value})"),
+            (Type::F64, true) => format!("reverse_order_f64({value})"),
             (kind, _) => {
                 let key = match kind {
+                    Type::I64 => format!("order_i64({value})"),
                     Type::I32 => format!("order_i32({value})"),
                     Type::Bool => format!("select(0u, 1u, {value})"),
                     _ => value.to_owned(),
@@ -219,12 +278,17 @@ impl Folding {
                 if reverse { format!("~{key}") } else { key }
             }
         };
-        format!("vec2<u32>({key}, {element})")
+        if self.kind.is_wide() {
+            format!("vec2<u64>({key}, u64({element}))")
+        } else {
+            format!("vec2<u32>({key}, {element})")
+        }
     }
 
     /// One running value of two.
     pub(super) fn combine(self, a: &str, b: &str) -> String {
         let code = match self.fold {
+            Fold::ArgMax | Fold::ArgMin if self.kind.is_wide() => return format!("first_of_wide({a}, {b})"),
             Fold::ArgMax | Fold::ArgMin => return format!("first_of({a}, {b})"),
             Fold::Sum => Code::Add,
             Fold::Prod => Code::Mul,
@@ -234,10 +298,10 @@ impl Folding {
         pointwise(code, self.dtype, self.kind, &[a, b])
     }
 
-    /// The result of the running value.
-    pub(super) fn result(self, carried: &str) -> String {
+    /// The result of the running value, of type `to`.
+    pub(super) fn result(self, carried: &str, to: Type) -> String {
         match rounding(self.dtype) {
-            _ if self.finds_position() => format!("i32({carried}.y)"),
+            _ if self.finds_position() => format!("{}({carried}.y)", to.name()),
             Some(round) => format!("{round}({carried})"),
             None => carried.to_owned(),
         }

@@ -7,7 +7,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::library;
 use super::stored::{REPORT, Stored};
 use super::types::{Type, element_bytes, rounding};
-use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::Linear;
 use crate::plan::{Argument, Binding, Caps, IndexCheck, Launch, Parameter, Place};
@@ -62,6 +61,11 @@ impl<'a> Source<'a> {
             body: String::new(),
             indent: 1,
         }
+    }
+
+    /// Says how many steps an invocation takes, about.
+    pub(crate) fn set_steps(&mut self, steps: u64) {
+        self.steps = steps;
     }
 
     /// Appends a line to the body.
@@ -242,7 +246,7 @@ impl<'a> Source<'a> {
     fn stored(&self, memory: &Memory, caps: &Caps) -> Stored {
         let argument = self.arguments.get(memory.argument);
         let dtype = argument.map(|argument| argument.dtype).filter(|dtype| rounding(*dtype).is_some());
-        let bytes = element_bytes(dtype.unwrap_or(DType::F32));
+        let bytes = dtype.map_or(memory.element.stored().bytes(), element_bytes);
         let reach = argument.and_then(|argument| argument.layout.reach());
         let span = reach.map_or(0, |(low, high)| (high - low + 1) as u64 * bytes as u64);
         let windows = caps.windows(span);

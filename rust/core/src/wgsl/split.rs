@@ -3,7 +3,7 @@
 
 use super::kernels::{close_folds, fold_elements, open_folds, store_rows, tree_of_folds};
 use super::source::{Memory, WORKGROUP};
-use super::types::{Type, WORD_BYTES};
+use super::types::Type;
 use super::values::{Printer, Reduction};
 use crate::error::Result;
 use crate::group::{Group, Instr, Scope};
@@ -50,7 +50,7 @@ pub(super) fn candidate(group: &Group, arguments: &[Argument], caps: &Caps) -> R
     let length = group.row_length().div_ceil(chunks);
     let units = group.rows() * chunks;
 
-    let mut first = Printer::new(group, arguments)?;
+    let mut first = Printer::new(group, arguments);
     first.source.subgroup = caps.subgroup.1;
     let [all, per_row, chunk, total] = [units, chunks, length, group.row_length()].map(|size| first.source.size(size));
     first.source.line(format!("if (unit < {all}) {{"));
@@ -70,7 +70,7 @@ pub(super) fn candidate(group: &Group, arguments: &[Argument], caps: &Caps) -> R
     for (number, reduction) in reductions.iter().enumerate() {
         let (id, _, folding) = reduction;
         let memory = first.source.memory(partial(arguments, number, reduction, true));
-        match folding.words() {
+        match folding.elements() {
             (1, _) => first.source.line(format!("store_{memory}(i32(unit), t{id});")),
             _ => {
                 first.source.line(format!("store_{memory}(i32(unit * 2u), t{id}.x);"));
@@ -81,7 +81,7 @@ pub(super) fn candidate(group: &Group, arguments: &[Argument], caps: &Caps) -> R
     first.source.line("}");
     first.source.line("}");
 
-    let mut second = Printer::new(group, arguments)?;
+    let mut second = Printer::new(group, arguments);
     second.source.subgroup = caps.subgroup.1;
     let [rows, per_row] = [group.rows(), chunks].map(|size| second.source.size(size));
     second.source.line("let row = unit;");
@@ -94,9 +94,9 @@ pub(super) fn candidate(group: &Group, arguments: &[Argument], caps: &Caps) -> R
     for (number, reduction) in reductions.iter().enumerate() {
         let (id, _, folding) = reduction;
         let memory = second.source.memory(partial(arguments, number, reduction, false));
-        let carried = match folding.words() {
+        let carried = match folding.elements() {
             (1, _) => format!("load_{memory}(i32(at))"),
-            _ => format!("vec2<u32>(load_{memory}(i32(at * 2u)), load_{memory}(i32(at * 2u + 1u)))"),
+            _ => format!("{}(load_{memory}(i32(at * 2u)), load_{memory}(i32(at * 2u + 1u)))", folding.carried()),
         };
         second.source.line(format!("a{id} = {};", folding.combine(&format!("a{id}"), &carried)));
     }
@@ -106,7 +106,10 @@ pub(super) fn candidate(group: &Group, arguments: &[Argument], caps: &Caps) -> R
     store_rows(&mut second, group, Some(WORKGROUP));
     second.source.line("}");
 
-    let bytes = |(_, _, folding): &Reduction| units * folding.words().0 * WORD_BYTES;
+    let bytes = |(_, _, folding): &Reduction| {
+        let (count, kind) = folding.elements();
+        units * count * kind.bytes()
+    };
     let what = "chunks of rows: one workgroup per chunk";
     Ok(Candidate {
         key: "split".to_owned(),
@@ -120,6 +123,6 @@ pub(super) fn candidate(group: &Group, arguments: &[Argument], caps: &Caps) -> R
 
 /// Where the chunks' running values of a reduction lie.
 fn partial(arguments: &[Argument], number: usize, (_, _, folding): &Reduction, write: bool) -> Memory {
-    let element: Type = folding.words().1;
+    let element: Type = folding.elements().1;
     Memory { argument: arguments.len() + number, element, write }
 }

@@ -75,7 +75,8 @@ impl Stored {
         if self.windows == 1 {
             return format!("    {}\n", statement(&format!("b{number}[{word}]")));
         }
-        let words = (self.window / WORD_BYTES as u64).max(1);
+        let bytes = if self.half.is_some() { WORD_BYTES } else { self.kind.bytes() };
+        let words = (self.window / bytes as u64).max(1);
         let (shift, mask) = (words.ilog2(), words - 1);
         let mut text = format!("    let word = u32({word});\n    switch (word >> {shift}u) {{\n");
         for window in 0..self.windows {

@@ -19,7 +19,7 @@ fn caps() -> Caps {
         binding_bytes: 1 << 27,
         immediates: 128,
         grid: 65535,
-        dtypes: DTYPES.to_vec(),
+        dtypes: DTYPES.into_iter().chain(WIDE_DTYPES).collect(),
         tile: None,
     }
 }
@@ -59,7 +59,10 @@ fn check(text: &str) {
         naga::front::wgsl::parse_str(text).unwrap_or_else(|error| panic!("{}\n{text}", error.emit_to_string(text)));
     let mut validator = naga::valid::Validator::new(
         naga::valid::ValidationFlags::all(),
-        naga::valid::Capabilities::IMMEDIATES | naga::valid::Capabilities::SUBGROUP,
+        naga::valid::Capabilities::IMMEDIATES
+            | naga::valid::Capabilities::SUBGROUP
+            | naga::valid::Capabilities::SHADER_INT64
+            | naga::valid::Capabilities::FLOAT64,
     );
     validator.validate(&module).unwrap_or_else(|error| panic!("{error:?}\n{text}"));
 }
@@ -87,7 +90,7 @@ fn pointwise_kernel(operands: &[DType], result: DType, instr: impl FnOnce(SmallV
 
 #[test]
 fn pointwise_functions_and_conversions() {
-    for dtype in DTYPES {
+    for dtype in DTYPES.into_iter().chain(WIDE_DTYPES) {
         for code in Code::ALL.into_iter().filter(|code| code.takes(dtype)) {
             let mut operands = vec![dtype; code.arity()];
             if code == Code::Where {
@@ -96,13 +99,13 @@ fn pointwise_functions_and_conversions() {
             let result = if code.is_predicate() { DType::Bool } else { dtype };
             validate(&pointwise_kernel(&operands, result, |operands| Instr::Pointwise { code, operands }));
         }
-        for to in DTYPES {
+        for to in DTYPES.into_iter().chain(WIDE_DTYPES) {
             validate(&pointwise_kernel(&[dtype], to, |_| Instr::Cast { operand: 0 }));
         }
         validate(&pointwise_kernel(&[], dtype, |_| Instr::Scalar { slot: 3 }));
     }
     for wrap in [false, true] {
-        for dtype in [DType::I32, DType::U8] {
+        for dtype in [DType::I32, DType::U8, DType::I64, DType::U64] {
             let check = |_: SmallVec<[usize; 3]>| Instr::Check { operand: 0, limit: 9, wrap, context: String::new() };
             validate(&pointwise_kernel(&[dtype], dtype, check));
         }
@@ -132,7 +135,7 @@ fn reduction(dtype: DType, fold: Fold, sizes: [usize; 3]) -> Kernel {
 
 #[test]
 fn folds() {
-    for dtype in DTYPES {
+    for dtype in DTYPES.into_iter().chain(WIDE_DTYPES) {
         for fold in [Fold::Sum, Fold::Prod, Fold::Max, Fold::Min, Fold::ArgMax, Fold::ArgMin] {
             assert_eq!(validate(&reduction(dtype, fold, [3, 300, 5])).len(), 2);
             let ways = validate(&reduction(dtype, fold, [1, 1 << 18, 3]));
@@ -241,7 +244,14 @@ fn row_chains() {
 
 #[test]
 fn matrix_products() {
-    for (dtype, batch) in [(DType::F32, &[2usize, 3][..]), (DType::I32, &[]), (DType::U8, &[4]), (DType::F16, &[])] {
+    for (dtype, batch) in [
+        (DType::F32, &[2usize, 3][..]),
+        (DType::I32, &[]),
+        (DType::U8, &[4]),
+        (DType::F16, &[]),
+        (DType::F64, &[]),
+        (DType::I64, &[2]),
+    ] {
         let sizes = |tail: [usize; 2]| [batch, &tail].concat();
         let mut arguments = vec![
             argument(Place::Input(0), dtype, &sizes([20, 30])),

@@ -1,5 +1,5 @@
 //! How element types appear in shaders. Depends on `dtype`.
-//! Invariant: an element is one 32-bit word, but for 16-bit floats, of which two share a word.
+//! Invariant: an element is one 32-bit word, but for 16-bit floats, of which two share a word, and dtypes of 64 bits, which take two.
 
 use crate::dtype::DType;
 
@@ -10,28 +10,45 @@ pub(crate) enum Type {
     I32,
     U32,
     F32,
+    I64,
+    U64,
+    F64,
 }
 
 impl Type {
-    /// The type that values of `dtype` have; `None` for dtypes that 32-bit shaders cannot hold.
-    /// `int64` stands for whole numbers that arise inside a kernel (coordinates, positions): they fit 32 bits there.
-    pub(crate) fn of(dtype: DType) -> Option<Type> {
-        Some(match dtype {
+    /// The type that values of `dtype` have.
+    pub(crate) fn of(dtype: DType) -> Type {
+        match dtype {
             DType::Bool => Type::Bool,
-            DType::I8 | DType::I16 | DType::I32 | DType::I64 => Type::I32,
+            DType::I8 | DType::I16 | DType::I32 => Type::I32,
             DType::U8 | DType::U16 | DType::U32 => Type::U32,
             DType::F16 | DType::BF16 | DType::F32 => Type::F32,
-            DType::U64 | DType::F64 => return None,
-        })
+            DType::I64 => Type::I64,
+            DType::U64 => Type::U64,
+            DType::F64 => Type::F64,
+        }
+    }
+
+    /// Whether it has 64 bits, which not every adapter computes in.
+    pub(crate) fn is_wide(self) -> bool {
+        matches!(self, Type::I64 | Type::U64 | Type::F64)
+    }
+
+    /// Bytes of an element of a temporary.
+    pub(crate) fn bytes(self) -> usize {
+        if self.is_wide() { 2 * WORD_BYTES } else { WORD_BYTES }
     }
 
     /// Its name.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Type::Bool => "bool",
             Type::I32 => "i32",
             Type::U32 => "u32",
             Type::F32 => "f32",
+            Type::I64 => "i64",
+            Type::U64 => "u64",
+            Type::F64 => "f64",
         }
     }
 
@@ -47,6 +64,9 @@ impl Type {
             Type::I32 => "0",
             Type::U32 => "0u",
             Type::F32 => "0.0",
+            Type::I64 => "0li",
+            Type::U64 => "0lu",
+            Type::F64 => "0.0lf",
         }
     }
 
@@ -57,6 +77,9 @@ impl Type {
             Type::I32 => "1",
             Type::U32 => "1u",
             Type::F32 => "1.0",
+            Type::I64 => "1li",
+            Type::U64 => "1lu",
+            Type::F64 => "1.0lf",
         }
     }
 
@@ -73,7 +96,7 @@ impl Type {
 
 /// Bits of an integer dtype in a shader.
 pub(super) fn width(dtype: DType) -> u32 {
-    (dtype.size() as u32 * 8).min(32)
+    dtype.size() as u32 * 8
 }
 
 /// Brings the result of 32-bit arithmetic back into the range of a narrower dtype.
@@ -95,6 +118,9 @@ pub const DTYPES: [DType; 10] = [
     DType::F32,
 ];
 
+/// Those of 64 bits, which some adapters have.
+pub const WIDE_DTYPES: [DType; 3] = [DType::I64, DType::U64, DType::F64];
+
 /// Bytes of a word.
 pub const WORD_BYTES: usize = 4;
 
@@ -102,6 +128,7 @@ pub const WORD_BYTES: usize = 4;
 pub const fn element_bytes(dtype: DType) -> usize {
     match dtype {
         DType::F16 | DType::BF16 => 2,
+        DType::I64 | DType::U64 | DType::F64 => 2 * WORD_BYTES,
         _ => WORD_BYTES,
     }
 }

@@ -6,7 +6,6 @@ use super::pointwise::{Folding, cast, pointwise};
 use super::source::{Memory, Source};
 use super::types::{Type, rounding};
 use crate::dtype::DType;
-use crate::error::Result;
 use crate::group::{Group, Instr, Scope, Store, Value, ValueId};
 use crate::plan::{Argument, IndexCheck, Parameter};
 
@@ -29,21 +28,19 @@ pub(super) struct Printer<'a> {
 
 impl<'a> Printer<'a> {
     /// A shader for a merged Group.
-    ///
-    /// # Errors
-    /// When a value has a dtype that shaders cannot hold.
-    pub(super) fn new(group: &'a Group, arguments: &'a [Argument]) -> Result<Self> {
-        let kinds = group
-            .values
-            .iter()
-            .map(|value| Type::of(value.dtype).ok_or_else(|| super::unsupported(value.dtype)))
-            .collect::<Result<Vec<Type>>>()?;
+    pub(super) fn new(group: &'a Group, arguments: &'a [Argument]) -> Self {
+        let kinds: Vec<Type> = group.values.iter().map(|value| Type::of(value.dtype)).collect();
         let mut depths = vec![0; group.values.len()];
         for (id, value) in group.values.iter().enumerate() {
             let below = operands(value).iter().map(|&operand| depths[operand]).max().unwrap_or(0);
             depths[id] = below + usize::from(matches!(value.instr, Instr::Reduce { .. }));
         }
-        Ok(Self { source: Source::new(arguments), domain: Domain::new(group), given: None, group, kinds, depths })
+        Self { source: Source::new(arguments), domain: Domain::new(group), given: None, group, kinds, depths }
+    }
+
+    /// The type of a value.
+    pub(super) fn kind(&self, id: ValueId) -> Type {
+        self.kinds[id]
     }
 
     /// Number of passes over the elements that reductions need, one after the other.
@@ -119,8 +116,16 @@ impl<'a> Printer<'a> {
                     format!("{word} != 0u")
                 }
                 Type::U32 | Type::F32 => self.source.shared_parameter(Parameter::SlotLow(*slot), kind),
+                Type::I64 | Type::U64 | Type::F64 => {
+                    let low = self.source.shared_parameter(Parameter::SlotLow(*slot), Type::U32);
+                    let high = self.source.shared_parameter(Parameter::SlotHigh(*slot), Type::U32);
+                    format!("bitcast<{}>(wide_bits({low}, {high}))", kind.name())
+                }
             },
-            Instr::Index { index } => self.domain.index(&mut self.source, index, None),
+            Instr::Index { index } => {
+                let index = self.domain.index(&mut self.source, index, None);
+                if kind == Type::I64 { format!("i64({index})") } else { index }
+            }
             Instr::Random { index, key, counter, stream } => {
                 let index = self.domain.index(&mut self.source, index, None);
                 let mut word = |parameter| self.source.shared_parameter(parameter, Type::U32);
@@ -140,18 +145,25 @@ impl<'a> Printer<'a> {
             Instr::Cast { operand } => cast(self.kinds[*operand], *dtype, kind, &format!("v{operand}")),
             Instr::Check { operand, limit, wrap, context } => {
                 let name = format!("v{operand}");
-                let unsigned = kind != Type::I32;
+                let unsigned = !matches!(kind, Type::I32 | Type::I64);
                 let check = IndexCheck { context: context.clone(), limit: *limit, wrap: *wrap, unsigned };
                 let limit = self.source.number(*limit as i64);
                 let place = self.source.check(check);
+                let own = kind.name();
                 let wrapped = if *wrap && !unsigned {
-                    format!("select({name}, {name} + {limit}, {name} < 0)")
+                    format!("select({name}, {name} + {own}({limit}), {name} < {})", kind.zero())
                 } else {
                     name.clone()
                 };
+                // What is reported is a word.
+                let (counts, told) = match kind {
+                    Type::I64 => ("u64", format!("i32(clamp({name}, -2147483648li, 2147483647li))")),
+                    Type::U64 => ("u64", format!("u32(min({name}, 0xfffffffflu))")),
+                    _ => ("u32", name.clone()),
+                };
                 self.source.line(format!("var v{id} = {wrapped};"));
-                self.source.line(format!("if (u32(v{id}) >= u32({limit})) {{"));
-                self.source.line(format!("report({place}, bitcast<u32>({name}));"));
+                self.source.line(format!("if ({counts}(v{id}) >= {counts}({limit})) {{"));
+                self.source.line(format!("report({place}, bitcast<u32>({told}));"));
                 self.source.line(format!("v{id} = {};", kind.zero()));
                 self.source.line("}");
                 return;

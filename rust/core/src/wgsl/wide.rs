@@ -1,13 +1,16 @@
-//! `int64` in shaders that have 32 bits: allowed where the numbers provably fit, or where only their low bits count.
-//! Depends on `group`. Invariant: a kernel that passes computes what 64 bits would, except that scalars are taken to stay within
-//! ±2³⁰ (the engine's own are axis sizes, diagonals and class numbers).
+//! `int64` in shaders: as 32 bits where the numbers provably fit, or where only their low bits count; else as it is, on adapters that
+//! have it.
+//! Depends on `group`. Invariant: a kernel in 32 bits computes what 64 bits would, except that scalars are taken to stay within
+//! ±2³⁰ on adapters without 64 bits (the engine's own are axis sizes, diagonals and class numbers).
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use crate::code::{Code, Fold};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::group::{Affine, Group, Instr, Value, ValueId};
+use crate::plan::{Argument, Caps};
 
 /// What is known of an `int64` value.
 type Span = Option<(i128, i128)>;
@@ -15,11 +18,50 @@ type Span = Option<(i128, i128)>;
 const WORD: RangeInclusive<i128> = i32::MIN as i128..=i32::MAX as i128;
 const SCALAR: (i128, i128) = (-(1 << 30), 1 << 30);
 
+/// The arguments as they lie on the device: coordinates and positions that pass from kernel to kernel are words where there are no 64 bits.
+pub(super) fn passing<'a>(arguments: &'a [Argument], caps: &Caps) -> Cow<'a, [Argument]> {
+    let is_wide = |argument: &Argument| argument.dtype == DType::I64;
+    if caps.dtypes.contains(&DType::I64) || !arguments.iter().any(is_wide) {
+        return Cow::Borrowed(arguments);
+    }
+    let mut own = arguments.to_vec();
+    own.iter_mut().filter(|argument| is_wide(argument)).for_each(|argument| argument.dtype = DType::I32);
+    Cow::Owned(own)
+}
+
+/// The Group in dtypes that the adapter has, `int64` as words where that gives the same.
+///
+/// # Errors
+/// Where it needs a dtype that the adapter does not have.
+pub(super) fn fitted<'a>(group: &'a Group, arguments: &[Argument], caps: &Caps) -> Result<Cow<'a, Group>> {
+    let lacking =
+        |value: &&Value| matches!(value.dtype, DType::U64 | DType::F64) && !caps.dtypes.contains(&value.dtype);
+    if let Some(value) = group.values.iter().find(lacking) {
+        return Err(super::unsupported(value.dtype));
+    }
+    if !group.values.iter().any(|value| value.dtype == DType::I64) {
+        return Ok(Cow::Borrowed(group));
+    }
+    let has = caps.dtypes.contains(&DType::I64);
+    let outside =
+        |value: &Value| value.dtype == DType::I64 && matches!(value.instr, Instr::Scalar { .. } | Instr::Load { .. });
+    let stored = arguments.iter().any(|argument| argument.dtype == DType::I64);
+    if has && (stored || group.values.iter().any(outside)) {
+        return Ok(Cow::Borrowed(group));
+    }
+    if let Err(error) = check(group) {
+        return if has { Ok(Cow::Borrowed(group)) } else { Err(error) };
+    }
+    let mut own = group.clone();
+    own.values.iter_mut().filter(|value| value.dtype == DType::I64).for_each(|value| value.dtype = DType::I32);
+    Ok(Cow::Owned(own))
+}
+
 /// Fails where 32 bits may not give what 64 would.
 ///
 /// # Errors
 /// Names the way out.
-pub(super) fn check(group: &Group) -> Result<()> {
+fn check(group: &Group) -> Result<()> {
     let wide = |id: ValueId| group.values[id].dtype == DType::I64;
     // A span where the number fits a word; none where only its low 32 bits are right.
     let mut spans: Vec<Span> = Vec::with_capacity(group.values.len());

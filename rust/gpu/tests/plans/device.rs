@@ -7,7 +7,7 @@ use adret_core::code::Code;
 use adret_core::dtype::DType;
 use adret_core::error::ErrorKind;
 use adret_core::plan::Place;
-use adret_core::wgsl::DTYPES;
+use adret_core::wgsl::{DTYPES, WIDE_DTYPES};
 
 use crate::build::{Builder, floats, gpu, plan, read, run_plan};
 use crate::naive::{decode, encode};
@@ -28,9 +28,12 @@ fn every_dtype_travels_both_ways() {
         assert_eq!(part, data[dtype.size() * 7..dtype.size() * 17]);
         gpu.download(&buffer, dtype, 0, &mut []).unwrap();
     }
-    for dtype in [DType::F64, DType::I64] {
-        assert!(!gpu.supports(dtype));
-        assert_eq!(gpu.upload(dtype, &[]).unwrap_err().kind, ErrorKind::DType);
+    for dtype in WIDE_DTYPES {
+        let data: Vec<u8> = (0..8 * 101).map(|n| (n * 7) as u8).collect();
+        match gpu.upload(dtype, &data) {
+            Ok(buffer) => assert_eq!(read(&*gpu, &buffer, dtype, 101), data),
+            Err(error) => assert_eq!((error.kind, gpu.supports(dtype)), (ErrorKind::DType, false)),
+        }
     }
     let large: Vec<u8> = (0..(5 << 20)).map(|n| (n / 3) as u8).collect();
     let buffer = gpu.upload(DType::U8, &large).unwrap();

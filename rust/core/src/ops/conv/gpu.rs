@@ -5,10 +5,12 @@ use super::super::shader::{Place, Shader, way};
 use super::op::{Conv, Part};
 use crate::error::Result;
 use crate::plan::{Argument, Candidate, Caps, Launch};
+use crate::wgsl::Type;
 
-/// The plain way.
-pub(super) fn direct(conv: &Conv, arguments: &[Argument], caps: &Caps) -> Vec<Candidate> {
-    way("direct", [launch(conv, arguments, caps)])
+/// The ways: squares of products where they are filled, and the plain one.
+pub(super) fn candidates(conv: &Conv, arguments: &[Argument], caps: &Caps) -> Vec<Candidate> {
+    let tiled = super::tiled::candidate(conv, arguments, caps);
+    tiled.into_iter().chain(way("direct", [launch(conv, arguments, caps)])).collect()
 }
 
 fn launch(conv: &Conv, arguments: &[Argument], caps: &Caps) -> Option<Result<Option<Launch>>> {
@@ -19,7 +21,7 @@ fn launch(conv: &Conv, arguments: &[Argument], caps: &Caps) -> Option<Result<Opt
     let here = shader.here.clone();
     let begin = match arguments.len() {
         4 => shader.element(&Place::whole(2, &layout(2).strides), &here[1..2])?,
-        _ => "0.0".to_owned(),
+        _ => Type::of(arguments[result].dtype).zero().to_owned(),
     };
     shader.line(format!("var sum = {begin};"));
     let mut open = 0;

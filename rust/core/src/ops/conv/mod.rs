@@ -4,5 +4,6 @@
 mod calls;
 mod gpu;
 mod op;
+mod tiled;
 
 pub use calls::{Moves, Padding, conv, conv_transpose};

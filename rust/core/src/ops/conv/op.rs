@@ -163,6 +163,6 @@ impl Structured for Conv {
     }
 
     fn gpu(&self, arguments: &[Argument], _slots: usize, caps: &Caps) -> Vec<Candidate> {
-        gpu::direct(self, arguments, caps)
+        gpu::candidates(self, arguments, caps)
     }
 }

@@ -21,6 +21,7 @@ use crate::error::Result;
 use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
 use crate::kit::sort::{Placed, sort as sort_keys};
 use crate::plan::{Argument, Candidate, Caps, Structured};
+use crate::wgsl::Type;
 
 /// Positions (int64) that sort `x` along `axis`; equal elements keep their order, NaN comes last.
 ///
@@ -344,7 +345,9 @@ impl Structured for ArgSort {
     }
 
     fn gpu(&self, arguments: &[Argument], _slots: usize, caps: &Caps) -> Vec<Candidate> {
-        sort_shaders::candidates("argsort", self.descending, arguments, caps, |to, position, _| to.write(position))
+        sort_shaders::candidates("argsort", self.descending, arguments, caps, |to, position, _| {
+            to.write(&format!("{}({position})", Type::of(arguments[1].dtype).name()))
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use super::super::shader::{Place, Shader, Target, way};
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::plan::{Argument, Candidate, Caps, Launch};
-use crate::wgsl::{Memory, Source, Type, WORD_BYTES, WORKGROUP};
+use crate::wgsl::{Memory, Source, Type, WORKGROUP};
 
 /// Rows up to this length are sorted by counting.
 const COUNTED: usize = 512;
@@ -46,8 +46,19 @@ pub(super) fn candidates(
     }
     launches.push(written(name, arguments, caps, padded, put));
     let mut ways = way("network", launches);
-    ways.iter_mut().for_each(|way| way.temporaries.push(2 * WORD_BYTES * total));
+    let bytes = key_type(arguments).bytes();
+    ways.iter_mut().for_each(|way| way.temporaries.push(2 * bytes * total));
     ways
+}
+
+/// What keys and positions are: words, of 64 bits where elements have 64.
+fn key_type(arguments: &[Argument]) -> Type {
+    if Type::of(arguments[0].dtype).is_wide() { Type::U64 } else { Type::U32 }
+}
+
+/// A key with its position.
+fn pair(arguments: &[Argument]) -> String {
+    format!("vec2<{}>", key_type(arguments).name())
 }
 
 /// Keys with their positions, each row filled up to `padded` with what comes last.
@@ -58,15 +69,16 @@ fn filled(descending: bool, arguments: &[Argument], caps: &Caps, padded: usize) 
     sizes[last] = padded;
     let mut shader = Shader::new(arguments, &sizes);
     let here = shader.here.clone();
-    let to = shader.scratch(0, true);
+    let kind = key_type(arguments);
+    let to = shader.scratch(0, kind, true);
     let length = shader.number(x.shape[last]);
     let own = shader.element(&Place::whole(0, &x.strides), &here)?;
-    shader.line("var key = 0xffffffffu;");
+    shader.line(format!("var key = ~{};", kind.zero()));
     shader.line(format!("if ({} < {length}) {{", here[last]));
-    shader.line(format!("key = {};", shader_key(descending, arguments[0].dtype, &own)?));
+    shader.line(format!("key = {};", shader_key(descending, arguments[0].dtype, &own)));
     shader.line("}");
     shader.line(format!("store_{to}(i32(element) * 2, key);"));
-    shader.line(format!("store_{to}(i32(element) * 2 + 1, u32({}));", here[last]));
+    shader.line(format!("store_{to}(i32(element) * 2 + 1, {}({}));", kind.name(), here[last]));
     Some(shader.finish("sort: keys with positions", caps))
 }
 
@@ -75,7 +87,7 @@ const COMPARE: &str = "let up = ((low % padded) & size) == 0u;
 let swap = (b.x < a.x || (b.x == a.x && b.y < a.y)) == up;";
 
 fn memory(arguments: &[Argument]) -> Memory {
-    Memory { argument: arguments.len(), element: Type::U32, write: true }
+    Memory { argument: arguments.len(), element: key_type(arguments), write: true }
 }
 
 /// The network's stages of sizes `from` to `to`, as far as they stay inside of blocks.
@@ -88,7 +100,8 @@ fn in_blocks(
 ) -> Result<Option<Launch>> {
     let mut source = Source::new(arguments);
     let name = source.memory(memory(arguments));
-    let keys = source.workgroup("vec2<u32>", BLOCK as u32);
+    let pair = pair(arguments);
+    let keys = source.workgroup(&pair, BLOCK as u32);
     let [from, to, padded, blocks] = [from, to, padded, total / BLOCK].map(|size| source.size(size));
     let (half, step) = (BLOCK / 2, WORKGROUP);
     let each = |count: usize, variable: &str| {
@@ -99,7 +112,7 @@ fn in_blocks(
     source.line(format!("let first = unit * {BLOCK}u;"));
     source.line(each(BLOCK, "at"));
     source.line("let place = i32(first + at) * 2;");
-    source.line(format!("{keys}[at] = vec2<u32>(load_{name}(place), load_{name}(place + 1));"));
+    source.line(format!("{keys}[at] = {pair}(load_{name}(place), load_{name}(place + 1));"));
     source.line("}");
     source.line("workgroupBarrier();");
     source.line(format!("for (var size = {from}; size <= {to}; size = size << 1u) {{"));
@@ -145,8 +158,9 @@ fn apart(
     source.line(format!("let low = pair / {span} * {span} * 2u + pair % {span};"));
     source.line("let here = i32(low) * 2;");
     source.line(format!("let there = i32(low + {span}) * 2;"));
-    source.line(format!("let a = vec2<u32>(load_{name}(here), load_{name}(here + 1));"));
-    source.line(format!("let b = vec2<u32>(load_{name}(there), load_{name}(there + 1));"));
+    let held = pair(arguments);
+    source.line(format!("let a = {held}(load_{name}(here), load_{name}(here + 1));"));
+    source.line(format!("let b = {held}(load_{name}(there), load_{name}(there + 1));"));
     COMPARE.lines().for_each(|line| source.line(line));
     source.line("if (swap) {");
     for (place, value) in [("here", "b"), ("there", "a")] {
@@ -172,7 +186,7 @@ fn written(
     let last = x.shape.rank() - 1;
     let mut shader = Shader::new(arguments, &x.shape);
     let here = shader.here.clone();
-    let from = shader.scratch(0, false);
+    let from = shader.scratch(0, key_type(arguments), false);
     let (length, padded) = (shader.number(x.shape[last]), shader.number(padded));
     shader.line(format!("let row = i32(element) / {length};"));
     shader.line(format!("let position = i32(load_{from}((row * {padded} + {}) * 2 + 1));", here[last]));
@@ -204,10 +218,10 @@ fn ranks(
         let mut there = here.clone();
         there[rank - 1] = "other".to_owned();
         let other = shader.element(&Place::whole(0, &x.strides), &there)?;
-        shader.line(format!("let own = {};", shader_key(descending, dtype, &own_element)?));
+        shader.line(format!("let own = {};", shader_key(descending, dtype, &own_element)));
         shader.line("var before = 0;");
         shader.line(format!("for (var other = 0; other < {length}; other = other + 1) {{"));
-        shader.line(format!("let key = {};", shader_key(descending, dtype, &other)?));
+        shader.line(format!("let key = {};", shader_key(descending, dtype, &other)));
         shader.line(format!("let first = key < own || (key == own && other < {});", here[rank - 1]));
         shader.line("before = before + select(0, 1, first);");
         shader.line("}");
@@ -219,13 +233,16 @@ fn ranks(
     way("ranks", [launch()])
 }
 
-/// The key of a stored element as a `u32` expression: as `Sortable::key`, in 32 bits.
-fn shader_key(descending: bool, dtype: DType, element: &str) -> Option<String> {
-    let key = match Type::of(dtype)? {
+/// The key of a stored element as an unsigned expression: as `Sortable::key`.
+fn shader_key(descending: bool, dtype: DType, element: &str) -> String {
+    let key = match Type::of(dtype) {
         Type::Bool => format!("select(0u, 1u, {element})"),
-        Type::U32 => element.to_owned(),
+        Type::U32 | Type::U64 => element.to_owned(),
         Type::I32 => format!("(bitcast<u32>({element}) ^ 0x80000000u)"),
-        Type::F32 => return Some(format!("sort_key(bitcast<u32>({element}), {}u)", u32::from(descending))),
+        Type::I64 => format!("order_i64({element})"),
+        Type::F32 => return format!("sort_key(bitcast<u32>({element}), {}u)", u32::from(descending)),
+        Type::F64 if descending => return format!("reverse_order_f64({element})"),
+        Type::F64 => return format!("order_f64({element})"),
     };
-    Some(if descending { format!("(0xffffffffu - {key})") } else { key })
+    if descending { format!("(~{key})") } else { key }
 }

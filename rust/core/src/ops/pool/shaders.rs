@@ -119,7 +119,7 @@ pub(super) fn max_pool(geometry: &Geometry, arguments: &[Argument], caps: &Caps)
         let mut shader = Shader::new(arguments, &result.shape);
         let here = shader.here.clone();
         declare(&mut shader, &here, first, "o");
-        let (larger, least) = match Type::of(arguments[0].dtype)? {
+        let (larger, least) = match Type::of(arguments[0].dtype) {
             Type::F32 => {
                 // Not a constant: shaders refuse infinite ones.
                 let least = shader.number(f32::NEG_INFINITY.to_bits() as usize);
@@ -127,7 +127,12 @@ pub(super) fn max_pool(geometry: &Geometry, arguments: &[Argument], caps: &Caps)
                 (format!("value > best || {nan}"), format!("bitcast<f32>({least})"))
             }
             Type::I32 => ("value > best".to_owned(), "(-2147483647 - 1)".to_owned()),
-            _ => ("value > best".to_owned(), "0u".to_owned()),
+            Type::F64 => {
+                let nan = "(bitcast<u64>(value) & 0x7ffffffffffffffflu) > 0x7ff0000000000000lu";
+                (format!("value > best || {nan}"), "0.0lf".to_owned())
+            }
+            // The first element of a window is taken in any case.
+            kind => ("value > best".to_owned(), kind.zero().to_owned()),
         };
         shader.line(format!("var best = {least};"));
         shader.line("var tap = 0;");
@@ -159,6 +164,7 @@ pub(super) fn max_pool(geometry: &Geometry, arguments: &[Argument], caps: &Caps)
 /// Elements put where maxima came from, or taken from there.
 pub(super) fn along(geometry: &Geometry, put: bool, arguments: &[Argument], caps: &Caps) -> Vec<Candidate> {
     let [from, result] = [1, 2].map(|argument| &arguments[argument].layout);
+    let zero = Type::of(arguments[2].dtype).zero();
     let first = geometry.order.first();
     let launch = || {
         let mut shader = Shader::new(arguments, &result.shape);
@@ -166,7 +172,7 @@ pub(super) fn along(geometry: &Geometry, put: bool, arguments: &[Argument], caps
         let to = shader.target(&Place::whole(2, &result.strides), &here)?;
         if put {
             declare(&mut shader, &here, first, "q");
-            shader.line("var sum = 0.0;");
+            shader.line(format!("var sum = {zero};"));
             for axis in 0..3 {
                 open_windows(&mut shader, &geometry.axes[axis], axis);
             }
@@ -187,7 +193,7 @@ pub(super) fn along(geometry: &Geometry, put: bool, arguments: &[Argument], caps
             let inside: Vec<String> = (0..3).map(|axis| format!("q{axis} == place{axis}")).collect();
             let value = shader.element(&Place::whole(1, &from.strides), &around(&here, first, q()))?;
             // A window that takes nothing names a place outside.
-            shader.line(to.write(&format!("select(0.0, {value}, {})", inside.join(" && "))));
+            shader.line(to.write(&format!("select({zero}, {value}, {})", inside.join(" && "))));
         }
         Some(shader.finish("max_pool: a thread per element of its gradient", caps))
     };
@@ -221,7 +227,8 @@ pub(super) fn places(geometry: &Geometry, arguments: &[Argument], caps: &Caps) -
         places_of(&mut shader, geometry, &tap);
         let (height, width) = (shader.number(geometry.axes[1].size()), shader.number(geometry.axes[2].size()));
         let to = shader.target(&Place::whole(1, &result.strides), &here)?;
-        shader.line(to.write(&format!("(q0 * {height} + q1) * {width} + q2")));
+        let kind = Type::of(arguments[1].dtype).name();
+        shader.line(to.write(&format!("{kind}((q0 * {height} + q1) * {width} + q2)")));
         Some(shader.finish("max_pool: a thread per place", caps))
     };
     way("windows", [launch()])
@@ -236,7 +243,7 @@ pub(super) fn columns(axes: &[Axis; 2], fold: bool, arguments: &[Argument], caps
         let here = shader.here.clone();
         let to = shader.target(&Place::whole(1, &result.strides), &here)?;
         let width = shader.number(axes[1].kernel());
-        shader.line(format!("var sum = {};", Type::of(dtype)?.zero()));
+        shader.line(format!("var sum = {};", Type::of(dtype).zero()));
         if fold {
             for axis in 0..2 {
                 shader.line(format!("let q{axis} = {};", here[2 + axis]));

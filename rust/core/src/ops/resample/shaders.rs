@@ -7,6 +7,7 @@ use crate::ops::pool::axis::Axis;
 use crate::ops::pool::shaders::{around, declare, open_positions, open_windows};
 use crate::ops::shader::{Place, Shader, way};
 use crate::plan::{Argument, Candidate, Caps};
+use crate::wgsl::Type;
 
 /// Elements beyond those that its place says which an element of a result may depend on.
 const MARGIN: usize = 3;
@@ -156,7 +157,9 @@ pub(super) fn sums(op: &Resample, arguments: &[Argument], caps: &Caps) -> Vec<Ca
                 share(&mut shader, &op.sides[axis], axis);
             }
         }
-        shader.line("var sum = 0.0;");
+        let kind = Type::of(arguments[1].dtype);
+        let own = kind.name();
+        shader.line(format!("var sum = {};", kind.zero()));
         for axis in 0..3 {
             open(&mut shader, &op.sides[axis], axis, op.transposed);
         }
@@ -165,8 +168,8 @@ pub(super) fn sums(op: &Resample, arguments: &[Argument], caps: &Caps) -> Vec<Ca
         let value = shader.element(&Place::whole(0, &x.strides), &at)?;
         let factor: Vec<String> = (0..3)
             .map(|axis| match op.sides[axis].weights {
-                Weights::Mean(..) => format!("/ w{axis}"),
-                _ => format!("* w{axis}"),
+                Weights::Mean(..) => format!("/ {own}(w{axis})"),
+                _ => format!("* {own}(w{axis})"),
             })
             .collect();
         let mean = op.sides.iter().all(|side| matches!(side.weights, Weights::Mean(..)));
@@ -177,7 +180,7 @@ pub(super) fn sums(op: &Resample, arguments: &[Argument], caps: &Caps) -> Vec<Ca
         }
         (0..12).for_each(|_| shader.line("}"));
         if mean && !op.transposed {
-            shader.line("sum = sum / (w0 * w1 * w2);");
+            shader.line(format!("sum = sum / {own}(w0 * w1 * w2);"));
         }
         shader.line(to.write("sum"));
         Some(shader.finish("weighted sums: a thread per element", caps))

@@ -1,0 +1,73 @@
+"""What a training step costs a GPU's driver, in counts: submissions, buffers, bind groups, shaders.
+
+Depends on the `device` fixture and `ad.stats()`. Invariant: from the fifth step on, a step makes nothing new.
+"""
+
+from __future__ import annotations
+
+import adret as ad
+import numpy as np
+import pytest
+from adret import nn, optim
+
+pytestmark = pytest.mark.parametrize("device", ["gpu"], indirect=True)
+
+RNG = np.random.default_rng(1)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("network", ["mlp", "lenet"])
+def test_steps_make_nothing_new(device: str, network: str, compiled: bool) -> None:
+    ad.manual_seed(0)
+    if network == "mlp":
+        model = nn.Sequential(nn.Linear(20, 32), nn.ReLU(), nn.Linear(32, 16), nn.Tanh(), nn.Linear(16, 4))
+        x = RNG.standard_normal((24, 20)).astype(np.float32)
+    else:
+        layers = [nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 8, 3), nn.ReLU(), nn.Flatten()]
+        model = nn.Sequential(*layers, nn.Linear(8 * 9, 4))
+        x = RNG.standard_normal((8, 1, 12, 12)).astype(np.float32)
+    model = model.to(device)
+    optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    data = ad.tensor(x, device=device)
+    labels = ad.tensor(RNG.integers(0, 4, len(x)).astype(np.int32), device=device)
+
+    def step(x: ad.Tensor, y: ad.Tensor) -> ad.Tensor:
+        loss = ad.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return loss
+
+    run = ad.compile(step) if compiled else step
+    first = run(data, labels).item()
+    for _ in range(4):
+        last = run(data, labels)
+        ad.eval(last)
+    before = ad.stats()
+    for _ in range(4):
+        last = run(data, labels)
+        ad.eval(last)
+    after = ad.stats()
+    made = {name: after[name] - before[name] for name in after}
+    assert made["shaders"] == made["pool_misses"] == made["bind_groups"] == made["plan_misses"] == 0, made
+    # What leads to the loss, what its labels' check found, and what is overwritten.
+    assert made["submissions"] <= 3 * 4, made
+    assert last.item() < first
+
+
+def test_small_steps_share_a_submission(device: str) -> None:
+    x = ad.ones((16, 16), device=device)
+    ad.eval(x)
+
+    def many() -> None:
+        y = x
+        for _ in range(20):
+            y = (y @ x).tanh()
+        ad.eval(y)
+
+    many()
+    before = ad.stats()
+    many()
+    after = ad.stats()
+    assert after["launches"] - before["launches"] >= 20
+    assert after["submissions"] - before["submissions"] == 1
