@@ -188,7 +188,7 @@ pub fn pow<M: Machine>(a: f32, b: f32) -> f32 {
     let r = (bounded - (shifted - MAGIC)) + y_low;
     let p = polynomial::<M, 7>(
         r,
-        [1.0, 0.693_147_2, 0.240_226_48, 5.550_36e-2, 9.618_506e-3, 1.339_080_6e-3, 1.532_646_1e-4],
+        [1.0, std::f32::consts::LN_2, 0.240_226_48, 5.550_36e-2, 9.618_506e-3, 1.339_080_6e-3, 1.532_646_1e-4],
     );
     // The factor in two steps, so that denormals and infinity come out rounded once.
     let biased = shifted.to_bits().wrapping_sub(MAGIC.to_bits()).wrapping_add(254);

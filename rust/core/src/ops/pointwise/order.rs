@@ -61,7 +61,7 @@ pub(crate) fn common_order(inputs: &[&Tensor]) -> Option<AxisOrder> {
     }
     let mut common: Option<AxisOrder> = None;
     for input in inputs {
-        let Some(layout) = layout(input) else { return None };
+        let layout = layout(input)?;
         if is_repeated(&layout) {
             continue;
         }
