@@ -175,10 +175,10 @@ pub enum Cotangent {
         lhs: Tensor,
         /// `[k, n]`.
         rhs: Tensor,
+        /// Their product by itself, which is not computed if others join.
+        product: Tensor,
         /// Whether the sum is to lie in memory as its transpose.
         turned: bool,
-        /// Number of the module path that the product belongs to.
-        scope: u32,
     },
     /// Is added to the entries `indices` of the input along `axis`, the rest being 0.
     Take {

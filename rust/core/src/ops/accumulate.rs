@@ -7,7 +7,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::create::full;
 use super::gather::{IndexError, Part, add_slice, scatter, take_checked};
-use super::matmul::sum_of_products;
+use super::matmul::{MANY, sum_of_products};
 use super::movement::{SliceAxis, flip, pad_zeros, slice_axes};
 use super::pointwise::add;
 use super::shader::{Place, Put, boxes, entries, way};
@@ -27,34 +27,33 @@ use crate::shape::Shape;
 pub fn accumulate(shape: &Shape, dtype: DType, device: Device, pieces: Vec<Cotangent>) -> Result<Tensor> {
     let mut dense: Option<Tensor> = None;
     let mut partial = Vec::new();
-    let mut products = Vec::new();
-    let mut lies_turned = false;
-    // The module that used the tensor last: its products are computed for all.
-    let mut owner = None;
+    let mut joined = Vec::new();
+    let (mut lies_turned, mut scope) = (false, None);
+    let is_joined = pieces.iter().filter(|piece| matches!(piece, Cotangent::Product { .. })).count() >= MANY;
     for piece in pieces {
-        match piece {
-            Cotangent::Dense(grad) => {
-                dense = Some(match dense {
-                    Some(sum) => add(&sum, &grad)?,
-                    None => grad,
-                });
-            }
-            Cotangent::Product { lhs, rhs, turned, scope } => {
+        let grad = match piece {
+            Cotangent::Product { lhs, rhs, product, turned } if is_joined => {
                 lies_turned |= turned;
-                owner.get_or_insert(scope);
-                products.push((lhs, rhs));
+                joined.push((lhs, rhs));
+                // The module that used the tensor last: the joined product is computed for all.
+                scope.get_or_insert(product.node.scope);
+                continue;
             }
-            other => partial.push(other),
-        }
-    }
-    let scope = owner.map(InScope::enter);
-    let sum = sum_of_products(products, lies_turned)?;
-    drop(scope);
-    if let Some(sum) = sum {
+            Cotangent::Dense(grad) | Cotangent::Product { product: grad, .. } => grad,
+            other => {
+                partial.push(other);
+                continue;
+            }
+        };
         dense = Some(match dense {
-            Some(others) => add(&others, &sum)?,
-            None => sum,
+            Some(sum) => add(&sum, &grad)?,
+            None => grad,
         });
+    }
+    if let Some(scope) = scope {
+        let _scope = InScope::enter(scope);
+        let sum = sum_of_products(&joined, lies_turned)?;
+        dense = Some(dense.map_or(Ok(sum.clone()), |others| add(&others, &sum))?);
     }
     match (&partial[..], dense) {
         ([], Some(sum)) => Ok(sum),
@@ -91,12 +90,10 @@ fn gathered(shape: &Shape, dtype: DType, dense: Option<Tensor>, partial: Vec<Cot
     }
     for piece in partial {
         match piece {
-            Cotangent::Dense(grad) => {
+            Cotangent::Dense(grad) | Cotangent::Product { product: grad, .. } => {
                 pieces.push(Piece::Dense);
                 inputs.push(grad);
             }
-            // Summed by the caller.
-            Cotangent::Product { .. } => {}
             Cotangent::Slice { grad, starts, steps } => {
                 pieces.push(Piece::Slice { starts, steps });
                 inputs.push(grad);

@@ -10,7 +10,7 @@ use super::pointwise::{add, astype, mul};
 use super::reduce::{Reduction, reduce};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::graph::{Cotangent, Lowering, Meta, Op, Tensor, View, Vjp, apply, current_scope};
+use crate::graph::{Cotangent, Lowering, Meta, Op, Tensor, View, Vjp, apply};
 use crate::shape::Shape;
 
 #[derive(Debug)]
@@ -41,10 +41,11 @@ impl Op for Product {
 /// lies in memory as the matrix does, and an optimiser walks both in one order.
 fn gradient(operand: &Tensor, a: &Tensor, b: &Tensor) -> Result<Cotangent> {
     let turned = is_transposed(operand);
-    if operand.rank() == 2 {
-        return Ok(Cotangent::Product { lhs: a.clone(), rhs: b.clone(), turned, scope: current_scope() });
-    }
-    product_lying(a, b, turned).map(Cotangent::Dense)
+    let product = product_lying(a, b, turned)?;
+    Ok(match operand.rank() {
+        2 if can_wait(a, b) => Cotangent::Product { lhs: a.clone(), rhs: b.clone(), product, turned },
+        _ => Cotangent::Dense(product),
+    })
 }
 
 fn product_lying(a: &Tensor, b: &Tensor, turned: bool) -> Result<Tensor> {
@@ -54,9 +55,7 @@ fn product_lying(a: &Tensor, b: &Tensor, turned: bool) -> Result<Tensor> {
     matrix_transpose(&apply(Product, &[&matrix_transpose(b)?, &matrix_transpose(a)?])?)
 }
 
-/// Products from this many on are joined: a network that uses its weights in every step of a sequence then has one product for their gradient.
-const MANY: usize = 3;
-/// Longer sums are no faster joined.
+/// Longer sums are no faster with others.
 const SHORT: usize = 512;
 /// Elements that may always be kept for a product to come.
 const FEW: usize = 8192;
@@ -67,27 +66,15 @@ fn can_wait(a: &Tensor, b: &Tensor) -> bool {
     k <= SHORT && k * (m + n) <= FEW.max(4 * m * n)
 }
 
-/// Σ aᵢ · bᵢ of matrices; `None` without any.
-pub(super) fn sum_of_products(pieces: Vec<(Tensor, Tensor)>, turned: bool) -> Result<Option<Tensor>> {
-    let (mut joined, mut single): (Vec<_>, Vec<_>) = pieces.into_iter().partition(|(a, b)| can_wait(a, b));
-    if joined.len() < MANY {
-        single.append(&mut joined);
-    }
-    let mut sum: Option<Tensor> = None;
-    if !joined.is_empty() {
-        // Side by side and below each other; what lies as its transpose is joined along its rows.
-        let columns = joined.iter().map(|(a, _)| matrix_transpose(a)).collect::<Result<Vec<_>>>()?;
-        let rows: Vec<Tensor> = joined.into_iter().map(|(_, b)| b).collect();
-        sum = Some(product_lying(&matrix_transpose(&concat(&columns, 0)?)?, &concat(&rows, 0)?, turned)?);
-    }
-    for (a, b) in single {
-        let product = product_lying(&a, &b, turned)?;
-        sum = Some(match sum {
-            Some(sum) => add(&sum, &product)?,
-            None => product,
-        });
-    }
-    Ok(sum)
+/// Products from this many on are joined: a network that uses its weights in every step of a sequence then has one product for their gradient.
+pub(super) const MANY: usize = 3;
+
+/// Σ aᵢ · bᵢ of matrices.
+pub(super) fn sum_of_products(pieces: &[(Tensor, Tensor)], turned: bool) -> Result<Tensor> {
+    // Side by side and below each other; what lies as its transpose is joined along its rows.
+    let columns = pieces.iter().map(|(a, _)| matrix_transpose(a)).collect::<Result<Vec<_>>>()?;
+    let rows: Vec<Tensor> = pieces.iter().map(|(_, b)| b.clone()).collect();
+    product_lying(&matrix_transpose(&concat(&columns, 0)?)?, &concat(&rows, 0)?, turned)
 }
 
 /// Whether a tensor is a view of another that swaps its last two axes alone.
