@@ -80,6 +80,19 @@ def test_routine_and_steps_agree(
         np.testing.assert_allclose(ours, theirs, rtol=2e-4 if dtype == ad.float32 else 1e-11, atol=1e-4)
 
 
+@pytest.mark.parametrize("lengths", [None, [2, 0, 3]])
+@pytest.mark.parametrize("unit", UNITS)
+def test_few_rows_of_a_large_state(unit: str, lengths: list[int] | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    layer = make(unit, 200, {"dtype": ad.float64, "bidirectional": True})
+    x = ad.asarray(rng.standard_normal((3, 3, 3)))
+    hx = starts(layer, 3, rng, ad.float64)
+    routine = values(layer, x, hx, lengths)
+    monkeypatch.setattr(_recurrence, "_is_routine", lambda _: False)
+    for ours, theirs in zip(routine, values(layer, x, hx, lengths), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
 @pytest.mark.parametrize("unit", UNITS)
 def test_operands_of_any_layout(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
@@ -133,11 +146,12 @@ def test_gradients_of_any_order(unit: str, reverse: bool, lengths: list[int] | N
     assert ad.gradcheck(run, (x, *hx, *weights), second_order=True)
 
 
+@pytest.mark.parametrize(("batch", "hidden"), [(37, 24), (3, 260)], ids=["rows are shared", "columns are shared"])
 @pytest.mark.parametrize("unit", UNITS)
-def test_same_bits_for_any_number_of_threads(unit: str) -> None:
+def test_same_bits_for_any_number_of_threads(unit: str, batch: int, hidden: int) -> None:
     rng = np.random.default_rng(0)
-    layer = make(unit, 24, {})
-    x = ad.asarray(rng.standard_normal((6, 37, 3)).astype(np.float32))
+    layer = make(unit, hidden, {})
+    x = ad.asarray(rng.standard_normal((6, batch, 3)).astype(np.float32))
     found: list[list[bytes]] = []
     threads = ad.get_num_threads()
     try:

@@ -5,9 +5,9 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::cell::Lane;
-use super::{BLOCK, Cell, Element, Line, Parallel, Rows, Sequence, Step, Target, clear, of_unit, packed, write};
+use super::{BLOCK, Cell, Element, Line, Parallel, Rows, Sequence, Sizes, Step, Target, clear, of_unit, packed, write};
 use crate::error::Result;
-use crate::kit::gemm::{Matrix, multiply_packed};
+use crate::kit::gemm::Matrix;
 use crate::kit::scratch::with_scratch;
 use crate::kit::simd::{self, Kernel, Machine};
 
@@ -64,7 +64,7 @@ impl<E: Element> Backward<E> {
         };
         let weight = Target(weights.0.start().cast::<E>());
         let projection = weights.1.as_ref().map(|memory| Target(memory.start().cast::<E>()));
-        self.sequence.spread(parallel, &|rows| {
+        self.sequence.spread(parallel, &|rows, parallel| {
             with_scratch(rows.len() * 2 * (state + hidden) * size_of::<E>(), |scratch| {
                 let h = scratch.cast::<E>();
                 let count = rows.len();
@@ -72,14 +72,21 @@ impl<E: Element> Backward<E> {
                 unsafe {
                     let (memory, product) = (h.add(count * state), h.add(count * (state + hidden)));
                     let room = Room { h, memory, product, unprojected: product.add(count * state) };
-                    self.chunk(rows, room, &weight, projection.as_ref());
+                    self.chunk(rows, room, &weight, projection.as_ref(), parallel);
                 }
             })
         })
     }
 
     /// All steps of some rows.
-    unsafe fn chunk(&self, rows: Range<usize>, room: Room<E>, weight: &Target<E>, projection: Option<&Target<E>>) {
+    unsafe fn chunk(
+        &self,
+        rows: Range<usize>,
+        room: Room<E>,
+        weight: &Target<E>,
+        projection: Option<&Target<E>>,
+        parallel: Option<&Parallel<'_>>,
+    ) {
         let Sequence { steps, batch, hidden, state, ends, .. } = self.sequence;
         let width = self.sequence.width();
         // SAFETY: as `run` vouches.
@@ -109,7 +116,7 @@ impl<E: Element> Backward<E> {
                         self.gather(step, row, room.h.add((row - rows.start) * state), projected);
                     }
                     let from = projected.rows(batch, state).matrix(step, rows.start);
-                    multiply_packed(reach, hidden, state, room.unprojected, hidden as isize, from, projection.at(0));
+                    Sizes { m: reach, n: hidden, k: state }.multiply(room.unprojected, from, projection, parallel);
                 }
                 if ends.is_none() {
                     self.rows(n, reached.clone(), rows.start, &room);
@@ -120,7 +127,7 @@ impl<E: Element> Backward<E> {
                 }
                 let own = self.own.as_ref().unwrap_or(&self.given).rows(batch, width).matrix(step, rows.start);
                 let to = if ends.is_some() { room.product } else { room.h };
-                multiply_packed(reach, state, width, to, state as isize, own, weight.at(0));
+                Sizes { m: reach, n: state, k: width }.multiply(to, own, weight, parallel);
                 if ends.is_some() {
                     for row in reached.filter(has) {
                         let at = (row - rows.start) * state;

@@ -4,9 +4,9 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use super::{BLOCK, Cell, Element, Line, Parallel, Rows, Sequence, Target, clear, of_unit, packed, write};
+use super::{BLOCK, Cell, Element, Line, Parallel, Rows, Sequence, Sizes, Target, clear, of_unit, packed, write};
 use crate::error::Result;
-use crate::kit::gemm::{Matrix, multiply_packed};
+use crate::kit::gemm::Matrix;
 use crate::kit::scratch::with_scratch;
 use crate::kit::simd::{self, Kernel, Machine};
 
@@ -59,7 +59,7 @@ impl<E: Element> Forward<E> {
         };
         let weight = Target(weights.0.start().cast::<E>());
         let projection = weights.1.as_ref().map(|memory| Target(memory.start().cast::<E>()));
-        self.sequence.spread(parallel, &|rows| {
+        self.sequence.spread(parallel, &|rows, parallel| {
             let width = self.sequence.width();
             let (kept, unprojected) = (
                 if self.sequence.ends.is_some() { state } else { 0 },
@@ -72,14 +72,21 @@ impl<E: Element> Forward<E> {
                     let state = product.add(rows.len() * width);
                     let room = Room { product, state, unprojected: state.add(rows.len() * kept) };
                     clear(room.unprojected, rows.len() * unprojected);
-                    self.chunk(rows, room, &weight, projection.as_ref());
+                    self.chunk(rows, room, &weight, projection.as_ref(), parallel);
                 }
             })
         })
     }
 
     /// All steps of some rows.
-    unsafe fn chunk(&self, rows: Range<usize>, room: Room<E>, weight: &Target<E>, projection: Option<&Target<E>>) {
+    unsafe fn chunk(
+        &self,
+        rows: Range<usize>,
+        room: Room<E>,
+        weight: &Target<E>,
+        projection: Option<&Target<E>>,
+        parallel: Option<&Parallel<'_>>,
+    ) {
         let Sequence { steps, batch, hidden, state, ends, .. } = self.sequence;
         let width = self.sequence.width();
         let outputs = self.h.rows(batch, state);
@@ -99,7 +106,7 @@ impl<E: Element> Forward<E> {
                     _ => outputs.matrix(self.sequence.index(n - 1), rows.start),
                 };
                 if reach > 0 {
-                    multiply_packed(reach, width, state, room.product, width as isize, before, weight.at(0));
+                    Sizes { m: reach, n: width, k: state }.multiply(room.product, before, weight, parallel);
                 }
                 if ends.is_none() {
                     self.rows(n, rows.clone(), rows.start, &room);
@@ -111,7 +118,7 @@ impl<E: Element> Forward<E> {
                 if let (Some(projection), true) = (projection, reach > 0) {
                     let h = Matrix { start: room.unprojected.cast_const(), row: hidden as isize, column: 1 };
                     let to = self.h.at((step * batch + rows.start) * state);
-                    multiply_packed(reach, state, hidden, to, state as isize, h, projection.at(0));
+                    Sizes { m: reach, n: state, k: hidden }.multiply(to, h, projection, parallel);
                 }
                 if ends.is_some() {
                     for row in rows.clone() {

@@ -1,5 +1,6 @@
 //! Recurrent units over whole sequences, and their gradients. Depends on `gemm`, `math`, `scratch`, `simd` and `threads`.
 //! Invariant: rows of a batch do not meet, so a thread takes some rows through all steps, and how they are cut changes no bit.
+#![allow(clippy::needless_range_loop, reason = "iterators over arrays may stay calls inside code of other features")]
 
 mod backward;
 mod cell;
@@ -12,7 +13,7 @@ pub use cell::Unit;
 pub(crate) use cell::{Cell, Gru, Lstm, Number, RnnRelu, RnnTanh, Step, of_unit};
 pub(crate) use forward::Forward;
 
-use super::gemm::{Matrix, pack_panels, panel_columns};
+use super::gemm::{Matrix, multiply_packed, pack_panels, panel_columns};
 use super::math::{double, single};
 use super::scratch::Scratch;
 use super::simd::Machine;
@@ -23,6 +24,8 @@ use crate::error::Result;
 /// Rows that a thread takes at least through all steps, and at most.
 const FEWEST_ROWS: usize = 8;
 const MOST_ROWS: usize = 64;
+/// Bytes of a weight from which on few rows are multiplied by all threads together.
+const SHARED_BYTES: usize = 256 << 10;
 /// Elements of a state that are worked on together.
 const BLOCK: usize = 16;
 
@@ -189,6 +192,7 @@ pub(crate) struct Sequence {
 }
 
 type Parallel<'a> = dyn Fn(usize, &(dyn Fn(usize) + Sync)) + Sync + 'a;
+type Body<'a> = dyn Fn(Range<usize>, Option<&Parallel<'_>>) -> Result<()> + Sync + 'a;
 
 impl Sequence {
     /// Elements of all gates.
@@ -231,15 +235,61 @@ impl Sequence {
         self.batch * chunk / chunks..self.batch * (chunk + 1) / chunks
     }
 
-    /// Runs a body for the rows of every chunk; the first error is returned.
-    fn spread(&self, parallel: &Parallel<'_>, body: &(dyn Fn(Range<usize>) -> Result<()> + Sync)) -> Result<()> {
+    /// Runs a body for the rows of every chunk; the first error is returned. A body that has all rows may use all threads.
+    fn spread(&self, parallel: &Parallel<'_>, body: &Body<'_>) -> Result<()> {
+        if self.chunks() == 1 {
+            return body(0..self.batch, Some(parallel));
+        }
         let (chunks, failed) = (self.chunks(), std::sync::Mutex::new(Ok(())));
         parallel(chunks, &|chunk| {
-            if let Err(error) = body(self.rows(chunk, chunks)) {
+            if let Err(error) = body(self.rows(chunk, chunks), None) {
                 *failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Err(error);
             }
         });
         failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// Sizes of a product.
+#[derive(Clone, Copy)]
+struct Sizes {
+    m: usize,
+    n: usize,
+    k: usize,
+}
+
+impl Sizes {
+    /// The product with a packed right operand; rows of `c` are adjacent. With `parallel`, threads share the columns of a large operand.
+    ///
+    /// # Safety
+    /// As for `multiply_packed`.
+    unsafe fn multiply<E: Element>(
+        self,
+        c: *mut E,
+        a: Matrix<E>,
+        packed: &Target<E>,
+        parallel: Option<&Parallel<'_>>,
+    ) {
+        let Self { m, n, k } = self;
+        let (width, to) = (panel_columns::<E>(), Target(c));
+        let panels = n.div_ceil(width);
+        let part = |columns: Range<usize>| {
+            // SAFETY: as the caller vouches; parts write different columns.
+            unsafe {
+                let (to, packed) = (to.at(columns.start), packed.at(columns.start * k));
+                multiply_packed(m, columns.len(), k, to, n as isize, a, packed);
+            }
+        };
+        match parallel.filter(|_| k * n * size_of::<E>() >= SHARED_BYTES) {
+            Some(parallel) => {
+                let parts = num_threads().min(panels);
+                parallel(parts, &|number| {
+                    let edge = |number: usize| (panels * number / parts * width).min(n);
+                    part(edge(number)..edge(number + 1));
+                });
+            }
+            None => part(0..n),
+        }
     }
 }
 
