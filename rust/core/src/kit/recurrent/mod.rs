@@ -263,13 +263,7 @@ impl Sizes {
     ///
     /// # Safety
     /// As for `multiply_packed`.
-    unsafe fn multiply<E: Element>(
-        self,
-        c: *mut E,
-        a: Matrix<E>,
-        packed: &Target<E>,
-        parallel: Option<&Parallel<'_>>,
-    ) {
+    unsafe fn multiply<E: Element>(self, c: *mut E, a: Matrix<E>, packed: &Target<E>, parallel: Option<&Parallel<'_>>) {
         let Self { m, n, k } = self;
         let (width, to) = (panel_columns::<E>(), Target(c));
         let panels = n.div_ceil(width);
