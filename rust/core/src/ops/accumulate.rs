@@ -35,8 +35,8 @@ pub fn accumulate(shape: &Shape, dtype: DType, device: Device, pieces: Vec<Cotan
             Cotangent::Product { lhs, rhs, product, turned } if is_joined => {
                 lies_turned |= turned;
                 joined.push((lhs, rhs));
-                // The joined product belongs to the module of the last.
-                scope = Some(product.node.scope);
+                // The module that used the tensor last: the joined product is computed for all.
+                scope.get_or_insert(product.node.scope);
                 continue;
             }
             Cotangent::Dense(grad) | Cotangent::Product { product: grad, .. } => grad,
