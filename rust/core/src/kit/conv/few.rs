@@ -9,7 +9,7 @@ use super::space::{Operand, Read, gather};
 use super::{Axis, Form};
 use crate::backend::{HostPointer, Parallel};
 use crate::error::{Error, Result};
-use crate::kit::gemm::{Matrix, gemm};
+use crate::kit::gemm::{Matrix, gemm, multiply_packed, panel_columns};
 use crate::kit::vector::Element;
 
 /// Pixels at most.
@@ -49,7 +49,7 @@ impl<'a> Few<'a> {
         let columns = form.inputs.saturating_mul(taps).saturating_mul(line);
         let large = large && (columns <= COLUMNS || line <= form.outputs);
         let some = pixels > 0 && pixels <= PIXELS && form.axes.iter().all(|axis| axis.x > 0);
-        (some && large && (0..4).all(lies)).then(|| Self { form, taps, plane, pixels, line })
+        (some && large && (0..4).all(lies)).then_some(Self { form, taps, plane, pixels, line })
     }
 
     /// Where x is read: `[tap][line]`.
@@ -76,6 +76,17 @@ impl<'a> Few<'a> {
             }
         }
         reads
+    }
+
+    /// The reads of a panel of so many pixels: `[tap][width]`.
+    fn panel(&self, reads: &[Read], panel: usize, width: usize) -> Vec<Read> {
+        let first = panel * width;
+        let there = width.min(self.line - first);
+        let mut found = vec![Read::ZERO; self.taps * width];
+        for (to, from) in found.chunks_exact_mut(width).zip(reads.chunks_exact(self.line)) {
+            to[..there].copy_from_slice(&from[first..first + there]);
+        }
+        found
     }
 
     /// Where y is read: one line.
@@ -153,13 +164,21 @@ impl<'a> Few<'a> {
         parallel: &Parallel<'_>,
     ) -> Result<()> {
         let (form, line, depth) = (self.form, self.line, self.depth());
-        let columns = Scratch::of::<E>(depth * line)?;
+        // As a product packs them, unless most of it were zeros: all units read the same columns.
+        let width = panel_columns::<E>();
+        let packed = line.next_multiple_of(width) * 3 <= line * 4;
+        let width = if packed { width } else { line };
+        let columns = Scratch::of::<E>(depth * line.next_multiple_of(width))?;
         let reads = self.reads(&x.strides);
+        let panels: Vec<Vec<Read>> = (0..line.div_ceil(width)).map(|panel| self.panel(&reads, panel, width)).collect();
         let failed = OnceLock::<Error>::new();
         for group in 0..form.groups {
             let start = HostPointer(columns.start());
-            // SAFETY: as the caller vouches.
-            unsafe { self.gathered(x, group * form.inputs, form.inputs, &reads, start, parallel) };
+            for (panel, reads) in panels.iter().enumerate() {
+                let to = HostPointer(columns.start::<E>().wrapping_add(panel * depth * width).cast());
+                // SAFETY: as the caller vouches.
+                unsafe { self.gathered(x, group * form.inputs, form.inputs, reads, to, parallel) };
+            }
             let unit = |unit: usize| {
                 let rows = ROWS.min(form.outputs - unit * ROWS);
                 let first = group * form.outputs + unit * ROWS;
@@ -168,7 +187,11 @@ impl<'a> Few<'a> {
                     let b = Matrix { start: { start }.0.cast::<E>().cast_const(), row: line as isize, column: 1 };
                     // SAFETY: rows lie in the kernel, columns are gathered; targets of these channels are nobody else's.
                     unsafe {
-                        gemm(rows, line, depth, products, line as isize, a, b);
+                        if packed {
+                            multiply_packed(rows, line, depth, products, line as isize, a, b.start);
+                        } else {
+                            gemm(rows, line, depth, products, line as isize, a, b);
+                        }
                         for row in 0..rows {
                             let bias = Self::bias(bias, first + row);
                             for pixel in 0..self.pixels {
@@ -236,13 +259,15 @@ impl<'a> Few<'a> {
                             for image in 0..form.batch {
                                 (0..plane).for_each(|at| to.add(image * channels * plane + at).write(bias));
                             }
-                            for (tap, reads) in reads.chunks_exact(line).enumerate() {
-                                let from = products.add(channel * taps + tap);
-                                for (pixel, read) in reads[..self.pixels].iter().enumerate() {
-                                    if let Some(distance) = read.distance() {
-                                        let to = to.offset(distance);
-                                        *to = *to + *from.add(pixel * wide);
-                                    }
+                        }
+                        let to = { target }.0.cast::<E>().add((group * form.inputs + first) * plane);
+                        for pixel in 0..self.pixels {
+                            for tap in 0..taps {
+                                let Some(distance) = reads[tap * line + pixel].distance() else { continue };
+                                let (to, from) = (to.offset(distance), products.add(pixel * wide + tap));
+                                for channel in 0..count {
+                                    let to = to.add(channel * plane);
+                                    *to = *to + *from.add(channel * taps);
                                 }
                             }
                         }
