@@ -1,5 +1,6 @@
 //! Sums of whole rows, and of products of two, several rows at once. Depends on `kit::vector` and `fold`.
 //! Invariant: the canonical tree of `fold`; products are rounded before they are added.
+#![allow(clippy::needless_range_loop, reason = "iterators over arrays may stay calls inside code of other features")]
 
 use super::fold::{LANES, combine_sums};
 use crate::dtype::Compute;
