@@ -105,6 +105,7 @@ pub(crate) fn widened(x: &Tensor) -> Result<Tensor> {
 pub fn reduce(kind: Reduction, x: &Tensor, axes: Option<&[isize]>, keepdims: bool) -> Result<Tensor> {
     let axes = normalize_axes(kind.name(), axes, x.rank())?;
     let result = match kind {
+        Reduction::Sum if x.dtype() == DType::Bool => count(x, &axes)?,
         Reduction::Sum => fold_axes(Fold::Sum, &widened(&autocast::widened(x)?)?, axes.clone())?,
         Reduction::Prod => fold_axes(Fold::Prod, &widened(&autocast::widened(x)?)?, axes.clone())?,
         Reduction::Max | Reduction::Min => {
@@ -116,6 +117,13 @@ pub fn reduce(kind: Reduction, x: &Tensor, axes: Option<&[isize]>, keepdims: boo
         Reduction::All => fold_axes(Fold::Min, &astype(x, DType::Bool)?, axes.clone())?,
     };
     if keepdims { keep_axes(&result, x.shape(), &axes) } else { Ok(result) }
+}
+
+/// How many are true: added in 32 bits where these suffice, which takes half the time.
+fn count(x: &Tensor, axes: &Axes) -> Result<Tensor> {
+    let most: usize = axes.iter().map(|&axis| x.shape()[axis]).product();
+    let dtype = if i32::try_from(most).is_ok() { DType::I32 } else { DType::I64 };
+    astype(&fold_axes(Fold::Sum, &astype(x, dtype)?, axes.clone())?, default_integer(x.device()))
 }
 
 /// The mean; half precision sums in float32, where the sum cannot overflow.
