@@ -101,10 +101,7 @@ fn squares(
 ) -> Result<Launch> {
     let Square { side, each, depth } = square;
     let invocations = square.invocations();
-    let mut printer = match epilogue {
-        Some(group) => Some(Printer::new(group, arguments)),
-        None => None,
-    };
+    let mut printer = epilogue.map(|group| Printer::new(group, arguments));
     let mut source = printer
         .as_mut()
         .map_or_else(|| Source::new(arguments), |printer| std::mem::replace(&mut printer.source, Source::new(&[])));
