@@ -251,8 +251,7 @@ for dtype in ("float64", "int64", "uint64"):
             assert "gpu" in str(error) and "astype" in str(error), error
         else:
             raise AssertionError(dtype)
-assert ad.argmax(x * 2 - ad.arange(3, device="gpu")).item() == 0
-assert (x.double if False else x + 1).tolist() == [2.0, 2.0, 2.0]
+assert ad.argmax(x * 2 - ad.arange(3, dtype="float32", device="gpu")).item() == 0
 assert ad.arange(3, device="gpu").dtype == ad.int32
 """
 

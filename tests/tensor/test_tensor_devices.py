@@ -6,6 +6,9 @@ Depends on the `device` fixture. Invariant: what a device cannot do is a clear e
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
+import sys
 
 import adret as ad
 import numpy as np
@@ -102,3 +105,15 @@ def test_the_default_device(device: str) -> None:
         assert {x.device for x in made} == {device}
     finally:
         ad.set_default_device("cpu")
+
+
+def test_the_environment_names_the_default_device(device: str) -> None:
+    program = "import adret as ad; print(ad.get_default_device(), ad.zeros(2).device)"
+
+    def run(name: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "ADRET_DEVICE": name}
+        command = [sys.executable, "-c", program]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    assert run(device).stdout.split() == [device, device]
+    assert "DeviceError" in run("abacus").stderr

@@ -71,7 +71,7 @@ impl Type {
     }
 
     /// The value 1.
-    pub(super) fn one(self) -> &'static str {
+    pub(crate) fn one(self) -> &'static str {
         match self {
             Type::Bool => "true",
             Type::I32 => "1",

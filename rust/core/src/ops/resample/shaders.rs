@@ -13,9 +13,44 @@ use crate::wgsl::Type;
 const MARGIN: usize = 3;
 
 /// A float parameter.
-fn float(shader: &mut Shader<'_>, number: f64) -> String {
+fn float(shader: &mut Shader<'_>, number: f64, kind: Type) -> String {
+    if kind == Type::F64 {
+        let [low, high] = [number.to_bits() & 0xffff_ffff, number.to_bits() >> 32];
+        let [low, high] = [low, high].map(|word| shader.number(word as usize));
+        return format!("bitcast<f64>(wide_bits(bitcast<u32>({low}), bitcast<u32>({high})))");
+    }
     let bits = shader.number((number as f32).to_bits() as usize);
     format!("bitcast<f32>({bits})")
+}
+
+/// A formula, written in f32, in the floats of the work.
+fn real(kind: Type, formula: &str) -> String {
+    if kind != Type::F64 {
+        return formula.to_owned();
+    }
+    let mut text = String::new();
+    let mut rest = formula.replace(" f32(", " f64(").replace("(f32(", "(f64(");
+    if let Some(after) = rest.strip_prefix("f32(") {
+        rest = format!("f64({after}");
+    }
+    let mut number = String::new();
+    for letter in rest.chars().chain([' ']) {
+        let goes_on = letter.is_ascii_digit() || (letter == '.' && !number.is_empty());
+        let begins = !number.is_empty()
+            || !text.ends_with(|last: char| last.is_ascii_alphanumeric() || last == '_' || last == '.');
+        if goes_on && begins {
+            number.push(letter);
+            continue;
+        }
+        text.push_str(&number);
+        if number.contains('.') {
+            text.push_str("lf");
+        }
+        number.clear();
+        text.push(letter);
+    }
+    text.truncate(text.len() - 1);
+    text
 }
 
 /// Elements of the input per element of the result.
@@ -33,8 +68,8 @@ fn scale(side: &Side) -> f64 {
 }
 
 /// Opens a loop over the elements that element `o` of the result sums: `q` and the factor `w` are known within. Closed by two braces.
-fn open_row(shader: &mut Shader<'_>, side: &Side, axis: usize) {
-    let step = float(shader, scale(side));
+fn open_row(shader: &mut Shader<'_>, side: &Side, axis: usize, kind: Type) {
+    let step = float(shader, scale(side), kind);
     let last = shader.number(side.size - 1);
     let (first, taps) = match side.weights {
         Weights::Mean(..) => unreachable!("windows have loops of their own"),
@@ -43,7 +78,7 @@ fn open_row(shader: &mut Shader<'_>, side: &Side, axis: usize) {
         }
         Weights::Nearest { exact, .. } => {
             let middle = if exact { "0.5" } else { "0.0" };
-            (format!("i32(floor((f32(o{axis}) + {middle}) * {step}))"), 1)
+            (format!("i32(floor({}))", real(kind, &format!("(f32(o{axis}) + {middle}) * {step}"))), 1)
         }
         Weights::Linear { align_corners, .. } | Weights::Cubic { align_corners, .. } => {
             let place = match align_corners {
@@ -52,7 +87,7 @@ fn open_row(shader: &mut Shader<'_>, side: &Side, axis: usize) {
             };
             let is_cubic = matches!(side.weights, Weights::Cubic { .. });
             let place = if is_cubic { place } else { format!("max({place}, 0.0)") };
-            shader.line(format!("let place{axis} = {place};"));
+            shader.line(format!("let place{axis} = {};", real(kind, &place)));
             if is_cubic {
                 (format!("i32(floor(place{axis})) - 1"), 4)
             } else {
@@ -66,24 +101,27 @@ fn open_row(shader: &mut Shader<'_>, side: &Side, axis: usize) {
     match side.weights {
         Weights::Linear { .. } => {
             let share = format!("clamp(place{axis} - f32(first{axis}), 0.0, 1.0)");
-            shader.line(format!("let w{axis} = select({share}, 1.0 - {share}, t{axis} == 0);"));
+            let weight = format!("select({share}, 1.0 - {share}, t{axis} == 0)");
+            shader.line(format!("let w{axis} = {};", real(kind, &weight)));
         }
         Weights::Cubic { .. } => {
-            shader.line(format!("let d{axis} = abs(place{axis} - f32(first{axis} + t{axis}));"));
+            let apart = format!("abs(place{axis} - f32(first{axis} + t{axis}))");
+            shader.line(format!("let d{axis} = {};", real(kind, &apart)));
             let near = format!("(1.25 * d{axis} - 2.25) * d{axis} * d{axis} + 1.0");
             let far = format!("((-0.75 * d{axis} + 3.75) * d{axis} - 6.0) * d{axis} + 3.0");
-            shader.line(format!("let w{axis} = select({far}, {near}, d{axis} <= 1.0);"));
+            let weight = format!("select({far}, {near}, d{axis} <= 1.0)");
+            shader.line(format!("let w{axis} = {};", real(kind, &weight)));
         }
-        _ => shader.line(format!("let w{axis} = 1.0;")),
+        _ => shader.line(format!("let w{axis} = {};", kind.one())),
     }
     shader.line("{");
 }
 
 /// Declares `w`, what the sum of window `o` is multiplied by.
-fn share(shader: &mut Shader<'_>, side: &Side, axis: usize) {
+fn share(shader: &mut Shader<'_>, side: &Side, axis: usize, kind: Type) {
     let Weights::Mean(windows, divisor) = side.weights else { return };
     let value = match (divisor, windows) {
-        (Divisor::Fixed(divisor), _) => float(shader, divisor),
+        (Divisor::Fixed(divisor), _) => float(shader, divisor, kind),
         (Divisor::Padded(after), Axis::Sliding { kernel, stride, before, .. }) => {
             let end = shader.number(side.size + before + after);
             let (kernel, stride) = (shader.number(kernel), shader.number(stride));
@@ -101,11 +139,11 @@ fn share(shader: &mut Shader<'_>, side: &Side, axis: usize) {
             format!("f32({end} - o{axis} * {size} / {count})")
         }
     };
-    shader.line(format!("let w{axis} = {value};"));
+    shader.line(format!("let w{axis} = {};", real(kind, &value)));
 }
 
 /// Opens the loops of one axis; four braces close them.
-fn open(shader: &mut Shader<'_>, side: &Side, axis: usize, transposed: bool) {
+fn open(shader: &mut Shader<'_>, side: &Side, axis: usize, transposed: bool, kind: Type) {
     match (side.weights, transposed) {
         (Weights::Mean(windows, _), false) => {
             open_positions(shader, &windows, axis);
@@ -114,24 +152,25 @@ fn open(shader: &mut Shader<'_>, side: &Side, axis: usize, transposed: bool) {
         }
         (Weights::Mean(windows, _), true) => {
             open_windows(shader, &windows, axis);
-            share(shader, side, axis);
+            share(shader, side, axis, kind);
             shader.line("{");
             shader.line("{");
         }
         (_, false) => {
-            open_row(shader, side, axis);
+            open_row(shader, side, axis, kind);
             shader.line("{");
             shader.line("{");
         }
         (_, true) => {
             // Every element of the result whose place lies near, with those of its elements that are this one.
-            let step = float(shader, scale(side).max(1e-6));
+            let step = float(shader, scale(side).max(1e-6), kind);
             let (margin, count) = (shader.number(MARGIN), shader.number(side.count));
             shader.line(format!("let here{axis} = q{axis}_here;"));
-            let low = format!("max(i32(floor(f32(here{axis} - {margin}) / {step})) - 2, 0)");
-            let high = format!("min(i32(ceil(f32(here{axis} + {margin}) / {step})) + 2, {count})");
+            let quotient = |sign: &str| real(kind, &format!("f32(here{axis} {sign} {margin}) / {step}"));
+            let low = format!("max(i32(floor({})) - 2, 0)", quotient("-"));
+            let high = format!("min(i32(ceil({})) + 2, {count})", quotient("+"));
             shader.line(format!("for (var o{axis} = {low}; o{axis} < {high}; o{axis} = o{axis} + 1) {{"));
-            open_row(shader, side, axis);
+            open_row(shader, side, axis, kind);
             shader.line(format!("if (q{axis} == here{axis}) {{"));
         }
     }
@@ -144,6 +183,8 @@ pub(super) fn sums(op: &Resample, arguments: &[Argument], caps: &Caps) -> Vec<Ca
     let launch = || {
         let mut shader = Shader::new(arguments, &result.shape);
         let here = shader.here.clone();
+        let kind = Type::of(arguments[1].dtype);
+        let own = kind.name();
         let to = shader.target(&Place::whole(1, &result.strides), &here)?;
         if op.transposed {
             for axis in 0..3 {
@@ -154,14 +195,12 @@ pub(super) fn sums(op: &Resample, arguments: &[Argument], caps: &Caps) -> Vec<Ca
         } else {
             declare(&mut shader, &here, first, "o");
             for axis in 0..3 {
-                share(&mut shader, &op.sides[axis], axis);
+                share(&mut shader, &op.sides[axis], axis, kind);
             }
         }
-        let kind = Type::of(arguments[1].dtype);
-        let own = kind.name();
         shader.line(format!("var sum = {};", kind.zero()));
         for axis in 0..3 {
-            open(&mut shader, &op.sides[axis], axis, op.transposed);
+            open(&mut shader, &op.sides[axis], axis, op.transposed, kind);
         }
         let name = if op.transposed { "o" } else { "q" };
         let at = around(&here, first, [0, 1, 2].map(|axis| format!("{name}{axis}")));
