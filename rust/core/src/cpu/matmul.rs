@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering::AcqRel};
 
+use half::bf16;
 use smallvec::SmallVec;
 
 use super::bound::{Bound, Span};
@@ -14,11 +15,11 @@ use super::program::Program;
 use crate::backend::HostPointer;
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::kit::gemm::{self, multiply_packed, pack_panels, panel_columns};
+use crate::kit::gemm::{self, Factor};
 use crate::kit::matmul::matmul;
 use crate::kit::scratch::Scratch;
 use crate::kit::threads::{num_threads, parallel};
-use crate::kit::vector::Element;
+use crate::kit::vector::has_pairs;
 use crate::layout::Layout;
 use crate::plan::{Argument, Matmul};
 
@@ -179,6 +180,7 @@ pub(super) unsafe fn run(
         match dtype {
             DType::F32 if cut.shares() => work.shared::<f32>(),
             DType::F64 if cut.shares() => work.shared::<f64>(),
+            DType::BF16 if cut.shares() && has_pairs() => work.shared::<bf16>(),
             _ => work.separate(),
         }
     }
@@ -258,12 +260,12 @@ impl Blocks<'_> {
     ///
     /// # Safety
     /// The operands hold their matrices; the elements are of type `E`.
-    unsafe fn shared<E: Element>(&self) {
+    unsafe fn shared<E: Factor>(&self) {
         let Cut { batch, m, n, k, rows, columns, .. } = self.cut;
         let size = size_of::<E>();
-        let panel = panel_columns::<E>();
-        let wide = (SHARED_BYTES / (k * size) / panel * panel).max(panel).min(n.next_multiple_of(panel));
-        let bytes = k * wide * size;
+        let (panel, deep) = (E::panel_columns(), E::panel_rows(k));
+        let wide = (SHARED_BYTES / (deep * size) / panel * panel).max(panel).min(n.next_multiple_of(panel));
+        let bytes = deep * wide * size;
         let held = PACKED_MEMORY.take().filter(|memory| memory.bytes() >= bytes);
         let Some(memory) = held.or_else(|| Scratch::new(bytes).ok()) else {
             // SAFETY: as for this function.
@@ -281,7 +283,7 @@ impl Blocks<'_> {
                 parallel(panels.div_ceil(together), &|index| {
                     let panels = index * together..((index + 1) * together).min(panels);
                     // SAFETY: every panel is written once, by one thread.
-                    unsafe { pack_panels(rhs.from(0, left), k, wide, panels, group::at(packed).cast()) };
+                    unsafe { E::pack_panels(rhs.from(0, left), k, wide, panels, group::at(packed).cast()) };
                 });
                 parallel(down * across, &|index| {
                     if self.monitor.stopped() {
@@ -292,8 +294,11 @@ impl Blocks<'_> {
                     let dst = self.target(matrix, row, left + column).cast::<E>();
                     // SAFETY: blocks partition the result; they begin with a panel.
                     unsafe {
-                        let packed = group::at(packed).cast::<E>().add(column * k);
-                        multiply_packed(high, columns, k, dst, n as isize, lhs.from(row, 0), packed);
+                        let packed = group::at(packed).cast::<E>().add(column * deep);
+                        let lhs = lhs.from(row, 0);
+                        if let Err(error) = E::multiply_packed(high, columns, k, dst, n as isize, lhs, packed) {
+                            return self.monitor.fail(index, error);
+                        }
                         if missing.completes(index / across) {
                             let first = (matrix * m + row) * n;
                             self.finish(first..first + high * n);
@@ -306,7 +311,7 @@ impl Blocks<'_> {
     }
 
     /// One matrix of an operand.
-    fn operand<E: Element>(&self, operand: &Operand, matrix: usize) -> gemm::Matrix<E> {
+    fn operand<E>(&self, operand: &Operand, matrix: usize) -> gemm::Matrix<E> {
         let start = operand.matrix(matrix, self.sizes, size_of::<E>()).cast::<E>().cast_const();
         gemm::Matrix { start, row: operand.row, column: operand.column }
     }

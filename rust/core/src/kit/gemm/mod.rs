@@ -5,7 +5,9 @@
 //! The right operand is packed into panels as wide as a register tile: beforehand for several threads, or panel by panel on its way through
 //! the first-level cache. The left operand is read where it lies: a tile is so low that each of its rows has an address of its own.
 
+mod factor;
 mod micro;
+mod pairs;
 #[cfg(test)]
 mod tests;
 mod thin;
@@ -13,7 +15,9 @@ mod thin;
 use std::cell::Cell;
 use std::ops::Range;
 
+pub(crate) use factor::Factor;
 use micro::{HIGH, Micro, wide};
+pub(crate) use pairs::gemm_pairs;
 
 use super::simd::path;
 use super::vector::{self, Element, Routine, Vector, launch};
