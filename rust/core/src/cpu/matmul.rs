@@ -124,8 +124,9 @@ impl Cut {
             let by_columns = pieces.min(most_across);
             (pieces.div_ceil(by_columns).min(most_down), by_columns)
         };
-        let columns = n.div_ceil(by_columns).next_multiple_of(FEWEST_COLUMNS).min(n);
-        Self { rows: m.div_ceil(by_rows), columns, matrices: 1, ..whole }
+        let rows = no_sliver(m, m.div_ceil(by_rows), 1);
+        let columns = no_sliver(n, n.div_ceil(by_columns).next_multiple_of(FEWEST_COLUMNS), FEWEST_COLUMNS).min(n);
+        Self { rows, columns, matrices: 1, ..whole }
     }
 
     fn pieces(&self) -> (usize, usize) {
@@ -141,6 +142,13 @@ impl Cut {
         let (rows, columns) = self.pieces();
         self.batch.div_ceil(self.matrices) * rows * columns
     }
+}
+
+/// A length of pieces, from `piece` on in steps, whose last piece is not thin where the whole is not: how sums are made must not depend on how
+/// much work a block should have.
+fn no_sliver(whole: usize, piece: usize, step: usize) -> usize {
+    let is_thin = |piece: usize| piece < whole && (1..=gemm::FEW_DOTS).contains(&(whole % piece));
+    (piece..).step_by(step).find(|&piece| !is_thin(piece)).unwrap_or(whole)
 }
 
 /// Runs a product and its epilogue.
@@ -378,6 +386,11 @@ mod tests {
             assert!(down * cut.rows >= m && across * cut.columns >= n, "{cut:?}");
             assert!(cut.matrices == 1 || (down, across) == (1, 1), "{cut:?}");
             assert!(cut.blocks() <= 2 * BLOCKS * num_threads() + 2, "{cut:?}");
+        }
+        for (m, n) in [(100, 513), (200, 257), (97, 20), (1281, 9), (65, 193)] {
+            let cut = Cut::new(1, m, n, 3000, 4, m > n);
+            assert!(cut.rows >= m || !(1..=gemm::FEW_DOTS).contains(&(m % cut.rows)), "{cut:?}");
+            assert!(cut.columns >= n || !(1..=gemm::FEW_DOTS).contains(&(n % cut.columns)), "{cut:?}");
         }
         assert_eq!(Cut::new(1, 8, 8, 8, 4, true).blocks(), 1);
         assert!(Cut::new(1, 1, 4096, 4096, 4, false).blocks() > 1);

@@ -18,6 +18,7 @@ use std::ops::Range;
 pub(crate) use factor::Factor;
 use micro::{HIGH, Micro, wide};
 pub(crate) use pairs::gemm_pairs;
+pub(crate) use thin::FEW_DOTS;
 
 use super::simd::path;
 use super::vector::{self, Element, Routine, Vector, launch};

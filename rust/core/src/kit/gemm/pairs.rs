@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use half::bf16;
 
-use super::{Matrix, Pack, Packed, Product, panel_columns};
+use super::{FEW_DOTS, Matrix, Pack, Packed, Product, panel_columns};
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::kit::scratch::with_scratch;
@@ -46,6 +46,10 @@ pub(crate) unsafe fn gemm_pairs(
     let (deep, panel) = (pairs(k), panel_columns::<f32>());
     let wide = (PACKED_BYTES / (deep * size_of::<f32>()) / panel * panel).max(panel).min(n.next_multiple_of(panel));
     let left = Left::new(a, m, k);
+    if left.lies && Left::new(b.turned(), n, k).lies && m.min(n) <= FEW_DOTS {
+        // SAFETY: as the caller vouches.
+        return unsafe { dots(m, n, k, c, c_row, a, b) };
+    }
     with_scratch((wide * deep + left.room()) * size_of::<f32>(), |scratch| {
         let packed = scratch.cast::<f32>();
         for first in (0..n).step_by(wide) {
@@ -57,6 +61,59 @@ pub(crate) unsafe fn gemm_pairs(
             }
         }
     })
+}
+
+/// As `gemm_pairs`, for few rows or columns of operands that lie in pairs.
+unsafe fn dots(
+    m: usize,
+    n: usize,
+    k: usize,
+    c: *mut bf16,
+    c_row: isize,
+    a: Matrix<bf16>,
+    b: Matrix<bf16>,
+) -> Result<()> {
+    with_scratch(ROWS * RESULT_ROW * size_of::<f32>(), |scratch| {
+        for (top, first) in (0..m).step_by(ROWS).flat_map(|top| (0..n).step_by(COLUMNS).map(move |first| (top, first)))
+        {
+            let (a, b) = (a.from(top, 0), b.from(0, first));
+            let a = Matrix { start: a.start.cast::<f32>(), row: a.row / 2, column: 1 };
+            let b = Matrix { start: b.start.cast::<f32>(), row: 1, column: b.column / 2 };
+            let (rows, columns) = (ROWS.min(m - top), COLUMNS.min(n - first));
+            let c_row_here = RESULT_ROW as isize;
+            let part = Product { m: rows, n: columns, k: pairs(k), c: scratch.cast(), c_row: c_row_here, a, b };
+            // SAFETY: the processor has pairs; the scratch holds so many rows and columns, and `c` has them.
+            unsafe {
+                launch_pairs(Dots(part));
+                round(&part, c.offset(top as isize * c_row).add(first), c_row);
+            }
+        }
+    })
+}
+
+/// Inner products of rows and columns that lie adjacent.
+struct Dots(Product<f32>);
+
+impl Routine<f32> for Dots {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Vector<Element = f32>>(self) {
+        // SAFETY: as the caller vouches.
+        let done = unsafe { self.0.thin::<V>() };
+        debug_assert!(done, "few rows or columns, of adjacent pairs");
+    }
+}
+
+/// Rounds a part of the result to where it belongs.
+unsafe fn round(part: &Product<f32>, c: *mut bf16, c_row: isize) {
+    for row in 0..part.m as isize {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            let from = part.c.offset(row * part.c_row).cast();
+            tiles::store(DType::BF16, part.n, from, c.offset(row * c_row).cast(), 1);
+        }
+    }
 }
 
 /// As `super::pack_panels`: `[panel][pair][columns]`.
@@ -141,10 +198,7 @@ impl Left {
                 // SAFETY: the processor has pairs; the room holds so many rows and columns, and `c` has them.
                 unsafe {
                     launch_pairs(Packed(part));
-                    for row in 0..high {
-                        let to = c.offset((top + row) as isize * c_row).add(first);
-                        tiles::store(DType::BF16, columns, room.add(row * RESULT_ROW).cast(), to.cast(), 1);
-                    }
+                    round(&part, c.offset(top as isize * c_row).add(first), c_row);
                 }
             }
         }

@@ -124,7 +124,8 @@ fn check_pairs((m, n, k): (usize, usize, usize), a_steps: (usize, usize), b_step
     for i in 0..m {
         for j in 0..c_row {
             let [found, again] = products.each_ref().map(|c| c[i * c_row + j]);
-            assert_eq!(found.to_bits(), again.to_bits(), "{name} at {i}, {j}: packed differs");
+            let is_thin = m.min(n) <= FEW_DOTS;
+            assert!(is_thin || found.to_bits() == again.to_bits(), "{name} at {i}, {j}: packed differs");
             if j >= n {
                 assert_eq!(found, untouched, "{name} at {i}, {j}");
                 continue;
@@ -136,7 +137,9 @@ fn check_pairs((m, n, k): (usize, usize, usize), a_steps: (usize, usize), b_step
             let (exact, size) = terms.fold((0.0, 0.0), |(sum, size), x| (sum + x, size + x.abs()));
             // Half a unit of the last place of the result, and the rounding of f32 sums.
             let bound = f64::abs(exact) * 2f64.powi(-8) + size * k as f64 * 2f64.powi(-24);
-            assert!((found.to_f64() - exact).abs() <= bound, "{name} at {i}, {j}: {found}, expected {exact}");
+            for found in [found, again] {
+                assert!((found.to_f64() - exact).abs() <= bound, "{name} at {i}, {j}: {found}, expected {exact}");
+            }
         }
     }
 }
@@ -158,6 +161,8 @@ fn pairs_match_the_definition() {
         (65, 130, 48),
         (193, 270, 5),
         (200, 17, 700),
+        (8, 300, 98),
+        (400, 3, 6),
     ];
     for (m, n, k) in sizes {
         let steps = |rows: usize, columns: usize| {
