@@ -1,4 +1,4 @@
-"""Matrix products: adret against NumPy, PyTorch and JAX, on the CPU, in float32.
+"""Matrix products: adret against NumPy, PyTorch and JAX, on the CPU, in float32; some in bfloat16, which NumPy lacks.
 
 Depends on `libraries` and `yardstick`. Invariant: a case names sizes as `rows x summed x columns`; a transposed operand
 lies in memory as the other order has it, as in the gradients of a layer.
@@ -26,14 +26,21 @@ FUNCTIONS = {
     "A transposed": lambda a, b: a.T @ b,
     "B transposed": lambda a, b: a @ b.T,
 }
+BFLOAT16 = {f"{name}, bfloat16": CASES[name] for name in CASES if "128" in name or "512" in name or "2048" in name}
 
 if __name__ == "__main__":
     compare(
-        list(CASES),
+        [*CASES, *BFLOAT16],
         {
-            "adret": lambda: libraries.adret_cases(CASES, FUNCTIONS),
+            "adret": lambda: {
+                **libraries.adret_cases(CASES, FUNCTIONS),
+                **libraries.adret_cases(BFLOAT16, FUNCTIONS, "bfloat16"),
+            },
             "numpy": lambda: libraries.numpy_cases(CASES, FUNCTIONS),
-            "torch": lambda: libraries.torch_cases(CASES, FUNCTIONS),
+            "torch": lambda: {
+                **libraries.torch_cases(CASES, FUNCTIONS),
+                **libraries.torch_cases(BFLOAT16, FUNCTIONS, "bfloat16"),
+            },
             "jax": lambda: libraries.jax_cases(CASES, FUNCTIONS),
         },
     )

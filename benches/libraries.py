@@ -48,24 +48,32 @@ def numpy_cases(cases: dict[str, Case], functions: dict[str, Function]) -> Cases
     return _cases(cases, functions, lambda array: array, run)
 
 
-def adret_cases(cases: dict[str, Case], functions: dict[str, Function]) -> Cases:
-    """The cases of functions of adret's tensors."""
+def adret_cases(cases: dict[str, Case], functions: dict[str, Function], dtype: str | None = None) -> Cases:
+    """The cases of functions of adret's tensors, of the arrays' dtype or another."""
     import adret as ad
+
+    def tensor(array: Any) -> Any:
+        made = ad.tensor(array, dtype=getattr(ad, dtype) if dtype else None)
+        ad.eval(made)
+        return made
 
     def run(function: Function, *inputs: Any) -> Work:
         return lambda: ad.eval(function(*inputs))
 
-    return _cases(cases, functions, ad.tensor, run)
+    return _cases(cases, functions, tensor, run)
 
 
-def torch_cases(cases: dict[str, Case], functions: dict[str, Function]) -> Cases:
-    """The cases of functions of PyTorch's tensors."""
+def torch_cases(cases: dict[str, Case], functions: dict[str, Function], dtype: str | None = None) -> Cases:
+    """The cases of functions of PyTorch's tensors, of the arrays' dtype or another."""
     import torch
+
+    def tensor(array: Any) -> Any:
+        return torch.tensor(array, dtype=getattr(torch, dtype) if dtype else None)
 
     def run(function: Function, *inputs: Any) -> Work:
         return lambda: function(*inputs)
 
-    return _cases(cases, functions, torch.from_numpy, run)
+    return _cases(cases, functions, tensor, run)
 
 
 def jax_cases(cases: dict[str, Case], functions: dict[str, Function]) -> Cases:

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering::AcqRel};
 
+use half::bf16;
 use smallvec::SmallVec;
 
 use super::bound::{Bound, Span};
@@ -14,11 +15,11 @@ use super::program::Program;
 use crate::backend::HostPointer;
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::kit::gemm::{self, multiply_packed, pack_panels, panel_columns};
+use crate::kit::gemm::{self, Factor};
 use crate::kit::matmul::matmul;
 use crate::kit::scratch::Scratch;
 use crate::kit::threads::{num_threads, parallel};
-use crate::kit::vector::Element;
+use crate::kit::vector::has_pairs;
 use crate::layout::Layout;
 use crate::plan::{Argument, Matmul};
 
@@ -123,8 +124,9 @@ impl Cut {
             let by_columns = pieces.min(most_across);
             (pieces.div_ceil(by_columns).min(most_down), by_columns)
         };
-        let columns = n.div_ceil(by_columns).next_multiple_of(FEWEST_COLUMNS).min(n);
-        Self { rows: m.div_ceil(by_rows), columns, matrices: 1, ..whole }
+        let rows = no_sliver(m, m.div_ceil(by_rows), 1);
+        let columns = no_sliver(n, n.div_ceil(by_columns).next_multiple_of(FEWEST_COLUMNS), FEWEST_COLUMNS).min(n);
+        Self { rows, columns, matrices: 1, ..whole }
     }
 
     fn pieces(&self) -> (usize, usize) {
@@ -140,6 +142,13 @@ impl Cut {
         let (rows, columns) = self.pieces();
         self.batch.div_ceil(self.matrices) * rows * columns
     }
+}
+
+/// A length of pieces, from `piece` on in steps, whose last piece is not thin where the whole is not: how sums are made must not depend on how
+/// much work a block should have.
+fn no_sliver(whole: usize, piece: usize, step: usize) -> usize {
+    let is_thin = |piece: usize| piece < whole && (1..=gemm::FEW_DOTS).contains(&(whole % piece));
+    (piece..).step_by(step).find(|&piece| !is_thin(piece)).unwrap_or(whole)
 }
 
 /// Runs a product and its epilogue.
@@ -179,6 +188,7 @@ pub(super) unsafe fn run(
         match dtype {
             DType::F32 if cut.shares() => work.shared::<f32>(),
             DType::F64 if cut.shares() => work.shared::<f64>(),
+            DType::BF16 if cut.shares() && has_pairs() => work.shared::<bf16>(),
             _ => work.separate(),
         }
     }
@@ -258,12 +268,12 @@ impl Blocks<'_> {
     ///
     /// # Safety
     /// The operands hold their matrices; the elements are of type `E`.
-    unsafe fn shared<E: Element>(&self) {
+    unsafe fn shared<E: Factor>(&self) {
         let Cut { batch, m, n, k, rows, columns, .. } = self.cut;
         let size = size_of::<E>();
-        let panel = panel_columns::<E>();
-        let wide = (SHARED_BYTES / (k * size) / panel * panel).max(panel).min(n.next_multiple_of(panel));
-        let bytes = k * wide * size;
+        let (panel, deep) = (E::panel_columns(), E::panel_rows(k));
+        let wide = (SHARED_BYTES / (deep * size) / panel * panel).max(panel).min(n.next_multiple_of(panel));
+        let bytes = deep * wide * size;
         let held = PACKED_MEMORY.take().filter(|memory| memory.bytes() >= bytes);
         let Some(memory) = held.or_else(|| Scratch::new(bytes).ok()) else {
             // SAFETY: as for this function.
@@ -281,7 +291,7 @@ impl Blocks<'_> {
                 parallel(panels.div_ceil(together), &|index| {
                     let panels = index * together..((index + 1) * together).min(panels);
                     // SAFETY: every panel is written once, by one thread.
-                    unsafe { pack_panels(rhs.from(0, left), k, wide, panels, group::at(packed).cast()) };
+                    unsafe { E::pack_panels(rhs.from(0, left), k, wide, panels, group::at(packed).cast()) };
                 });
                 parallel(down * across, &|index| {
                     if self.monitor.stopped() {
@@ -292,8 +302,11 @@ impl Blocks<'_> {
                     let dst = self.target(matrix, row, left + column).cast::<E>();
                     // SAFETY: blocks partition the result; they begin with a panel.
                     unsafe {
-                        let packed = group::at(packed).cast::<E>().add(column * k);
-                        multiply_packed(high, columns, k, dst, n as isize, lhs.from(row, 0), packed);
+                        let packed = group::at(packed).cast::<E>().add(column * deep);
+                        let lhs = lhs.from(row, 0);
+                        if let Err(error) = E::multiply_packed(high, columns, k, dst, n as isize, lhs, packed) {
+                            return self.monitor.fail(index, error);
+                        }
                         if missing.completes(index / across) {
                             let first = (matrix * m + row) * n;
                             self.finish(first..first + high * n);
@@ -306,7 +319,7 @@ impl Blocks<'_> {
     }
 
     /// One matrix of an operand.
-    fn operand<E: Element>(&self, operand: &Operand, matrix: usize) -> gemm::Matrix<E> {
+    fn operand<E>(&self, operand: &Operand, matrix: usize) -> gemm::Matrix<E> {
         let start = operand.matrix(matrix, self.sizes, size_of::<E>()).cast::<E>().cast_const();
         gemm::Matrix { start, row: operand.row, column: operand.column }
     }
@@ -373,6 +386,11 @@ mod tests {
             assert!(down * cut.rows >= m && across * cut.columns >= n, "{cut:?}");
             assert!(cut.matrices == 1 || (down, across) == (1, 1), "{cut:?}");
             assert!(cut.blocks() <= 2 * BLOCKS * num_threads() + 2, "{cut:?}");
+        }
+        for (m, n) in [(100, 513), (200, 257), (97, 20), (1281, 9), (65, 193)] {
+            let cut = Cut::new(1, m, n, 3000, 4, m > n);
+            assert!(cut.rows >= m || !(1..=gemm::FEW_DOTS).contains(&(m % cut.rows)), "{cut:?}");
+            assert!(cut.columns >= n || !(1..=gemm::FEW_DOTS).contains(&(n % cut.columns)), "{cut:?}");
         }
         assert_eq!(Cut::new(1, 8, 8, 8, 4, true).blocks(), 1);
         assert!(Cut::new(1, 1, 4096, 4096, 4, false).blocks() > 1);

@@ -3,12 +3,15 @@
 
 use std::cell::Cell;
 
+use half::bf16;
+
 use super::gemm;
 use super::simd::{Kernel, Machine, launch};
 use super::tiles;
 use super::transpose::transpose;
-use super::vector::Element;
+use super::vector::{Element, has_pairs};
 use crate::dtype::{Compute, DType};
+use crate::error::Result;
 
 /// Bytes of a packed panel of the right operand: stays in L2 while the left operand's rows pass.
 const PANEL_BYTES: usize = 1 << 20;
@@ -47,6 +50,10 @@ impl Matrix {
         let elements = row as isize * self.row + column as isize * self.column;
         // SAFETY: the caller stays inside the matrix.
         Self { start: unsafe { self.start.offset(elements * size as isize) }, ..self }
+    }
+
+    fn typed<E>(self) -> gemm::Matrix<E> {
+        gemm::Matrix { start: self.start.cast(), row: self.row, column: self.column }
     }
 }
 
@@ -87,6 +94,7 @@ pub unsafe fn matmul(
         match dtype {
             DType::F32 => floats::<f32>(m, n, k, dst.cast(), dst_row, lhs, rhs),
             DType::F64 => floats::<f64>(m, n, k, dst.cast(), dst_row, lhs, rhs),
+            DType::BF16 if has_pairs() && paired(m, n, k, dst.cast(), dst_row, lhs, rhs).is_ok() => {}
             _ => converted(dtype, m, n, k, dst, dst_row, lhs, rhs),
         }
     }
@@ -103,9 +111,14 @@ fn panel(size: usize, n: usize, k: usize) -> (usize, usize) {
 
 /// A product of floats.
 unsafe fn floats<E: Element>(m: usize, n: usize, k: usize, dst: *mut E, dst_row: isize, lhs: Matrix, rhs: Matrix) {
-    let typed = |x: Matrix| gemm::Matrix { start: x.start.cast::<E>(), row: x.row, column: x.column };
     // SAFETY: the caller's promises are the callee's.
-    unsafe { gemm::gemm(m, n, k, dst, dst_row, typed(lhs), typed(rhs)) }
+    unsafe { gemm::gemm(m, n, k, dst, dst_row, lhs.typed(), rhs.typed()) }
+}
+
+/// A product of bfloat16 numbers by the processor's own instructions.
+unsafe fn paired(m: usize, n: usize, k: usize, dst: *mut bf16, dst_row: isize, lhs: Matrix, rhs: Matrix) -> Result<()> {
+    // SAFETY: the caller's promises are the callee's.
+    unsafe { gemm::gemm_pairs(m, n, k, dst, dst_row, lhs.typed(), rhs.typed()) }
 }
 
 /// Bytes of one value in compute form.

@@ -2,7 +2,12 @@
 //! Invariant: an implementation beyond `Plain` is only reached through `launch`, which asks for its instructions.
 #![allow(clippy::needless_range_loop, reason = "iterators over arrays may stay calls inside code of other features")]
 
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
 use crate::kit::simd::Path;
+#[cfg(target_arch = "x86_64")]
+use crate::kit::simd::path;
 
 /// A vector of floats. A set bit `i` of a mask stands for lane `i`.
 pub(crate) trait Vector: Copy {
@@ -214,6 +219,36 @@ pub(crate) unsafe fn launch<E: Element, R: Routine<E>>(path: Path, routine: R) -
     }
 }
 
+/// Whether the processor adds products of pairs of bfloat16 numbers, and the path in use may: `launch_pairs` needs it.
+pub(crate) fn has_pairs() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return path() == Path::Avx512 && is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+/// Runs a routine with vectors of f32 whose `plus_product` takes the bits of each lane for two bfloat16 numbers: self + a₀ · b₀ + a₁ · b₁.
+///
+/// # Safety
+/// `has_pairs()`.
+pub(crate) unsafe fn launch_pairs<R: Routine<f32>>(routine: R) -> R::Output {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512cd,avx512vbmi2,avx512bf16,avx2,fma,f16c")]
+        unsafe fn wide<R: Routine<f32>>(routine: R) -> R::Output {
+            // SAFETY: as the caller vouches.
+            unsafe { routine.run::<x86::Pairs>() }
+        }
+        // SAFETY: as the caller vouches.
+        unsafe { wide(routine) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = routine;
+        unreachable!("no path of this architecture has pairs")
+    }
+}
+
 /// An array that the compiler makes vectors of.
 #[derive(Clone, Copy)]
 pub(crate) struct Plain<T, const L: usize>([T; L]);
@@ -300,314 +335,3 @@ macro_rules! plain {
 
 plain!(f32, 4);
 plain!(f64, 2);
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use std::arch::x86_64::*;
-
-    use super::Vector;
-
-    macro_rules! wide {
-        ($name:ident, $register:ty, $type:ty, $lanes:literal, $mask:ty, $set:ident, $load:ident, $load_some:ident, $store:ident,
-         $store_some:ident, $pack:ident, $fma:ident, $add:ident, $mul:ident, $sum:ident, $($own:item),*) => {
-            /// 512 bits.
-            #[derive(Clone, Copy)]
-            pub(crate) struct $name($register);
-
-            // SAFETY of all functions: the processor has AVX-512, and memory is as the trait's callers vouch.
-            impl Vector for $name {
-                type Element = $type;
-                const LANES: usize = $lanes;
-                const MANY: bool = true;
-
-                #[inline(always)]
-                fn fetch(from: *const $type) {
-                    // SAFETY: what is fetched need not be there.
-                    unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
-                }
-                #[inline(always)]
-                unsafe fn splat(x: $type) -> Self {
-                    // SAFETY: as above.
-                    Self(unsafe { $set(x) })
-                }
-                #[inline(always)]
-                unsafe fn load(from: *const $type) -> Self {
-                    // SAFETY: as above.
-                    Self(unsafe { $load(from) })
-                }
-                #[inline(always)]
-                unsafe fn load_some(from: *const $type, mask: u32) -> Self {
-                    // SAFETY: as above; lanes outside the mask are not touched.
-                    Self(unsafe { $load_some(mask as $mask, from) })
-                }
-                #[inline(always)]
-                unsafe fn store(self, to: *mut $type) {
-                    // SAFETY: as above.
-                    unsafe { $store(to, self.0) }
-                }
-                #[inline(always)]
-                unsafe fn store_packed(self, to: *mut $type, mask: u32) {
-                    // SAFETY: as above; as many elements are touched as the mask has lanes.
-                    unsafe {
-                        if mask == Self::ALL {
-                            return $store(to, self.0);
-                        }
-                        $store_some(to, ((1u32 << mask.count_ones()) - 1) as $mask, $pack(mask as $mask, self.0));
-                    }
-                }
-                #[inline(always)]
-                unsafe fn plus_product(self, a: Self, b: Self) -> Self {
-                    // SAFETY: as above.
-                    Self(unsafe { $fma(a.0, b.0, self.0) })
-                }
-                #[inline(always)]
-                unsafe fn plus(self, other: Self) -> Self {
-                    // SAFETY: as above.
-                    Self(unsafe { $add(self.0, other.0) })
-                }
-                #[inline(always)]
-                unsafe fn times(self, other: Self) -> Self {
-                    // SAFETY: as above.
-                    Self(unsafe { $mul(self.0, other.0) })
-                }
-                #[inline(always)]
-                unsafe fn sum(self) -> $type {
-                    // SAFETY: as above.
-                    unsafe { $sum(self.0) }
-                }
-                $($own)*
-            }
-        };
-    }
-
-    wide!(
-        F32x16,
-        __m512,
-        f32,
-        16,
-        __mmask16,
-        _mm512_set1_ps,
-        _mm512_loadu_ps,
-        _mm512_maskz_loadu_ps,
-        _mm512_storeu_ps,
-        _mm512_mask_storeu_ps,
-        _mm512_maskz_compress_ps,
-        _mm512_fmadd_ps,
-        _mm512_add_ps,
-        _mm512_mul_ps,
-        _mm512_reduce_add_ps,
-        #[inline(always)]
-        unsafe fn turn(from: &[*const f32], to: *mut f32, to_row: usize) {
-            // SAFETY: as above.
-            unsafe { turn_16(from, to, to_row) }
-        },
-        #[inline(always)]
-        unsafe fn evens(self, other: Self) -> Self {
-            // SAFETY: as above.
-            unsafe {
-                let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-                Self(_mm512_permutex2var_ps(self.0, even, other.0))
-            }
-        },
-        #[inline(always)]
-        unsafe fn zip(self, other: Self) -> [Self; 2] {
-            // SAFETY: as above.
-            unsafe {
-                let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-                let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-                let low = _mm512_permutex2var_ps(self.0, low, other.0);
-                [Self(low), Self(_mm512_permutex2var_ps(self.0, high, other.0))]
-            }
-        }
-    );
-    wide!(
-        F64x8,
-        __m512d,
-        f64,
-        8,
-        __mmask8,
-        _mm512_set1_pd,
-        _mm512_loadu_pd,
-        _mm512_maskz_loadu_pd,
-        _mm512_storeu_pd,
-        _mm512_mask_storeu_pd,
-        _mm512_maskz_compress_pd,
-        _mm512_fmadd_pd,
-        _mm512_add_pd,
-        _mm512_mul_pd,
-        _mm512_reduce_add_pd,
-        #[inline(always)]
-        unsafe fn evens(self, other: Self) -> Self {
-            // SAFETY: as above.
-            unsafe {
-                let even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
-                Self(_mm512_permutex2var_pd(self.0, even, other.0))
-            }
-        }
-    );
-
-    /// Sixteen rows of sixteen: pairs, then fours, then the quarters of registers change places.
-    #[inline(always)]
-    unsafe fn turn_16(from: &[*const f32], to: *mut f32, to_row: usize) {
-        // SAFETY: as the callers of `turn` vouch.
-        unsafe {
-            let zero = _mm512_setzero_ps();
-            let mut pairs = [zero; 16];
-            for i in 0..8 {
-                let (a, b) = (_mm512_loadu_ps(from[2 * i]), _mm512_loadu_ps(from[2 * i + 1]));
-                pairs[2 * i] = _mm512_unpacklo_ps(a, b);
-                pairs[2 * i + 1] = _mm512_unpackhi_ps(a, b);
-            }
-            let mut fours = [zero; 16];
-            for i in 0..4 {
-                for half in 0..2 {
-                    let a = _mm512_castps_pd(pairs[4 * i + half]);
-                    let b = _mm512_castps_pd(pairs[4 * i + half + 2]);
-                    fours[4 * i + 2 * half] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
-                    fours[4 * i + 2 * half + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
-                }
-            }
-            for j in 0..4 {
-                let (a, b, c, d) = (fours[j], fours[4 + j], fours[8 + j], fours[12 + j]);
-                let (ab, cd) = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0x88>(c, d));
-                _mm512_storeu_ps(to.add(j * to_row), _mm512_shuffle_f32x4::<0x88>(ab, cd));
-                _mm512_storeu_ps(to.add((j + 8) * to_row), _mm512_shuffle_f32x4::<0xdd>(ab, cd));
-                let (ab, cd) = (_mm512_shuffle_f32x4::<0xdd>(a, b), _mm512_shuffle_f32x4::<0xdd>(c, d));
-                _mm512_storeu_ps(to.add((j + 4) * to_row), _mm512_shuffle_f32x4::<0x88>(ab, cd));
-                _mm512_storeu_ps(to.add((j + 12) * to_row), _mm512_shuffle_f32x4::<0xdd>(ab, cd));
-            }
-        }
-    }
-
-    /// Eight rows of eight, likewise.
-    #[inline(always)]
-    unsafe fn turn_8(from: &[*const f32], to: *mut f32, to_row: usize) {
-        // SAFETY: as the callers of `turn` vouch.
-        unsafe {
-            let zero = _mm256_setzero_ps();
-            let mut pairs = [zero; 8];
-            for i in 0..4 {
-                let (a, b) = (_mm256_loadu_ps(from[2 * i]), _mm256_loadu_ps(from[2 * i + 1]));
-                pairs[2 * i] = _mm256_unpacklo_ps(a, b);
-                pairs[2 * i + 1] = _mm256_unpackhi_ps(a, b);
-            }
-            for half in 0..2 {
-                let (a, b) = (pairs[half], pairs[half + 2]);
-                let (c, d) = (pairs[half + 4], pairs[half + 6]);
-                let (ab, cd) = (_mm256_shuffle_ps::<0x44>(a, b), _mm256_shuffle_ps::<0x44>(c, d));
-                _mm256_storeu_ps(to.add(2 * half * to_row), _mm256_permute2f128_ps::<0x20>(ab, cd));
-                _mm256_storeu_ps(to.add((2 * half + 4) * to_row), _mm256_permute2f128_ps::<0x31>(ab, cd));
-                let (ab, cd) = (_mm256_shuffle_ps::<0xee>(a, b), _mm256_shuffle_ps::<0xee>(c, d));
-                _mm256_storeu_ps(to.add((2 * half + 1) * to_row), _mm256_permute2f128_ps::<0x20>(ab, cd));
-                _mm256_storeu_ps(to.add((2 * half + 5) * to_row), _mm256_permute2f128_ps::<0x31>(ab, cd));
-            }
-        }
-    }
-
-    macro_rules! half {
-        ($name:ident, $register:ty, $type:ty, $lanes:literal, $set:ident, $load:ident, $load_some:ident, $store:ident, $fma:ident, $add:ident, $mul:ident,
-         $integer:ident, $ones:ident, $equal:ident, [$($bit:literal)*], $($turn:item)?) => {
-            /// 256 bits.
-            #[derive(Clone, Copy)]
-            pub(crate) struct $name($register);
-
-            // SAFETY of all functions: the processor has AVX2 and FMA, and memory is as the trait's callers vouch.
-            impl Vector for $name {
-                type Element = $type;
-                const LANES: usize = $lanes;
-                const MANY: bool = false;
-
-                #[inline(always)]
-                fn fetch(from: *const $type) {
-                    // SAFETY: what is fetched need not be there.
-                    unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
-                }
-                #[inline(always)]
-                unsafe fn splat(x: $type) -> Self {
-                    // SAFETY: as above.
-                    Self(unsafe { $set(x) })
-                }
-                #[inline(always)]
-                unsafe fn load(from: *const $type) -> Self {
-                    // SAFETY: as above.
-                    Self(unsafe { $load(from) })
-                }
-                #[inline(always)]
-                unsafe fn load_some(from: *const $type, mask: u32) -> Self {
-                    // SAFETY: as above; lanes outside the mask are not touched.
-                    unsafe {
-                        let bits = $integer($($bit),*);
-                        Self($load_some(from, $equal(_mm256_and_si256($ones(mask as _), bits), bits)))
-                    }
-                }
-                #[inline(always)]
-                unsafe fn store(self, to: *mut $type) {
-                    // SAFETY: as above.
-                    unsafe { $store(to, self.0) }
-                }
-                #[inline(always)]
-                unsafe fn store_packed(self, to: *mut $type, mask: u32) {
-                    // SAFETY: as above; as many elements are touched as the mask has lanes.
-                    unsafe {
-                        if mask == Self::ALL {
-                            return $store(to, self.0);
-                        }
-                        let mut lanes = [0.0; $lanes];
-                        $store(lanes.as_mut_ptr(), self.0);
-                        let mut at = 0;
-                        for i in 0..$lanes {
-                            if mask >> i & 1 == 1 {
-                                to.add(at).write_unaligned(lanes[i]);
-                                at += 1;
-                            }
-                        }
-                    }
-                }
-                #[inline(always)]
-                unsafe fn plus_product(self, a: Self, b: Self) -> Self {
-                    // SAFETY: as above.
-                    Self(unsafe { $fma(a.0, b.0, self.0) })
-                }
-                #[inline(always)]
-                unsafe fn plus(self, other: Self) -> Self {
-                    // SAFETY: as above.
-                    Self(unsafe { $add(self.0, other.0) })
-                }
-                #[inline(always)]
-                unsafe fn times(self, other: Self) -> Self {
-                    // SAFETY: as above.
-                    Self(unsafe { $mul(self.0, other.0) })
-                }
-                #[inline(always)]
-                unsafe fn sum(self) -> $type {
-                    let mut lanes = [0.0; $lanes];
-                    // SAFETY: as above.
-                    unsafe { $store(lanes.as_mut_ptr(), self.0) };
-                    let mut left = $lanes / 2;
-                    while left > 0 {
-                        for i in 0..left {
-                            lanes[i] += lanes[i + left];
-                        }
-                        left /= 2;
-                    }
-                    lanes[0]
-                }
-                $($turn)?
-            }
-        };
-    }
-
-    half!(
-        F32x8, __m256, f32, 8, _mm256_set1_ps, _mm256_loadu_ps, _mm256_maskload_ps, _mm256_storeu_ps, _mm256_fmadd_ps, _mm256_add_ps, _mm256_mul_ps,
-        _mm256_setr_epi32, _mm256_set1_epi32, _mm256_cmpeq_epi32, [1 2 4 8 16 32 64 128],
-        #[inline(always)]
-        unsafe fn turn(from: &[*const f32], to: *mut f32, to_row: usize) {
-            // SAFETY: as above.
-            unsafe { turn_8(from, to, to_row) }
-        }
-    );
-    half!(
-        F64x4, __m256d, f64, 4, _mm256_set1_pd, _mm256_loadu_pd, _mm256_maskload_pd, _mm256_storeu_pd, _mm256_fmadd_pd, _mm256_add_pd, _mm256_mul_pd,
-        _mm256_setr_epi64x, _mm256_set1_epi64x, _mm256_cmpeq_epi64, [1 2 4 8],
-    );
-}

@@ -215,3 +215,23 @@ fn products_of_every_dtype() {
         }
     }
 }
+
+#[test]
+fn bfloat16_products_of_every_form() {
+    use Form::*;
+    // Of odd and even depth, of one block and of several that share a packed operand.
+    for (index, shape) in
+        [[1, 1, 1], [3, 5, 0], [7, 4, 9], [1, 300, 70], [130, 1, 201], [64, 130, 300], [260, 270, 81], [600, 10, 128]]
+            .into_iter()
+            .enumerate()
+    {
+        for forms in [[Plain, Plain], [Plain, Turned], [Turned, Plain], [Backwards, Spread], [Spread, Turned]] {
+            check(DType::BF16, &[], shape, forms, index % 2 == 0);
+            check(DType::BF16, &[], shape, forms, index % 2 == 1);
+        }
+    }
+    for forms in [[Plain, Plain], [Plain, Repeated], [Repeated, Turned], [Turned, Plain], [Spread, Repeated]] {
+        check(DType::BF16, &[2, 5], [40, 50, 61], forms, true);
+        check(DType::BF16, &[3], [100, 80, 90], forms, false);
+    }
+}

@@ -1,11 +1,13 @@
-//! Products of float matrices on one thread, written for the registers and caches of a processor. Depends on `vector` and `transpose`.
+//! Products of float matrices on one thread, written for the registers and caches of a processor. Depends on `vector`, and for bfloat16 on `scratch` and `tiles`.
 //! Invariant: a sum is made in ascending order of the summed index in pieces of a length that follows from the sizes alone; operands may have
 //! any strides, and a thread's working memory is bounded.
 //!
 //! The right operand is packed into panels as wide as a register tile: beforehand for several threads, or panel by panel on its way through
 //! the first-level cache. The left operand is read where it lies: a tile is so low that each of its rows has an address of its own.
 
+mod factor;
 mod micro;
+mod pairs;
 #[cfg(test)]
 mod tests;
 mod thin;
@@ -13,7 +15,10 @@ mod thin;
 use std::cell::Cell;
 use std::ops::Range;
 
+pub(crate) use factor::Factor;
 use micro::{HIGH, Micro, wide};
+pub(crate) use pairs::gemm_pairs;
+pub(crate) use thin::FEW_DOTS;
 
 use super::simd::path;
 use super::vector::{self, Element, Routine, Vector, launch};

@@ -5,8 +5,8 @@
 use super::{Matrix, Product};
 use crate::kit::vector::{Element, Vector};
 
-/// Rows of the small operand up to which inner products and scaled rows are faster than tiles.
-const FEW_DOTS: usize = 8;
+/// Rows of the small operand up to which inner products and scaled rows are faster than tiles; their sums are made in another order.
+pub(crate) const FEW_DOTS: usize = 8;
 const FEW_ROWS: usize = 2;
 /// Rows of the large operand that are scaled and added at a time.
 const TOGETHER: usize = 8;
