@@ -1,4 +1,3 @@
-//! Products of float matrices on one thread, written for the registers and caches of a processor. Depends on `vector`, and for bfloat16 on `scratch` and `tiles`.
 //! Products of float matrices on one thread, written for the registers and caches of a processor.
 //! Depends on `vector`, and for bfloat16 on `scratch` and `tiles`.
 //! Invariant: a sum is made in ascending order of the summed index in pieces of a length that follows from the sizes alone; operands may have
