@@ -234,7 +234,8 @@ impl Walker {
                 continue;
             }
             let (node, inputs, _) = stack.pop().expect("the loop saw it");
-            if self.transfers.is_empty() && self.entry_of.insert(node.id, usize::MAX).is_none() {
+            // Noted even where transfers come first and nothing is planned yet: nodes that many share are met once.
+            if self.entry_of.insert(node.id, usize::MAX).is_none() {
                 self.met.push((node, inputs));
             }
         }
