@@ -105,9 +105,9 @@ def run_test(arguments: argparse.Namespace) -> int:
     vulkan = software_vulkan()
     gpu = {"ADRET_ALLOW_SOFTWARE_GPU": "1", "LP_NUM_THREADS": "0"} if vulkan else {}
     if have_cargo_tool("nextest"):
-        steps.run("Rust tests", ["cargo", "nextest", "run", *packages, "--no-tests", "pass"], gpu)
+        steps.run("Rust tests", ["cargo", "nextest", "run", *packages, "--no-tests", "pass", "--no-fail-fast"], gpu)
     else:
-        steps.run("Rust tests", ["cargo", "test", *packages, "--all-targets", "--quiet"], gpu)
+        steps.run("Rust tests", ["cargo", "test", *packages, "--all-targets", "--quiet", "--no-fail-fast"], gpu)
     steps.run("Rust documentation tests", ["cargo", "test", *packages, "--doc", "--quiet"])
     # The tests take the CPU and, where Vulkan is there, the GPU in turn.
     steps.run("Python tests", [python, "-m", "pytest", "-q", *["--full"] * arguments.full, "tests"], gpu)

@@ -155,7 +155,10 @@ fn transfers_and_what_the_adapter_lacks() {
     let back = ops::to_device(&ops::add_scalar(&there, 1.0).unwrap(), Device::Cpu).unwrap();
     let here = ops::add_scalar(&ops::mul_scalar(&x, 2.0).unwrap(), 1.0).unwrap();
     assert_close("round trip", &here, &back);
-    let [x, ..] = inputs(Device::Gpu(0));
-    let wide = ops::astype(&x, DType::F64).and_then(|wide| evaluate(&[wide], &|| false));
-    assert_eq!(wide.unwrap_err().kind, ErrorKind::DType);
+    let [there, ..] = inputs(Device::Gpu(0));
+    let wide = ops::astype(&there, DType::F64).and_then(|wide| evaluate(&[wide.clone()], &|| false).map(|()| wide));
+    match wide {
+        Ok(wide) => assert_close("float64", &x, &ops::astype(&wide, DType::F32).unwrap()),
+        Err(error) => assert_eq!(error.kind, ErrorKind::DType),
+    }
 }
