@@ -156,8 +156,8 @@ fn transfers_and_what_the_adapter_lacks() {
     let here = ops::add_scalar(&ops::mul_scalar(&x, 2.0).unwrap(), 1.0).unwrap();
     assert_close("round trip", &here, &back);
     let [there, ..] = inputs(Device::Gpu(0));
-    let wide = ops::astype(&there, DType::F64).and_then(|wide| evaluate(&[wide.clone()], &|| false).map(|()| wide));
-    match wide {
+    let known = |wide: Tensor| evaluate(std::slice::from_ref(&wide), &|| false).map(|()| wide);
+    match ops::astype(&there, DType::F64).and_then(known) {
         Ok(wide) => assert_close("float64", &x, &ops::astype(&wide, DType::F32).unwrap()),
         Err(error) => assert_eq!(error.kind, ErrorKind::DType),
     }
