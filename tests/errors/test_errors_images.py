@@ -59,3 +59,23 @@ def test_computed_or_refused(name: str, data: st.DataObject) -> None:
         ad.eval(values, x.grad)
     except REFUSALS as error:
         assert not isinstance(error, ad.InternalError), (arguments, x.shape, error)
+
+
+@pytest.mark.parametrize(
+    ("shape", "call"),
+    [
+        ((0, 0, 5), lambda x: F.adaptive_max_pool1d(x, 1 << 40, True)[0]),
+        ((0, 0, 5), lambda x: F.interpolate(x, 1 << 40, mode="nearest")),
+        ((0, 0, 5), lambda x: F.interpolate(x, 1 << 40, mode="linear")),
+        ((1, 5, 1), lambda x: F.adaptive_avg_pool2d(x, (0, 1 << 40))),
+        ((1, 5, 1), lambda x: F.adaptive_max_pool2d(x, (0, 1 << 40), True)[0]),
+    ],
+)
+def test_endless_axes_of_empty_results(shape: tuple[int, ...], call: Callable[[ad.Tensor], ad.Tensor]) -> None:
+    # The result has no element, so an axis may be longer than memory; nothing must be made for its length.
+    x = ad.ones(shape, requires_grad=True)
+    result = call(x)
+    assert result.size == 0
+    result.sum().backward()
+    assert x.grad is not None
+    assert not x.grad.numpy().any()

@@ -70,12 +70,15 @@ pub fn computes(device: Device, dtype: DType) -> bool {
 /// A shared buffer.
 pub type BufferRef = Arc<dyn Buffer>;
 
+/// A buffer, and the element where an argument starts.
+pub type Memory = (BufferRef, isize);
+
 /// What a run reads and writes.
 pub struct Bindings<'a> {
-    /// One per `Place::Input`: buffer and the element where the argument starts.
-    pub inputs: &'a [(BufferRef, isize)],
+    /// One per `Place::Input`.
+    pub inputs: &'a [Memory],
     /// One per `Place::Output`; a donated one is the donor's own buffer.
-    pub outputs: &'a [(BufferRef, isize)],
+    pub outputs: &'a [Memory],
     /// The arena of temporaries; `None` where the plan needs none or the backend plans its own.
     pub arena: Option<&'a BufferRef>,
     /// Run-time numbers.

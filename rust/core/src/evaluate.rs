@@ -2,11 +2,12 @@
 //! Depends on `schedule`, `cpu`, `backend`. Invariant: a failed run leaves every node as it was, to be evaluated again.
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::backend::{Backend, Bindings, BufferRef, Device, Stats, Watch, announce};
+use smallvec::SmallVec;
+
+use crate::backend::{Backend, Bindings, Device, Memory, Stats, Watch, announce};
 use crate::cpu::{CpuBackend, memory};
 use crate::dtype::DType;
 use crate::error::{Error, ErrorKind, Result};
@@ -29,15 +30,19 @@ static GPUS: parking_lot::Mutex<Vec<(u32, Arc<dyn Backend>)>> = parking_lot::Mut
 static NEXT_FLUSH: AtomicUsize = AtomicUsize::new(FLUSH_AT);
 
 /// What one evaluation at a time may touch.
+#[derive(Default)]
 struct Engine {
-    caches: HashMap<Device, PlanCache>,
+    /// Plans, by device; few are ever in use.
+    caches: Vec<(Device, PlanCache)>,
     options: Options,
+    /// Memory for the next snapshot.
+    spare: Snapshot,
 }
 
 /// A lock of the standard library: `parking_lot` keeps tables that a fork can catch locked.
 static ENGINE: LazyLock<Mutex<Engine>> = LazyLock::new(|| {
     guard_fork();
-    Mutex::new(Engine { caches: HashMap::new(), options: Options { fuse: true } })
+    Mutex::default()
 });
 
 /// The engine, as soon as no other evaluation runs. A panic of another one poisons nothing: it changed no node.
@@ -104,7 +109,7 @@ pub fn reset_device(device: Device) -> Result<()> {
         return Err(Error::device("reset_device: the CPU needs no reset. Name a GPU, as in reset_device(\"gpu\")."));
     };
     let mut engine = engine();
-    engine.caches.remove(&device);
+    engine.caches.retain(|(known, _)| *known != device);
     let mut open = GPUS.lock();
     let old: Vec<_> = open.extract_if(.., |(known, _)| *known == index).collect();
     drop(open);
@@ -182,11 +187,10 @@ pub(crate) fn evaluate_seen<T>(
     if asked.iter().any(|tensor| tensor.storage().is_some()) {
         return Ok(Seen::Early);
     }
-    let options = engine.options;
-    let Walk::Graph(snapshot) = Snapshot::walk(asked, &[], device, options) else {
+    let Walk::Graph(snapshot) = engine.walk(asked, &[], device) else {
         return Ok(Seen::Transfers);
     };
-    let plan = engine.caches.entry(device).or_default().get(&snapshot.key, || make(&snapshot, options));
+    let plan = engine.plan(&snapshot, device);
     let seen = see(&snapshot, &plan);
     run(&snapshot, &plan, &*backend(device)?, cancelled)?;
     Ok(Seen::Ran(seen))
@@ -204,7 +208,7 @@ impl Engine {
             let mut pending = targets.iter().filter(|target| target.storage().is_none());
             let Some(first) = pending.next() else { return Ok(()) };
             let device = first.device();
-            let mut asked: Vec<Tensor> =
+            let mut asked: SmallVec<[Tensor; 4]> =
                 std::iter::once(first).chain(pending.filter(|target| target.device() == device)).cloned().collect();
             asked.sort_unstable_by_key(Tensor::key);
             asked.dedup_by_key(|tensor| tensor.key());
@@ -220,14 +224,32 @@ impl Engine {
     }
 
     fn attempt(&mut self, asked: &[Tensor], live: &[Tensor], device: Device, cancelled: &Cancelled<'_>) -> Result<()> {
-        match Snapshot::walk(asked, live, device, self.options) {
+        match self.walk(asked, live, device) {
             Walk::Transfers(transfers) => transfers.iter().try_for_each(|transfer| self.transfer(transfer, cancelled)),
             Walk::Graph(snapshot) => {
-                let options = self.options;
-                let plan = self.caches.entry(device).or_default().get(&snapshot.key, || make(&snapshot, options));
-                run(&snapshot, &plan, &*backend(device)?, cancelled)
+                let plan = self.plan(&snapshot, device);
+                run(&snapshot, &plan, &*backend(device)?, cancelled)?;
+                self.spare = snapshot.recycle();
+                Ok(())
             }
         }
+    }
+
+    fn walk(&mut self, asked: &[Tensor], live: &[Tensor], device: Device) -> Walk {
+        Walk::from(asked, live, device, self.options, std::mem::take(&mut self.spare))
+    }
+
+    /// The plan of a snapshot, made where no graph of its structure came before.
+    fn plan(&mut self, snapshot: &Snapshot, device: Device) -> Arc<Plan> {
+        let options = self.options;
+        let known = self.caches.iter().position(|(known, _)| *known == device).unwrap_or_else(|| {
+            self.caches.push((device, PlanCache::default()));
+            self.caches.len() - 1
+        });
+        self.caches[known].1.get(&snapshot.key, || {
+            let _watched = profile::watch(Activity::Plan);
+            schedule::plan(snapshot, options)
+        })
     }
 
     /// Moves a value to another device.
@@ -243,17 +265,12 @@ impl Engine {
     }
 }
 
-fn make(snapshot: &Snapshot, options: Options) -> Arc<Plan> {
-    let _watched = profile::watch(Activity::Plan);
-    schedule::plan(snapshot, options)
-}
-
 fn run(snapshot: &Snapshot, plan: &Plan, backend: &dyn Backend, cancelled: &Cancelled<'_>) -> Result<()> {
-    let inputs: Vec<(BufferRef, isize)> =
+    let inputs: SmallVec<[Memory; 8]> =
         snapshot.leaves().map(|storage| (storage.buffer.clone(), storage.layout.offset)).collect();
-    let slots: Vec<u64> = snapshot.slots.iter().chain(&plan.constants).copied().collect();
+    let slots: SmallVec<[u64; 16]> = snapshot.slots.iter().chain(&plan.constants).copied().collect();
     let scope = |kernel: usize| snapshot.scope(plan.kernels[kernel].entry);
-    snapshot.publish(execute(plan, inputs, &slots, backend, cancelled, &scope)?);
+    snapshot.publish(&execute(plan, &inputs, &slots, backend, cancelled, &scope)?);
     Ok(())
 }
 
@@ -261,27 +278,27 @@ fn run(snapshot: &Snapshot, plan: &Plan, backend: &dyn Backend, cancelled: &Canc
 /// `scope` names, for profiles, the module path that the n-th kernel computes for.
 pub(crate) fn execute(
     plan: &Plan,
-    inputs: Vec<(BufferRef, isize)>,
+    inputs: &[Memory],
     slots: &[u64],
     backend: &dyn Backend,
     cancelled: &Cancelled<'_>,
     scope: &dyn Fn(usize) -> u32,
-) -> Result<Vec<BufferRef>> {
+) -> Result<SmallVec<[Memory; 4]>> {
     let watch = profile::is_on().then(Watch::default);
     let _watched = profile::watch(Activity::Run);
-    let outputs = plan
-        .outputs
-        .iter()
-        .map(|output| match output.donor {
-            Some(leaf) => Ok((inputs[leaf].0.clone(), 0)),
-            None => Ok((backend.allocate(backend.storage_bytes(output.dtype, output.elements))?, 0)),
-        })
-        .collect::<Result<Vec<(BufferRef, isize)>>>()?;
+    let mut outputs: SmallVec<[Memory; 4]> = SmallVec::new();
+    for output in &plan.outputs {
+        let buffer = match output.donor {
+            Some(leaf) => inputs[leaf].0.clone(),
+            None => backend.allocate(backend.storage_bytes(output.dtype, output.elements))?,
+        };
+        outputs.push((buffer, 0));
+    }
     let arena =
         (backend.wants_arena() && !plan.temporaries.is_empty()).then(|| backend.allocate(plan.arena)).transpose()?;
     if !plan.kernels.is_empty() {
         let (arena, watching) = (arena.as_ref(), watch.as_ref());
-        let bindings = Bindings { inputs: &inputs, outputs: &outputs, arena, slots, cancelled, watch: watching };
+        let bindings = Bindings { inputs, outputs: &outputs, arena, slots, cancelled, watch: watching };
         let result = backend.run(plan, &bindings);
         if let Some(watch) = watch {
             let about = |kernel: usize| (profile::describe(&plan.kernels[kernel]), scope(kernel));
@@ -289,7 +306,7 @@ pub(crate) fn execute(
         }
         result?;
     }
-    Ok(outputs.into_iter().map(|(buffer, _)| buffer).collect())
+    Ok(outputs)
 }
 
 /// Elements of a tensor, row-major, as the processor stores them; evaluates it first.
@@ -373,7 +390,7 @@ pub struct EngineStats {
 
 /// Counters since the start of the process.
 pub fn stats() -> EngineStats {
-    let plan_misses = engine().caches.values().map(|cache| cache.misses).sum();
+    let plan_misses = engine().caches.iter().map(|(_, cache)| cache.misses).sum();
     let mut sum = CPU.stats();
     for (_, backend) in GPUS.lock().iter() {
         let stats = backend.stats();

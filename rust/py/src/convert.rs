@@ -9,6 +9,7 @@ use adret_core::ops;
 use adret_core::shape::Shape;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyType};
 
 use crate::buffers::Window;
@@ -58,8 +59,11 @@ impl TensorObject {
             call(py, || ops::to_device(&graph::identity(&tensor), Device::Cpu))?
         };
         let window = Py::new(py, Window::open(py, &tensor)?)?;
-        let numpy = py.import("numpy")?;
-        numpy.getattr(if copy { "array" } else { "asarray" })?.call1((window,))
+        // Looked up once: the import alone would cost as much as a small evaluation.
+        static ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        static AS_ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let (function, name) = if copy { (&ARRAY, "array") } else { (&AS_ARRAY, "asarray") };
+        function.import(py, "numpy", name)?.call1((window,))
     }
 
     /// The tensor in a dtype and on a device; the object itself where nothing changes.

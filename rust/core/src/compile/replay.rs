@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::program::{Input, Patch, Program, Returned};
-use crate::backend::{Buffer, BufferRef};
+use crate::backend::{Buffer, Memory};
 use crate::dtype::Scalar;
 use crate::error::Result;
 use crate::evaluate::{self, Cancelled};
@@ -82,10 +82,9 @@ impl Program {
         let scope = |kernel: usize| self.scopes[kernel];
         evaluate::alone(|| -> Result<()> {
             let promises = Promises::make(self, &bound, &mut results);
-            let leaves = inputs.clone();
-            let outputs = evaluate::execute(plan, inputs, &numbers, &*backend, cancelled, &scope)?;
+            let outputs = evaluate::execute(plan, &inputs, &numbers, &*backend, cancelled, &scope)?;
             promises.keep();
-            self.publish(&outputs, &leaves, &numbers, &mut results);
+            self.publish(&outputs, &inputs, &numbers, &mut results);
             Ok(())
         })?;
         let result = |number: usize| results[number].clone().expect("every result was made");
@@ -100,16 +99,10 @@ impl Program {
     }
 
     /// Gives the results their values.
-    fn publish(
-        &self,
-        outputs: &[BufferRef],
-        leaves: &[(BufferRef, isize)],
-        numbers: &[u64],
-        results: &mut [Option<Tensor>],
-    ) {
+    fn publish(&self, outputs: &[Memory], leaves: &[Memory], numbers: &[u64], results: &mut [Option<Tensor>]) {
         for (place, result) in self.results.iter().zip(results) {
             let (buffer, first) = match place.base {
-                Ok(output) => (outputs[output].clone(), 0),
+                Ok(output) => outputs[output].clone(),
                 Err(leaf) => leaves[leaf].clone(),
             };
             let offset = first + place.offset.resolve(numbers) as isize;
@@ -149,7 +142,7 @@ impl Program {
     }
 
     /// The leaves' memory; `None` where strides differ, or memory that a result is to take over is held by others too.
-    fn inputs(&self, bound: &[Bound]) -> Option<Vec<(BufferRef, isize)>> {
+    fn inputs(&self, bound: &[Bound]) -> Option<Vec<Memory>> {
         // Counted before anything here holds a buffer: the handle and `bound` hold the node, the node holds the buffer.
         let free = |tensor: &Tensor, storage: &Storage| {
             Arc::strong_count(&tensor.node) == 2

@@ -166,7 +166,7 @@ impl Backend for CpuBackend {
         let commit = plan.commit.min(plan.kernels.len());
         let monitor = Monitor::new(Some(bindings.cancelled));
         for kernel in 0..commit {
-            if monitor.stopped() {
+            if kernel > 0 && monitor.stopped() {
                 return monitor.result();
             }
             self.step(kernel, plan, bindings, &monitor)?;

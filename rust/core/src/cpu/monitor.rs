@@ -23,17 +23,26 @@ fn here() -> usize {
 
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// Microseconds from the epoch to the last question; 0 before the first look at the clock, from which the first interval counts.
+/// Microseconds from the epoch to the last question.
 #[derive(Default)]
 struct Asked(AtomicU64);
 
 impl Asked {
-    /// Whether it is time for another question, which this one then is.
+    /// Never.
+    const NEVER: u64 = 0;
+    /// Once, without a look at the clock, which would take longer than the smallest kernels.
+    const ONCE: u64 = 1;
+
+    /// Whether it is time for another question, which this one then is. The first interval counts from the second call on.
     fn is_time(&self) -> bool {
-        let now = EPOCH.elapsed().as_micros() as u64 + 1;
         let last = self.0.load(Relaxed);
-        let due = last > 0 && now.saturating_sub(last) >= INTERVAL.as_micros() as u64;
-        if due || last == 0 {
+        if last == Self::NEVER {
+            self.0.store(Self::ONCE, Relaxed);
+            return false;
+        }
+        let now = EPOCH.elapsed().as_micros() as u64 + Self::ONCE + 1;
+        let due = last != Self::ONCE && now.saturating_sub(last) >= INTERVAL.as_micros() as u64;
+        if due || last == Self::ONCE {
             self.0.store(now, Relaxed);
         }
         due

@@ -7,7 +7,7 @@ use smallvec::{SmallVec, smallvec};
 use super::capture::note;
 use super::mode::{current_scope, grad_enabled, scope_name};
 use super::node::{History, Node, Storage, Tensor};
-use super::op::{Cotangent, Lowering, Meta, Op, View, Vjp};
+use super::op::{Cotangent, Kind, Lowering, Meta, Op, View, Vjp};
 use super::recorder::recording;
 use super::slot::GradSlot;
 use crate::backend::{Device, HostArguments, computes};
@@ -92,7 +92,7 @@ fn unchecked(op: Box<dyn Op>, inputs: &[&Tensor], device: Device) -> Result<Arc<
         return Ok(Arc::new(ready(metas, device, storage.clone(), None)));
     }
     let inputs = inputs.iter().map(|&input| input.clone()).collect();
-    let node = Node::new(Some(op), inputs, metas, device, history, None);
+    let node = Node::new(Some((op, lowering.kind())), inputs, metas, device, history, None);
     if let Some(storage) = view {
         node.set_value(0, storage);
     }
@@ -133,7 +133,8 @@ pub fn from_storage(dtype: DType, storage: Storage, device: Device) -> Tensor {
 
 /// A tensor whose value will be set by whoever made it; a leaf where it has a slot.
 pub fn promise(meta: Meta, device: Device, slot: Option<Arc<GradSlot>>) -> Tensor {
-    let node = Node::new(Some(Box::new(Promised)), SmallVec::new(), smallvec![meta], device, History::None, slot);
+    let op: Box<dyn Op> = Box::new(Promised);
+    let node = Node::new(Some((op, Kind::Dear)), SmallVec::new(), smallvec![meta], device, History::None, slot);
     Tensor { node: Arc::new(node), output: 0 }
 }
 
@@ -184,7 +185,8 @@ fn alias(tensor: &Tensor, slot: Option<Arc<GradSlot>>) -> Tensor {
         Some(storage) => ready(metas, tensor.device(), storage.clone(), slot),
         None => {
             let inputs = smallvec![tensor.clone()];
-            Node::new(Some(Box::new(Alias)), inputs, metas, tensor.device(), History::None, slot)
+            let op: Box<dyn Op> = Box::new(Alias);
+            Node::new(Some((op, Kind::View)), inputs, metas, tensor.device(), History::None, slot)
         }
     };
     Tensor { node: Arc::new(node), output: 0 }

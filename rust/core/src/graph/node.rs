@@ -8,7 +8,8 @@ use std::sync::{Arc, OnceLock, Weak};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use super::op::{Meta, Op};
+use super::mark::Mark;
+use super::op::{Kind, Meta, Op};
 use super::slot::GradSlot;
 use crate::backend::{BufferRef, Device};
 use crate::dtype::DType;
@@ -42,6 +43,8 @@ pub struct Output {
     pub meta: Meta,
     /// The value, once computed.
     pub storage: OnceLock<Storage>,
+    /// The place of a value that an evaluation reads.
+    pub place: Mark,
     /// Number of live handles.
     pub(super) live: AtomicU32,
 }
@@ -61,6 +64,10 @@ pub struct Node {
     pub id: u64,
     /// `None` for leaves.
     pub op: Option<Box<dyn Op>>,
+    /// The op's sort; `Cheap` for leaves.
+    pub kind: Kind,
+    /// Its place in the graph that an evaluation walks.
+    pub place: Mark,
     /// Where it is computed and lives.
     pub device: Device,
     /// The module path in force at its birth, see `mode`.
@@ -86,23 +93,26 @@ pub fn next_id() -> u64 {
 impl Node {
     /// A node; counted as pending where it has an op that computes.
     pub(super) fn new(
-        op: Option<Box<dyn Op>>,
+        op: Option<(Box<dyn Op>, Kind)>,
         inputs: SmallVec<[Tensor; 2]>,
         metas: SmallVec<[Meta; 1]>,
         device: Device,
         history: History,
         slot: Option<Arc<GradSlot>>,
     ) -> Self {
+        let (op, kind) = op.map_or((None, Kind::Cheap), |(op, kind)| (Some(op), kind));
         // What nothing computes waits for nothing.
         let counted = op.as_ref().is_some_and(|op| inputs.is_empty() || op.computed_inputs(inputs.len()) > 0);
         if counted {
             PENDING.fetch_add(1, Ordering::Relaxed);
         }
-        let outputs =
-            metas.into_iter().map(|meta| Output { meta, storage: OnceLock::new(), live: AtomicU32::new(0) }).collect();
+        let output = |meta| Output { meta, storage: OnceLock::new(), place: Mark::default(), live: AtomicU32::new(0) };
+        let outputs = metas.into_iter().map(output).collect();
         Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             op,
+            kind,
+            place: Mark::default(),
             device,
             scope: super::mode::current_scope(),
             outputs,
@@ -134,6 +144,14 @@ impl Node {
     /// Calls `f` with the inputs, without cloning them. `f` must not touch this node's links.
     pub fn with_inputs<T>(&self, f: impl FnOnce(&[Tensor]) -> T) -> T {
         f(&self.links.lock().inputs)
+    }
+
+    /// Calls `f` with the inputs that the value is computed from, those that serve its gradient only, and the history.
+    pub fn with_links<T>(&self, f: impl FnOnce(&[Tensor], &[Tensor], History) -> T) -> T {
+        let links = self.links.lock();
+        let computed = self.op.as_ref().map_or(0, |op| op.computed_inputs(links.inputs.len()));
+        let (computed, others) = links.inputs.split_at(computed.min(links.inputs.len()));
+        f(computed, others, links.history)
     }
 
     /// Whether it can be differentiated.

@@ -84,6 +84,31 @@ pub enum Lowering {
     Transfer(Device),
 }
 
+/// The sort of a lowering: what a walk over the graph asks of every node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The input's elements in other places.
+    View,
+    /// Computed again rather than kept.
+    Cheap,
+    /// Kept where a gradient will read it.
+    Dear,
+    /// A value that comes from another device.
+    Transfer,
+}
+
+impl Lowering {
+    /// Of which sort it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Lowering::View(_) => Kind::View,
+            Lowering::Pointwise(_) => Kind::Cheap,
+            Lowering::Reduce { .. } | Lowering::Matmul | Lowering::Structured(_) => Kind::Dear,
+            Lowering::Transfer(_) => Kind::Transfer,
+        }
+    }
+}
+
 /// Pointwise work; operands are the node's inputs in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Pointwise {

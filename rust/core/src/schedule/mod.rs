@@ -13,11 +13,13 @@ mod snapshot;
 mod strided;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 use std::sync::Arc;
 
 pub use cache::PlanCache;
-pub use snapshot::{Snapshot, Walk};
+pub use snapshot::Snapshot;
+pub use walk::Walk;
 
 use crate::plan::Plan;
 
@@ -26,6 +28,12 @@ use crate::plan::Plan;
 pub struct Options {
     /// Whether pointwise work and reductions share kernels; off, every op is a kernel of its own (for tests).
     pub fuse: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { fuse: true }
+    }
 }
 
 /// Makes the plan of a snapshot.

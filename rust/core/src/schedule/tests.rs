@@ -20,7 +20,9 @@ fn leaf(sizes: &[usize]) -> Tensor {
 /// The kernels of a plan: `group` with the number of stores, or `matmul` with those of its epilogue.
 fn kernels(targets: &[Tensor]) -> Vec<String> {
     let options = Options { fuse: true };
-    let Walk::Graph(snapshot) = Snapshot::walk(targets, &[], Device::Cpu, options) else { panic!("no graph") };
+    let Walk::Graph(snapshot) = Walk::from(targets, &[], Device::Cpu, options, Snapshot::default()) else {
+        panic!("no graph")
+    };
     let plan = plan(&snapshot, options);
     plan.kernels
         .iter()
@@ -117,7 +119,9 @@ fn a_training_step_has_few_kernels() -> Result<()> {
     }
     drop((loss, out, hidden));
     let options = Options { fuse: true };
-    let Walk::Graph(snapshot) = Snapshot::walk(&targets, &[], Device::Cpu, options) else { panic!("no graph") };
+    let Walk::Graph(snapshot) = Walk::from(&targets, &[], Device::Cpu, options, Snapshot::default()) else {
+        panic!("no graph")
+    };
     let plan = plan(&snapshot, options);
     let names = kernels(&targets);
     // Three products for the values and the hidden gradient, two for the weights' gradients, and the updates.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use smallvec::{SmallVec, smallvec};
 
 use super::axis::{Axis, Span, blocks};
-use super::lanes::{LANES, Order, Planes, each_block, lanes, with_lanes, with_scratch};
+use super::lanes::{LANES, Order, Planes, each_block, lanes, sums_nothing, with_lanes, with_scratch};
 use super::loops::{Forward, Number, Pick, Put, Tap};
 use super::shaders;
 use crate::backend::HostArguments;
@@ -210,6 +210,9 @@ impl MaxPool {
     fn run_with<T: Number, P: Tap, const L: usize>(&self, host: &HostArguments<'_>) {
         let Geometry { axes, order } = &self.geometry;
         let [x, result] = [0, 1].map(|argument| Planes::new(&host.arguments[argument], *order));
+        if sums_nothing(&host.arguments[0], &host.arguments[1]) {
+            return;
+        }
         let counts = self.geometry.counts();
         let parts = Part::of_windows(axes, counts);
         let groups = x.count.div_ceil(L);
@@ -295,6 +298,9 @@ impl Along {
     fn run<T: Number, P: Tap, const L: usize>(&self, host: &HostArguments<'_>) {
         let Geometry { axes, order } = &self.geometry;
         let [from, to] = [1, 2].map(|argument| Planes::new(&host.arguments[argument], *order));
+        if sums_nothing(&host.arguments[1], &host.arguments[2]) {
+            return;
+        }
         let (counts, sizes) = (self.geometry.counts(), self.geometry.sizes());
         let parts = if self.put { Part::of_positions(axes, sizes) } else { Part::of_windows(axes, counts) };
         let groups = from.count.div_ceil(L);
@@ -384,6 +390,9 @@ impl Places {
     fn run<P: Tap, const L: usize>(&self, host: &HostArguments<'_>) {
         let Geometry { axes, order } = &self.geometry;
         let result = Planes::new(&host.arguments[1], *order);
+        if sums_nothing(&host.arguments[0], &host.arguments[1]) {
+            return;
+        }
         let (counts, sizes) = (self.geometry.counts(), self.geometry.sizes());
         let pixels = counts.iter().product::<usize>();
         let kernel = [0, 1, 2].map(|axis| axes[axis].kernel());

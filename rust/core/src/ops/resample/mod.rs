@@ -14,7 +14,7 @@ use smallvec::{SmallVec, smallvec};
 pub use interpolate::{Interpolation, interpolate};
 
 use super::pool::axis::blocks;
-use super::pool::lanes::{Order, Planes, each_block, lanes, with_lanes, with_scratch};
+use super::pool::lanes::{Order, Planes, each_block, lanes, sums_nothing, with_lanes, with_scratch};
 use crate::backend::HostArguments;
 use crate::error::Result;
 use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
@@ -119,10 +119,14 @@ impl Structured for Resample {
         fn run<T: Real, const L: usize>(op: &Resample, host: &HostArguments<'_>, bands: &[Band; 3]) {
             op.run::<T, L>(host, bands);
         }
+        let [from, to] = [&host.arguments[0], &host.arguments[1]];
+        if sums_nothing(from, to) {
+            return Ok(());
+        }
         let bands = self.bands();
         let longest = |band: &Band| band.rows.iter().map(|row| row.len()).max().unwrap_or(0);
         let window = bands.iter().fold(1usize, |window, band| window.saturating_mul(longest(band).max(1)));
-        let lanes = lanes(self.order.number(&host.arguments[0].layout.shape), window);
+        let lanes = lanes(self.order.number(&from.layout.shape), window);
         with_lanes!(host.arguments[0].dtype, lanes, floats run(self, host, &bands));
         Ok(())
     }
