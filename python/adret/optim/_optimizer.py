@@ -24,6 +24,9 @@ from .._core import (
     no_grad,
     zeros_like,
 )
+from .._core import (
+    eval as evaluate,
+)
 
 
 class ParameterGroup(dict[str, Any]):
@@ -133,6 +136,9 @@ class Optimizer(ABC):
         self._check(group)
         self.param_groups.append(group)
         _changes.count += 1
+        if not is_recording():
+            # The first step would draw weights that are not there yet, hold them twice, and be planned for that alone.
+            evaluate(*params)
 
     def _check(self, group: Mapping[str, Any]) -> None:
         """Raises on settings that make no sense; a subclass adds its own."""

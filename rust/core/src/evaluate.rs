@@ -286,6 +286,9 @@ pub(crate) fn execute(
 ) -> Result<SmallVec<[Memory; 4]>> {
     let watch = profile::is_on().then(Watch::default);
     let _watched = profile::watch(Activity::Run);
+    // First what every run asks for alike: a result could be handed its memory.
+    let arena =
+        (backend.wants_arena() && !plan.temporaries.is_empty()).then(|| backend.allocate(plan.arena)).transpose()?;
     let mut outputs: SmallVec<[Memory; 4]> = SmallVec::new();
     for output in &plan.outputs {
         let buffer = match output.donor {
@@ -294,8 +297,6 @@ pub(crate) fn execute(
         };
         outputs.push((buffer, 0));
     }
-    let arena =
-        (backend.wants_arena() && !plan.temporaries.is_empty()).then(|| backend.allocate(plan.arena)).transpose()?;
     if !plan.kernels.is_empty() {
         let (arena, watching) = (arena.as_ref(), watch.as_ref());
         let bindings = Bindings { inputs, outputs: &outputs, arena, slots, cancelled, watch: watching };

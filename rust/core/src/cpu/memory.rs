@@ -19,6 +19,8 @@ pub const ALIGNMENT: usize = 64;
 const CACHE_FLOOR: usize = 256 << 20;
 /// From here on buffers are aligned to huge pages and advised to use them.
 const HUGE_FROM: usize = 2 << 20;
+/// From here on a block may serve a buffer of half its size, and makes way for a larger one.
+const SHARED_FROM: usize = 1 << 20;
 /// Sizes of buffers that an error lists.
 const LISTED: usize = 3;
 /// Bytes of a huge page on x86-64 and on AArch64 with 4 KiB pages.
@@ -27,7 +29,7 @@ const HUGE_PAGE: usize = 2 << 20;
 /// Free blocks by size class, and the counters.
 struct Pool {
     free: Vec<Vec<Block>>,
-    /// Blocks in use, by class.
+    /// Buffers in use, by the class that they were asked in.
     live: Vec<usize>,
     in_use: usize,
     peak: usize,
@@ -40,17 +42,7 @@ struct Pool {
     fail_after: Option<u64>,
 }
 
-static POOL: Mutex<Pool> = Mutex::new(Pool {
-    free: Vec::new(),
-    live: Vec::new(),
-    in_use: 0,
-    peak: 0,
-    high_water: 0,
-    cached: 0,
-    misses: 0,
-    allocations: 0,
-    fail_after: None,
-});
+static POOL: Mutex<Pool> = Mutex::new(Pool::EMPTY);
 
 /// The pool, for a moment. A mutex of the standard library, because `parking_lot` keeps tables that a fork can catch locked.
 fn pool() -> MutexGuard<'static, Pool> {
@@ -68,6 +60,9 @@ struct Block {
 unsafe impl Send for Block {}
 // SAFETY: as above; shared access to the bytes is ruled by the plans that use them.
 unsafe impl Sync for Block {}
+
+/// Classes from one size to its double.
+const DOUBLING: usize = 8;
 
 /// Class of a request: classes are 8 per doubling, so a block is at most 12.5 % larger than asked (up to 512 bytes: the next multiple of 64).
 fn class_of(bytes: usize) -> usize {
@@ -117,6 +112,18 @@ fn system_free(block: Block) {
 }
 
 impl Pool {
+    const EMPTY: Self = Self {
+        free: Vec::new(),
+        live: Vec::new(),
+        in_use: 0,
+        peak: 0,
+        high_water: 0,
+        cached: 0,
+        misses: 0,
+        allocations: 0,
+        fail_after: None,
+    };
+
     /// Takes blocks out of the cache until it is within `limit`, large ones first, those of class `spare` last.
     fn shrink(&mut self, limit: usize, spare: Option<usize>, out: &mut Vec<Block>) {
         let order = (0..self.free.len()).rev().filter(|class| Some(*class) != spare).chain(spare);
@@ -124,6 +131,30 @@ impl Pool {
             let bytes = class_bytes(class).unwrap_or(0);
             while self.cached > limit {
                 let Some(block) = self.free.get_mut(class).and_then(Vec::pop) else { break };
+                self.cached -= bytes;
+                out.push(block);
+            }
+        }
+    }
+
+    /// A free block for a request of that class: of the class, or if it is large, of one that is not twice as large.
+    fn take(&mut self, class: usize) -> Option<Block> {
+        let shared = class_bytes(class)? >= SHARED_FROM;
+        let classes = class..=if shared { class + DOUBLING - 1 } else { class };
+        let block = classes.filter_map(|class| self.free.get_mut(class)?.pop()).next()?;
+        self.cached -= class_bytes(block.class).unwrap_or(0);
+        Some(block)
+    }
+
+    /// Takes out free blocks that one of this class can serve for from now on, as many as it is large.
+    fn replace(&mut self, class: usize, out: &mut Vec<Block>) {
+        let mut left = class_bytes(class).filter(|&bytes| bytes >= SHARED_FROM).unwrap_or(0);
+        for smaller in (class.saturating_sub(DOUBLING - 1)..class).rev() {
+            let bytes = class_bytes(smaller).unwrap_or(0);
+            while bytes <= left
+                && let Some(block) = self.free.get_mut(smaller).and_then(Vec::pop)
+            {
+                left -= bytes;
                 self.cached -= bytes;
                 out.push(block);
             }
@@ -170,13 +201,12 @@ impl fmt::Debug for HostBuffer {
 
 impl Drop for HostBuffer {
     fn drop(&mut self) {
-        let class = self.block.class;
-        let bytes = class_bytes(class).unwrap_or(0);
+        let (asked, class) = (class_of(self.bytes), self.block.class);
         let mut surplus = Vec::new();
         let mut state = pool();
-        state.in_use -= bytes;
-        state.live[class] -= 1;
-        state.cached += bytes;
+        state.in_use -= class_bytes(asked).unwrap_or(0);
+        state.live[asked] -= 1;
+        state.cached += class_bytes(class).unwrap_or(0);
         if state.free.len() <= class {
             state.free.resize_with(class + 1, Vec::new);
         }
@@ -208,14 +238,14 @@ pub fn allocate(bytes: usize) -> Result<BufferRef> {
             return Err(exhausted(bytes, &state));
         }
     }
-    if let Some(block) = state.free.get_mut(class).and_then(Vec::pop) {
-        state.cached -= size.unwrap_or(0);
+    if let Some(block) = state.take(class) {
         state.hand_out(class);
         return Ok(Arc::new(HostBuffer { block, bytes }));
     }
     state.misses += 1;
     // What is asked for now counts as in use, so that sizes which are no longer used make room for new ones.
     let mut surplus = Vec::new();
+    state.replace(class, &mut surplus);
     let wanted = state.in_use.saturating_add(state.cached).saturating_add(size.unwrap_or(usize::MAX));
     let ceiling = state.high_water.saturating_add(CACHE_FLOOR);
     if wanted > ceiling && state.cached > CACHE_FLOOR {
@@ -405,6 +435,26 @@ mod tests {
         assert!(stats().bytes_cached >= bytes as u64);
         assert_eq!(allocate(bytes).unwrap().host().unwrap(), start);
         assert_eq!(allocate(0).unwrap().bytes(), 0);
+    }
+
+    #[test]
+    fn large_blocks_serve_smaller_buffers_and_make_way_for_larger_ones() {
+        let mut pool = Pool { free: vec![Vec::new(); 400], ..Pool::EMPTY };
+        let class = |mebibytes: usize| class_of(mebibytes << 20);
+        let block = |class| system_allocate(class).unwrap();
+        pool.free[class(60)].push(block(class(60)));
+        pool.cached = class_bytes(class(60)).unwrap();
+        assert!(pool.take(class(61)).is_none() && pool.take(class(29)).is_none());
+        let taken = pool.take(class(31)).unwrap();
+        assert_eq!((taken.class, pool.cached), (class(60), 0));
+        pool.free[taken.class].push(taken);
+        pool.cached = class_bytes(taken.class).unwrap();
+        let mut out = Vec::new();
+        pool.replace(class(130), &mut out);
+        assert!(out.is_empty());
+        pool.replace(class(100), &mut out);
+        assert_eq!((out.len(), pool.cached), (1, 0));
+        out.into_iter().for_each(system_free);
     }
 
     #[cfg(unix)]
