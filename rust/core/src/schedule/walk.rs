@@ -235,6 +235,12 @@ fn mark_donatable(snapshot: &mut Snapshot, stored: &Flags) {
             }
         }
     }
+    // A value that arrived from another device by itself: a view that gets its own value only now shares its memory.
+    for &view in &snapshot.views {
+        if let Source::Leaf(leaf) = snapshot.entries[view].inputs[0] {
+            free[leaf] = false;
+        }
+    }
     let mut buffers: SmallVec<[(*const (), usize, bool); 8]> = SmallVec::new();
     for (leaf, free) in snapshot.leaves.iter_mut().zip(free) {
         let buffer = &leaf.tensor.storage().expect("leaves have their value").buffer;
