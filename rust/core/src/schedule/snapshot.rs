@@ -388,6 +388,12 @@ impl Walker {
                 }
             }
         }
+        // A value that arrived from another device by itself: a view that gets its own value only now shares its memory.
+        for &view in &snapshot.views {
+            if let Source::Leaf(leaf) = snapshot.entries[view].inputs[0] {
+                free[leaf] = false;
+            }
+        }
         let mut buffers: Vec<(*const (), usize, bool)> = Vec::new();
         for (leaf, free) in snapshot.leaves.iter_mut().zip(free) {
             let buffer = &leaf.tensor.storage().expect("leaves have their value").buffer;
