@@ -10,7 +10,7 @@ from os import PathLike
 from types import TracebackType
 from typing import Literal, NamedTuple, Self
 
-from ._core import DomainError, _machine_peak, _Profile
+from ._core import DomainError, _machine_peak, _Profile, empty
 
 Sort = Literal["time", "count", "mean", "flops", "bytes", "name"]
 By = Literal["kernel", "module"]
@@ -73,7 +73,7 @@ class Peak(NamedTuple):
     """What the machine reaches at most, measured."""
 
     threads: int
-    """Threads that it was measured with."""
+    """Threads that it was measured with; 0 for a GPU."""
     flops: float
     """Float32 operations per second, two per multiply-add."""
     flops_double: float
@@ -150,20 +150,34 @@ class profile:  # noqa: N801 - used like a function, as PyTorch names it
         return self._dropped
 
     @staticmethod
-    def peak() -> Peak:
-        """What this machine reaches at most with the threads in force; measured once, which takes a moment.
+    def peak(device: str = "cpu") -> Peak:
+        """What a device reaches at most, the CPU with the threads in force; measured once, which takes a moment.
+
+        A GPU is measured by kernels, which a profile that is open records too; zeros stand for what is not known, as
+        float64 on GPUs.
+
+        Args:
+            device: "cpu", or the name of a GPU.
+
+        Raises:
+            DeviceError: If there is no such device.
 
         Example:
             >>> ad.profile.peak().flops > 0
             True
         """
-        return Peak(*_machine_peak())
+        name = empty((0,), device=device).device
+        if name == "cpu":
+            return Peak(*_machine_peak())
+        from ._device_peak import device_peak
+
+        return device_peak(name)
 
     def table(self, sort: Sort = "time", limit: int | None = 20, by: By = "kernel") -> str:
         """The kernels as text, those of one name together.
 
         Columns: how often it ran, time in all, mean, share of the kernels' time, GFLOP/s, GB/s, and the percentage of
-        the machine's peak: of arithmetic or of memory bandwidth, whichever it is nearer to. What lies in caches may
+        the device's peak: of arithmetic or of memory bandwidth, whichever it is nearer to. What lies in caches may
         be read faster than memory, so more than 100 is possible.
 
         Args:

@@ -36,7 +36,7 @@ class Line:
     flops: int = 0
     bytes: int = 0
     best: float = 0.0
-    """Seconds that the machine would need at its peak."""
+    """Seconds that the device would need at its peak."""
 
     def add(self, record: KernelRecord, peak: Peak) -> None:
         """Takes one more record in."""
@@ -44,7 +44,7 @@ class Line:
         self.seconds += record.duration
         self.flops += record.flops
         self.bytes += record.bytes
-        if record.threads:
+        if record.threads or record.device != "cpu":
             arithmetic = peak.flops_double if record.is_double else peak.flops
             self.best += max(_ratio(record.flops, arithmetic), _ratio(record.bytes, peak.bandwidth))
 
@@ -90,22 +90,22 @@ def _time(seconds: float) -> str:
     return f"{seconds * 1e6:.2f} µs"
 
 
-def lines(records: Iterable[KernelRecord], peak: Peak, sort: str, by: str) -> list[Line]:
-    """Records gathered by name or by module, in the order asked for."""
+def lines(records: Iterable[KernelRecord], peaks: dict[str, Peak], sort: str, by: str) -> list[Line]:
+    """Records gathered by name or by module, in the order asked for; `peaks` are the devices'."""
     found: dict[str, Line] = {}
     for record in records:
         name = record.name if by == "kernel" else record.module or "(no module)"
         if record.device != "cpu":
             name = f"{name} ({record.device})"
-        found.setdefault(name, Line(name)).add(record, peak)
+        found.setdefault(name, Line(name)).add(record, peaks[record.device])
     return sorted(found.values(), key=lambda line: (ORDERS[sort](line), line.name))
 
 
 def _rows(of: profile, order: tuple[str, str], limit: int | None) -> tuple[list[list[str]], str]:
     """The table's rows, and what is said below it."""
     records = of.records
-    peak = of.peak()
-    every = lines(records, peak, *order)
+    peaks = {device: of.peak(device) for device in dict.fromkeys(record.device for record in records)}
+    every = lines(records, peaks, *order)
     shown, rest = (every, []) if limit is None else (every[:limit], every[limit:])
     if rest:
         others = Line(f"({len(rest)} others)")
@@ -114,14 +114,19 @@ def _rows(of: profile, order: tuple[str, str], limit: int | None) -> tuple[list[
         shown = [*shown, others]
     total = sum(line.seconds for line in every)
     rows = [[line.name, *line.cells(total)] for line in shown]
-    summary = (
-        f"{len(records):,} kernels in {_time(total)}, of {_time(of.seconds)} in all; {_host(of)}. "
-        f"Peak with {peak.threads} thread{'' if peak.threads == 1 else 's'}: {peak.flops / 1e9:.0f} GFLOP/s "
-        f"(float64: {peak.flops_double / 1e9:.0f}), {peak.bandwidth / 1e9:.0f} GB/s."
-    )
+    summary = f"{len(records):,} kernels in {_time(total)}, of {_time(of.seconds)} in all; {_host(of)}."
+    summary += "".join(f" {_limits(device, peak)}" for device, peak in peaks.items())
     if of.dropped:
         summary += f" {of.dropped:,} later records were not kept."
     return rows, summary
+
+
+def _limits(device: str, peak: Peak) -> str:
+    if device != "cpu":
+        return f"Peak of {device}: {peak.flops / 1e9:.0f} GFLOP/s, {peak.bandwidth / 1e9:.0f} GB/s."
+    threads = f"{peak.threads} thread{'' if peak.threads == 1 else 's'}"
+    doubles = f"(float64: {peak.flops_double / 1e9:.0f})"
+    return f"Peak with {threads}: {peak.flops / 1e9:.0f} GFLOP/s {doubles}, {peak.bandwidth / 1e9:.0f} GB/s."
 
 
 def _host(of: profile) -> str:

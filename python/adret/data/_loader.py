@@ -1,18 +1,19 @@
 """Mini-batches.
 
-Depends on `_source` and `_prefetch`. Invariant: the state names epoch and batch as the consumer sees them, so a loop
-that is taken up from it equals one that was never left.
+Depends on `_source`, `_move` and `_prefetch`. Invariant: the state names epoch and batch as the consumer sees them, so
+a loop that is taken up from it equals one that was never left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from .._core import DomainError, DTypeError, Generator, Tensor, random_integers, random_permutation
 from .._core import eval as evaluate
 from ..autograd import leaves_of
-from . import _columns, _source
+from . import _columns, _move, _source
 from ._collate import default_collate
 from ._dataset import columns_under, is_indexable
 from ._prefetch import prefetched
@@ -40,11 +41,16 @@ class DataLoader:
         transform: Changes the inputs of each batch: the first part where a batch is a tuple or a list, else the whole.
             A `Transform` draws by the loader's seed, the epoch and the batch; it is called in the thread if there is
             one.
+        device: Where the batches shall be: every tensor and array of a batch is copied there, by the thread if there
+            is one, so that copies and steps overlap; int64 becomes int32 on GPUs, as it is by default there. None
+            leaves the batches where they are made. The batches made in advance lie in the device's memory.
 
     Raises:
-        DTypeError: If `transform` cannot be called.
+        DTypeError: If `transform` cannot be called; while iterating, if the device does not have the dtype of a batch.
+        DeviceError: If there is no such device.
         DomainError: If there are no samples, a number is out of range, or an iterable is to be shuffled.
         ShapeError: If arrays differ in length; while iterating, if samples differ in shape.
+        OutOfRangeError: While iterating, if integers for a GPU do not fit into int32.
 
     Example:
         >>> loader = DataLoader((ad.arange(5), ad.ones(5)), batch_size=2)
@@ -64,8 +70,9 @@ class DataLoader:
         prefetch: int = 0,
         collate: Callable[[list[Any]], Any] | None = None,
         transform: Callable[[Any], Any] | None = None,
+        device: str | None = None,
     ) -> None:
-        """Takes the data and how it is cut."""
+        """Takes the data, how it is cut, and where it goes."""
         if transform is not None and not callable(transform):
             raise DTypeError(
                 f"DataLoader: transform is a {type(transform).__name__}. Pass a transform, or a function of a batch."
@@ -78,6 +85,7 @@ class DataLoader:
         self.shuffle = shuffle
         self.drop_last = drop_last
         self.prefetch = prefetch
+        self.device = None if device is None else _move.device_of("DataLoader", device)
         self._source = _source_of(data, collate, drop_last)
         if self._source.size == 0:
             raise DomainError("DataLoader: the data has no samples. Give at least one.")
@@ -109,9 +117,11 @@ class DataLoader:
             self._batch = 0
         self._fresh = False
         batches = self._batches(self._epoch, self._batch)
-        if self.prefetch:
-            batches = prefetched(map(_evaluated, batches), self.prefetch)
-        return self._counted(batches)
+        if self.device is not None:
+            batches = map(partial(_move.moved, "DataLoader", self.device), batches)
+        if self.device is not None or self.prefetch:
+            batches = map(_evaluated, batches)
+        return self._counted(prefetched(batches, self.prefetch) if self.prefetch else batches)
 
     def _batches(self, epoch: int, start: int) -> Iterator[Any]:
         size = self._source.size
@@ -185,7 +195,7 @@ class DataLoader:
 
 
 def _evaluated(batch: Any) -> Any:
-    """The batch, computed; so that the thread does the work, not the loop."""
+    """The batch, computed: by the thread if there is one, and apart from the step that uses it."""
     evaluate(*(leaf for leaf in leaves_of(batch) if isinstance(leaf, Tensor)))
     return batch
 

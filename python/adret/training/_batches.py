@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 from .. import nn
-from .._core import DomainError, DType, DTypeError, ShapeError, Tensor, asarray, get_default_device, int32, int64
+from .._core import DomainError, DType, DTypeError, ShapeError, Tensor, asarray, get_default_device
 from ..autograd import leaves_of, rebuilt
 from ..data import DataLoader
 from ..data._columns import columns_of, is_array, is_columns
 from ..data._dataset import is_indexable
+from ..data._move import to
 
 
 class Place:
@@ -44,11 +45,7 @@ class Place:
         dtype = tensor.dtype
         if self.dtype is not None and dtype is not self.dtype and dtype.is_floating_point and dtype != self.dtype:
             tensor = tensor.astype(self.dtype)
-        if tensor.device != self.device:
-            if dtype == int64 and not self.device.startswith("cpu"):
-                tensor = tensor.astype(int32)  # GPUs mostly lack int64
-            tensor = tensor.to(device=self.device)
-        return tensor
+        return to("data", self.device, tensor)
 
 
 def is_dataset(data: Any) -> bool:
