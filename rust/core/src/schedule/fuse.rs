@@ -276,10 +276,18 @@ impl Fuser<'_> {
         }
         let shape = self.shape(entry).clone();
         if self.options.fuse {
-            for u in self.resolved_uses(entry) {
-                if self.may_store_in(entry, &u, &shape) {
-                    self.store_in(entry, &u);
-                    self.inline_pointwise(entry, u, false);
+            let uses = self.resolved_uses(entry);
+            for u in &uses {
+                // Elsewhere in the cluster that makes it, the entry is computed anew: it is not in memory yet.
+                let places: Vec<Use> = uses.iter().filter(|other| other.piece == u.piece).cloned().collect();
+                let one_place = places.len() == 1;
+                let repeats = |place: &Use| place.repeated < MAX_REPEATED;
+                if (one_place || (is_cheap(work) && places.iter().all(repeats))) && self.may_store_in(entry, u, &shape)
+                {
+                    self.store_in(entry, u);
+                    for place in places {
+                        self.inline_pointwise(entry, place, !one_place);
+                    }
                     return;
                 }
             }
@@ -478,9 +486,12 @@ impl Fuser<'_> {
             return;
         }
         let shape = self.shape(entry).clone();
-        for u in self.resolved_uses(entry) {
+        let uses = self.resolved_uses(entry);
+        for u in &uses {
             let Piece::Cluster(cluster) = &self.pieces[u.piece] else { continue };
-            if !cluster.inner().is_empty() || !u.map.covers(&shape, &cluster.domain) {
+            // Elements beside the own one may not be there yet.
+            let own = |other: &Use| other.piece != u.piece || other.map.covers(&shape, &cluster.domain);
+            if !cluster.inner().is_empty() || !uses.iter().all(own) || self.must_be_there_before(entry, u.piece) {
                 continue;
             }
             let work = if self.updates_in_place(cluster) { self.work_to_commit(entry, cluster) } else { Some(0.0) };
