@@ -44,7 +44,7 @@ TOOLS = [
     "pyright",
     *(ROOT / "docs/requirements.txt").read_text().split(),
 ]
-RIVALS = ["torch", "jax", "numpy>=2", "tqdm", "scikit-learn", "pytest", "hypothesis"]
+RIVALS = ["torch", "torchvision", "jax", "numpy>=2", "tqdm", "scikit-learn", "pytest", "hypothesis"]
 # Sources of the extension module; Python files are used in place.
 SOURCES = ["Cargo.toml", "Cargo.lock", "pyproject.toml", "rust"]
 # The C library that wheels for Linux may ask for at most: that of Debian 10, RHEL 8 and Ubuntu 18.10.

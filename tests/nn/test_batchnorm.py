@@ -53,6 +53,38 @@ def test_running_statistics(shape: tuple[int, ...], momentum: float | None) -> N
     assert layer.num_batches_tracked.item() == 4
 
 
+@pytest.mark.parametrize("momentum", [0.1, 0.0, None])
+@pytest.mark.parametrize("kind", [nn.BatchNorm2d, nn.InstanceNorm2d])
+def test_nothing_moves_no_statistics(kind: type[nn.BatchNorm2d], momentum: float | None) -> None:
+    """Of no elements there is no mean, and 0 times nothing would not be a number either."""
+    layer = kind(3, momentum=momentum, affine=True, track_running_stats=True)
+    layer.running_mean.assign(2.0)
+    for shape in ((0, 3, 4, 5), (2, 3, 0, 5)):
+        assert layer(ad.ones(shape)).shape == shape
+        assert layer.running_mean.tolist() == [2.0] * 3
+        assert layer.running_var.tolist() == [1.0] * 3
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        *(nn.BatchNorm1d(4, bias=False), nn.BatchNorm2d(4, bias=False), nn.BatchNorm3d(4, bias=False)),
+        *(nn.InstanceNorm1d(4, affine=True, bias=False), nn.InstanceNorm2d(4, affine=True, bias=False)),
+        *(nn.InstanceNorm3d(4, affine=True, bias=False), nn.GroupNorm(2, 4, bias=False)),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_a_weight_without_a_bias(layer: nn.BatchNorm2d) -> None:
+    assert [name for name, _ in layer.named_parameters()] == ["weight"]
+    assert layer.bias is None
+    with ad.no_grad():
+        layer.weight.assign(2.0)
+    spatial = {"1d": (6,), "3d": (2, 3, 2)}.get(type(layer).__name__[-2:], (3, 4))
+    y = layer(ad.tensor(batches(1, 5, 4, *spatial)[0])).detach().numpy()
+    assert abs(y.mean()) < 1e-6
+    assert abs(y.std() - 2) < 1e-3
+
+
 def test_without_running_statistics_every_batch_has_its_own() -> None:
     layer = nn.BatchNorm2d(3, affine=False, track_running_stats=False)
     (x,) = batches(1, 4, 3, 2, 2)

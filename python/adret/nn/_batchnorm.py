@@ -31,6 +31,8 @@ class _Norm(Module):
         track_running_stats: bool = True,
         device: str | None = None,
         dtype: DType | None = None,
+        *,
+        bias: bool = True,
     ) -> None:
         """Makes the parameters, weight 1 and bias 0, and the statistics, mean 0 and variance 1."""
         name = type(self).__name__
@@ -46,7 +48,7 @@ class _Norm(Module):
         one = ones(num_features, dtype=dtype, device=device)
         zero = zeros(num_features, dtype=dtype, device=device)
         self.weight = Parameter(one) if affine else None
-        self.bias = Parameter(zero) if affine else None
+        self.bias = Parameter(zero) if affine and bias else None
         tracked = track_running_stats
         self.register_buffer("running_mean", zero.clone() if tracked else None)
         self.register_buffer("running_var", one.clone() if tracked else None)
@@ -125,9 +127,11 @@ class _InstanceNorm(_Norm):
         track_running_stats: bool = False,
         device: str | None = None,
         dtype: DType | None = None,
+        *,
+        bias: bool = True,
     ) -> None:
         """Makes the parameters and the statistics, if there are to be any."""
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
         """The input, normalised, scaled and shifted."""
@@ -154,10 +158,11 @@ class BatchNorm1d(_BatchNorm):
         num_features: Number of channels.
         eps: Added to the variance; keeps constant channels finite.
         momentum: How far the running statistics move towards those of a batch; None for their plain mean.
-        affine: Whether there are a weight and a bias.
+        affine: Whether there are a weight and, unless `bias` says otherwise, a bias.
         track_running_stats: Whether there are running statistics; else every batch has its own, always.
         device: Where the parameters are.
         dtype: The parameters' dtype.
+        bias: Whether there is a bias where there is a weight.
 
     Shape:
         input `[batch, channels]` or `[batch, channels, width]`, output the same.
@@ -188,10 +193,11 @@ class BatchNorm2d(_BatchNorm):
         num_features: Number of channels.
         eps: Added to the variance; keeps constant channels finite.
         momentum: How far the running statistics move towards those of a batch; None for their plain mean.
-        affine: Whether there are a weight and a bias.
+        affine: Whether there are a weight and, unless `bias` says otherwise, a bias.
         track_running_stats: Whether there are running statistics; else every batch has its own, always.
         device: Where the parameters are.
         dtype: The parameters' dtype.
+        bias: Whether there is a bias where there is a weight.
 
     Shape:
         input `[batch, channels, height, width]`, output the same.
@@ -222,10 +228,11 @@ class BatchNorm3d(_BatchNorm):
         num_features: Number of channels.
         eps: Added to the variance; keeps constant channels finite.
         momentum: How far the running statistics move towards those of a batch; None for their plain mean.
-        affine: Whether there are a weight and a bias.
+        affine: Whether there are a weight and, unless `bias` says otherwise, a bias.
         track_running_stats: Whether there are running statistics; else every batch has its own, always.
         device: Where the parameters are.
         dtype: The parameters' dtype.
+        bias: Whether there is a bias where there is a weight.
 
     Shape:
         input `[batch, channels, depth, height, width]`, output the same.
@@ -255,10 +262,11 @@ class InstanceNorm1d(_InstanceNorm):
         num_features: Number of channels.
         eps: Added to the variance; keeps constant channels finite.
         momentum: How far the running statistics move towards those of a batch; None for their plain mean.
-        affine: Whether there are a weight and a bias.
+        affine: Whether there are a weight and, unless `bias` says otherwise, a bias.
         track_running_stats: Whether there are running statistics, which evaluation mode takes.
         device: Where the parameters are.
         dtype: The parameters' dtype.
+        bias: Whether there is a bias where there is a weight.
 
     Shape:
         input `[batch, channels, width]`, or without a batch; output the same.
@@ -287,10 +295,11 @@ class InstanceNorm2d(_InstanceNorm):
         num_features: Number of channels.
         eps: Added to the variance; keeps constant channels finite.
         momentum: How far the running statistics move towards those of a batch; None for their plain mean.
-        affine: Whether there are a weight and a bias.
+        affine: Whether there are a weight and, unless `bias` says otherwise, a bias.
         track_running_stats: Whether there are running statistics, which evaluation mode takes.
         device: Where the parameters are.
         dtype: The parameters' dtype.
+        bias: Whether there is a bias where there is a weight.
 
     Shape:
         input `[batch, channels, height, width]`, or without a batch; output the same.
@@ -319,10 +328,11 @@ class InstanceNorm3d(_InstanceNorm):
         num_features: Number of channels.
         eps: Added to the variance; keeps constant channels finite.
         momentum: How far the running statistics move towards those of a batch; None for their plain mean.
-        affine: Whether there are a weight and a bias.
+        affine: Whether there are a weight and, unless `bias` says otherwise, a bias.
         track_running_stats: Whether there are running statistics, which evaluation mode takes.
         device: Where the parameters are.
         dtype: The parameters' dtype.
+        bias: Whether there is a bias where there is a weight.
 
     Shape:
         input `[batch, channels, depth, height, width]`, or without a batch; output the same.

@@ -75,9 +75,10 @@ class GroupNorm(Module):
         num_groups: How many groups the channels are cut into.
         num_channels: Number of channels.
         eps: Added to the variance; keeps constant groups finite.
-        affine: Whether there are a weight and a bias, one number per channel each.
+        affine: Whether there are a weight and, unless `bias` says otherwise, a bias, one number per channel each.
         device: Where the parameters are.
         dtype: The parameters' dtype.
+        bias: Whether there is a bias where there is a weight.
 
     Shape:
         input `[batch, channels, ...]`, output the same.
@@ -102,6 +103,8 @@ class GroupNorm(Module):
         affine: bool = True,
         device: str | None = None,
         dtype: DType | None = None,
+        *,
+        bias: bool = True,
     ) -> None:
         """Makes the parameters: weight 1, bias 0."""
         if num_groups < 1 or num_channels % num_groups:
@@ -113,7 +116,7 @@ class GroupNorm(Module):
         self.eps = eps
         self.affine = affine
         self.weight = Parameter(ones(num_channels, dtype=dtype, device=device)) if affine else None
-        self.bias = Parameter(zeros(num_channels, dtype=dtype, device=device)) if affine else None
+        self.bias = Parameter(zeros(num_channels, dtype=dtype, device=device)) if affine and bias else None
 
     def forward(self, input: Tensor) -> Tensor:
         """The input, normalised, scaled and shifted."""

@@ -77,8 +77,10 @@ def batch_norm(
                 f"batch_norm: {name} is {running.shape} and input {input.shape} has {input.shape[1]} channels along "
                 f"axis 1. Give it the shape ({input.shape[1]},)."
             )
-    _move(running_mean, mean, momentum)
-    _move(running_var, variance * (elements / max(elements - 1, 1)), momentum)
+    # Of no elements there is no mean, and nothing moves.
+    if elements > 1:
+        _move(running_mean, mean, momentum)
+        _move(running_var, variance * (elements / (elements - 1)), momentum)
     return result
 
 
@@ -150,9 +152,10 @@ def instance_norm(
         _core.reshape(input, (1, batch * channels, *rest)), None, None, None, None, eps
     )
     result = _affine(_core.reshape(result, input.shape), weight, bias)
-    if batch:
+    # Of no elements there is no mean, and nothing moves.
+    if batch * elements > 0:
         _move(running_mean, _core.reshape(mean, (batch, channels)).mean(0), momentum)
-        unbiased = _core.reshape(variance, (batch, channels)).mean(0) * (elements / max(elements - 1, 1))
+        unbiased = _core.reshape(variance, (batch, channels)).mean(0) * (elements / (elements - 1))
         _move(running_var, unbiased, momentum)
     return result
 

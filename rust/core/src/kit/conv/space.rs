@@ -226,7 +226,7 @@ unsafe fn zeros<V: Vector<Element: Element>>(to: *mut V::Element, count: usize) 
     }
 }
 
-/// Copies `count` elements that lie `jump` apart; may write a vector more, of zeros where the jump is 2.
+/// Copies `count` elements that lie `jump` apart; may write a vector more, of zeros where the jump is 1, 2 or 4.
 ///
 /// # Safety
 /// There is room for that, and the elements can be read.
@@ -253,6 +253,19 @@ pub(super) unsafe fn copy<V: Vector>(to: *mut V::Element, from: *const V::Elemen
                 let mask = (1u64 << there) - 1;
                 let low = V::load_some(from.add(2 * i), mask as u32 & V::ALL);
                 let high = V::load_some(from.wrapping_add(2 * i + V::LANES), (mask >> V::LANES) as u32);
+                low.evens(high).store(to.add(i));
+                i += V::LANES;
+            }
+            return;
+        }
+        if jump == 4 {
+            while i < count {
+                let there = (4 * (count - i) - 3).min(4 * V::LANES);
+                let part = |number: usize| {
+                    let mask = ((1u128 << there) - 1) >> (number * V::LANES);
+                    V::load_some(from.wrapping_add(4 * i + number * V::LANES), mask as u32 & V::ALL)
+                };
+                let (low, high) = (part(0).evens(part(1)), part(2).evens(part(3)));
                 low.evens(high).store(to.add(i));
                 i += V::LANES;
             }

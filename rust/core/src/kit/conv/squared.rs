@@ -259,7 +259,8 @@ impl<E: Element> Job<'_, E> {
                     runs: &runs,
                     target: { sum.target }.0.cast::<E>().add((group * sum.rows + row) * plane),
                     plane,
-                    width: squares.width,
+                    step: squares.step(),
+                    width: squares.row(),
                 };
                 finite &= launch(self.path, joined);
                 first = last;

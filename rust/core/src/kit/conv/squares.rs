@@ -5,10 +5,13 @@
 //! brackets channels are summed, so there are sixteen products of matrices, one per place. The gradient by g is the adjoint,
 //! `Gᵀ [Σ (A y Aᵀ) ⊙ (Bᵀ d B)] G`. A sum has four of nine products and a few additions more: its error is that of the direct sum. What is
 //! infinite or no number spreads over its square here, so whoever finds one in a result computes it all directly.
+//!
+//! Taps that lie apart read every so-manieth row and column: image and targets fall into phases that never meet, each of them a smaller
+//! image with neighbouring taps.
 
 use std::ops::Range;
 
-use super::line::Line;
+use super::line::{Dilated, Line};
 use super::space::{Inside, Operand, Space, copy};
 use crate::kit::vector::{Element, Vector};
 
@@ -27,20 +30,20 @@ const SQUARES: usize = 64;
 
 /// How targets fall into squares.
 pub(super) struct Squares {
-    /// Steps are squares, taps the four by four sources.
-    pub(super) sources: [Line; 3],
+    /// Steps are squares, taps the four by four sources, per phase of rows and of columns.
+    pub(super) sources: [Vec<Dilated>; 2],
     /// Steps are squares, taps the two by two targets.
-    pub(super) targets: [Line; 3],
-    /// Squares of an image.
-    pub(super) high: usize,
-    pub(super) wide: usize,
+    pub(super) targets: [Vec<Dilated>; 2],
+    /// Squares of a phase.
+    high: usize,
+    wide: usize,
     /// Targets of an image.
     pub(super) height: usize,
     pub(super) width: usize,
 }
 
 impl Squares {
-    /// The squares of a sum, if it has three by three neighbouring taps and is large enough.
+    /// The squares of a sum, if it has three by three taps at equal distances and is large enough.
     pub(super) fn of<E: Element>(lines: &[Line; 3], batch: usize, inner: usize, rows: usize) -> Option<Self> {
         let single = lines[0].taps.len() == 1 && lines[0].target == 1 && lines[0].source == 1 && lines[0].is_one();
         let worth = inner.min(rows) >= FEWEST && inner * rows >= WORTH * (inner + rows);
@@ -48,19 +51,42 @@ impl Squares {
             return None;
         }
         let (height, width) = (lines[1].target, lines[2].target);
-        let (high, wide) = (height.div_ceil(2), width.div_ceil(2));
+        let sources = [lines[1].paired()?, lines[2].paired()?];
+        let [down, along] = [sources[0].len(), sources[1].len()];
+        let (high, wide) = (height.div_ceil(down).div_ceil(2), width.div_ceil(along).div_ceil(2));
+        let squares = high * wide * down * along;
         // Squares that hang over the edge are computed whole.
-        if batch * high * wide < SQUARES || 4 * high * wide * 2 > 3 * height * width {
+        if batch * squares < SQUARES || 4 * squares * 2 > 3 * height * width {
             return None;
         }
-        let sources = [lines[0].clone(), lines[1].paired()?, lines[2].paired()?];
-        let targets = [lines[0].clone(), Line::pairs(height), Line::pairs(width)];
+        let targets = [Line::pairs(height, down), Line::pairs(width, along)];
         Some(Self { sources, targets, high, wide, height, width })
     }
 
     /// Squares of an image.
     pub(super) fn per_image(&self) -> usize {
+        self.per_phase() * self.sources[0].len() * self.sources[1].len()
+    }
+
+    /// Squares of a phase of an image.
+    fn per_phase(&self) -> usize {
         self.high * self.wide
+    }
+
+    /// Image and phases of rows and columns, of a phase numbered through all images.
+    fn phase(&self, number: usize) -> [usize; 3] {
+        let [down, along] = [self.sources[0].len(), self.sources[1].len()];
+        [number / (down * along), number / along % down, number % along]
+    }
+
+    /// Elements from a target to the next one of its phase.
+    pub(super) fn step(&self) -> usize {
+        self.sources[1].len()
+    }
+
+    /// Elements from a target to the one below of its phase.
+    pub(super) fn row(&self) -> usize {
+        self.sources[0].len() * self.width
     }
 
     /// Elements that the copy of one channel may take, for so many squares beside each other.
@@ -69,20 +95,23 @@ impl Squares {
             true => (1, squares),
             false => ((squares.div_ceil(self.wide) + 1).min(self.high), self.wide),
         };
-        Space::padded(&self.sources, &[0..1, 0..rows as isize, 0..columns as isize]).copied + 3 * 16
+        let lines = [Line::one(), self.sources[0][0].line.clone(), self.sources[1][0].line.clone()];
+        Space::padded(&lines, &[0..1, 0..rows as isize, 0..columns as isize]).copied + 3 * 16
     }
 
-    /// What a range of squares touches of each image, as it is copied for `lines` (the sources or the targets).
-    pub(super) fn pieces(&self, lines: &[Line; 3], squares: &Range<usize>, lanes: usize) -> Vec<Piece> {
-        let per_image = self.per_image();
+    /// What a range of squares touches of each phase of an image, as it is copied for `lines` (the sources or the targets).
+    pub(super) fn pieces(&self, lines: &[Vec<Dilated>; 2], squares: &Range<usize>, lanes: usize) -> Vec<Piece> {
+        let per_phase = self.per_phase();
         let mut found = Vec::new();
-        for image in squares.start / per_image..(squares.end - 1) / per_image + 1 {
-            let first = squares.start.max(image * per_image) - image * per_image;
-            let last = squares.end.min((image + 1) * per_image) - image * per_image;
-            let mut at = image * per_image + first - squares.start;
+        for number in squares.start / per_phase..(squares.end - 1) / per_phase + 1 {
+            let [image, down, along] = self.phase(number);
+            let of = Of { image, down: &lines[0][down], along: &lines[1][along] };
+            let first = squares.start.max(number * per_phase) - number * per_phase;
+            let last = squares.end.min((number + 1) * per_phase) - number * per_phase;
+            let mut at = number * per_phase + first - squares.start;
             let rows = first / self.wide..(last - 1) / self.wide + 1;
             if squares.len() > self.wide {
-                found.push(self.piece(lines, image, rows, 0..self.wide, first..last, at, lanes));
+                found.push(self.piece(&of, rows, 0..self.wide, first..last, at, lanes));
                 continue;
             }
             // Parts of one row or two: of a long row only what is wanted is copied.
@@ -90,18 +119,17 @@ impl Squares {
                 let begin = row * self.wide;
                 let columns = first.max(begin) - begin..last.min(begin + self.wide) - begin;
                 let wanted = begin + columns.start..begin + columns.end;
-                found.push(self.piece(lines, image, row..row + 1, columns.clone(), wanted, at, lanes));
+                found.push(self.piece(&of, row..row + 1, columns.clone(), wanted, at, lanes));
                 at += columns.len();
             }
         }
         found
     }
 
-    /// Some rows and columns of the squares of an image, of which a range is wanted.
+    /// Some rows and columns of the squares of a phase, of which a range is wanted.
     fn piece(
         &self,
-        lines: &[Line; 3],
-        image: usize,
+        of: &Of<'_>,
         rows: Range<usize>,
         columns: Range<usize>,
         wanted: Range<usize>,
@@ -109,7 +137,8 @@ impl Squares {
         lanes: usize,
     ) -> Piece {
         let steps = [0..1, rows.start as isize..rows.end as isize, columns.start as isize..columns.end as isize];
-        let space = Space::padded(lines, &steps);
+        let lines = [Line::one(), of.down.line.clone(), of.along.line.clone()];
+        let space = Space::padded(&lines, &steps);
         let pitch = space.step[1] as usize;
         let length = (rows.len() - 1) * pitch + columns.len();
         let mut vectors = Vec::with_capacity(length.div_ceil(lanes));
@@ -127,7 +156,7 @@ impl Squares {
                 at += mask.count_ones() as usize;
             }
         }
-        Piece { image, rows: rows_of(lines, &steps, &space), space, vectors }
+        Piece { image: of.image, rows: rows_of(of, &steps, &space), jump: 2 * of.along.dilation, space, vectors }
     }
 
     /// Where the targets of a range of squares lie, row by row, from the first target of the first channel on.
@@ -135,19 +164,35 @@ impl Squares {
         let mut found = Vec::new();
         let mut square = squares.start;
         while square < squares.end {
-            let (image, rest) = (square / self.per_image(), square % self.per_image());
+            let [image, down, along] = self.phase(square / self.per_phase());
+            let rest = square % self.per_phase();
             let (row, column) = (rest / self.wide, rest % self.wide);
+            let [height, width] = [&self.targets[0][down], &self.targets[1][along]].map(|phase| phase.line.source);
             let there = (self.wide - column).min(squares.end - square);
-            found.push(Run {
-                at: 2 * (square - squares.start),
-                count: (2 * there).min(self.width - 2 * column),
-                to: image * image_step + 2 * row * self.width + 2 * column,
-                both: 2 * row + 1 < self.height,
-            });
+            // A phase may have a row or a column less than the first one.
+            if 2 * row < height && 2 * column < width {
+                found.push(Run {
+                    at: 2 * (square - squares.start),
+                    count: (2 * there).min(width - 2 * column),
+                    to: image * image_step
+                        + 2 * row * self.row()
+                        + down * self.width
+                        + 2 * column * self.step()
+                        + along,
+                    both: 2 * row + 1 < height,
+                });
+            }
             square += there;
         }
         found
     }
+}
+
+/// A phase of an image, and how its rows and columns are read.
+struct Of<'a> {
+    image: usize,
+    down: &'a Dilated,
+    along: &'a Dilated,
 }
 
 /// Squares of one vector of a copy: those of the mask, which go to places from `at` on.
@@ -166,29 +211,36 @@ struct Row {
 }
 
 /// What a copy has of its source; zeros are around.
-fn rows_of(lines: &[Line; 3], steps: &[Range<isize>; 3], space: &Space) -> Vec<Row> {
+fn rows_of(of: &Of<'_>, steps: &[Range<isize>; 3], space: &Space) -> Vec<Row> {
     let [_, high, wide] = space.reach;
+    let (lines, wides) = (&of.down.line, &of.along.line);
+    let place = |of: &Dilated, at: isize| of.first + at * of.dilation;
     let mut found = Vec::new();
-    for down in 0..lines[1].residues.len() {
-        let rows = Inside::of(&lines[1], steps[1].start, down, high);
-        for along in 0..lines[2].residues.len() {
-            let columns = Inside::of(&lines[2], steps[2].start, along, wide);
-            let plane = (down * lines[2].residues.len() + along) * high;
+    for down in 0..lines.residues.len() {
+        let rows = Inside::of(lines, steps[1].start, down, high);
+        for along in 0..wides.residues.len() {
+            let columns = Inside::of(wides, steps[2].start, along, wide);
+            if columns.count == 0 {
+                continue;
+            }
+            let plane = (down * wides.residues.len() + along) * high;
             found.extend((0..rows.count).map(|row| Row {
                 to: (plane + rows.before + row) * wide + columns.before,
                 count: columns.count,
-                row: rows.first + row as isize * lines[1].stride,
-                column: columns.first,
+                row: place(of.down, rows.first + row as isize * lines.stride),
+                column: place(of.along, columns.first),
             }));
         }
     }
     found
 }
 
-/// Rows of squares of one image.
+/// Rows of squares of a phase of an image.
 pub(super) struct Piece {
     image: usize,
     rows: Vec<Row>,
+    /// Elements of the source from one of a row to the next.
+    jump: isize,
     pub(super) space: Space,
     pub(super) vectors: Vec<Packed>,
 }
@@ -244,10 +296,10 @@ impl<E: Element> Squared<'_, E> {
         for row in &piece.rows {
             let from = from.wrapping_offset(row.row * down + row.column * along);
             // SAFETY: as the caller vouches. What is written behind a row are zeros, or the beginning of the next one, which follows.
-            unsafe { copy::<V>(self.copy.add(row.to), from, row.count, 2 * along) };
+            unsafe { copy::<V>(self.copy.add(row.to), from, row.count, piece.jump * along) };
             if ahead {
                 let from = from.wrapping_offset(step);
-                for at in (0..2 * row.count).step_by(64 / size_of::<E>()) {
+                for at in (0..piece.jump as usize * row.count).step_by(64 / size_of::<E>()) {
                     V::fetch(from.wrapping_add(at));
                 }
             }

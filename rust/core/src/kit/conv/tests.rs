@@ -181,6 +181,10 @@ fn sizes_that_are_cut_into_parts() {
         Axis { x, kernel, y, stride, dilation: 1, padding }
     };
     let flat = Axis::ONE;
+    let dilated = |x: usize, dilation: usize, padding: usize| {
+        let y = x + 2 * padding - 2 * dilation;
+        Axis { x, kernel: 3, y, stride: 1, dilation, padding }
+    };
     let forms = [
         (1, 1, 16, 40, [flat, plain(90, 3, 1, 1), plain(90, 3, 1, 1)]),
         (3, 1, 3, 17, [flat, plain(60, 7, 2, 3), plain(61, 7, 2, 3)]),
@@ -213,6 +217,13 @@ fn sizes_that_are_cut_into_parts() {
         (2, 1, 130, 24, [flat, plain(12, 3, 1, 0), plain(13, 3, 1, 3)]),
         (20, 2, 25, 30, [flat, plain(4, 3, 1, 1), plain(4, 3, 1, 1)]),
         (5, 1, 70, 260, [flat, plain(9, 3, 1, 2), plain(7, 3, 1, 2)]),
+        // By squares of taps that lie apart: alike and differently, phases of several sizes, padded by nothing, by less and by more.
+        (2, 1, 32, 48, [flat, dilated(28, 2, 2), dilated(28, 2, 2)]),
+        (3, 1, 33, 70, [flat, dilated(15, 2, 2), dilated(31, 3, 3)]),
+        (2, 2, 26, 25, [flat, dilated(21, 3, 0), dilated(30, 1, 1)]),
+        (1, 1, 24, 130, [flat, dilated(40, 5, 1), dilated(43, 4, 9)]),
+        (70, 1, 25, 30, [flat, dilated(4, 1, 1), dilated(9, 2, 5)]),
+        (1, 1, 30, 40, [flat, dilated(3, 1, 1), dilated(700, 6, 6)]),
         // Of few pixels.
         (3, 2, 40, 33, [flat, plain(7, 3, 2, 1), plain(6, 3, 2, 1)]),
         (2, 1, 150, 40, [flat, plain(5, 1, 2, 0), plain(5, 1, 2, 0)]),
