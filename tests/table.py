@@ -6,7 +6,7 @@ folder that tests it.
 
 from __future__ import annotations
 
-from rows import channels, composite, creation, gather, losses, matrix, movement, pointwise, pool, reduce
+from rows import channels, composite, contraction, creation, gather, losses, matrix, movement, pointwise, pool, reduce
 from rows.creation import Creation
 from rows.record import Row
 
@@ -16,6 +16,7 @@ ROWS: list[Row] = [
     *reduce.ROWS,
     *matrix.ROWS,
     *gather.ROWS,
+    *contraction.ROWS,
     *composite.ROWS,
     *losses.ROWS,
     *pool.ROWS,
@@ -24,9 +25,15 @@ ROWS: list[Row] = [
 CREATIONS: list[Creation] = creation.ROWS
 
 ELSEWHERE: dict[str, str] = {
+    "allclose": "tests/ops/test_search.py",
     "dropout": "tests/ops/test_ops_random.py",
     "empty": "tests/ops/test_ops_forward.py",
     "empty_like": "tests/ops/test_ops_forward.py",
+    "nonzero": "tests/ops/test_search.py",
+    "unique_all": "tests/ops/test_search.py",
+    "unique_counts": "tests/ops/test_search.py",
+    "unique_inverse": "tests/ops/test_search.py",
+    "unique_values": "tests/ops/test_search.py",
 }
 
 NAMES: frozenset[str] = frozenset(row.name for row in ROWS) | {row.name for row in CREATIONS}

@@ -32,7 +32,9 @@ from ._array_api import (
     pi,
     result_type,
 )
+from ._closeness import allclose, isclose
 from ._compile import compile
+from ._contraction import einsum, tensordot
 from ._core import (
     AdretError,
     CompileError,
@@ -238,6 +240,8 @@ from ._core import (
     zeros,
     zeros_like,
 )
+from ._neighbours import diff, logaddexp
+from ._search import nonzero, searchsorted, topk, unique_all, unique_counts, unique_inverse, unique_values
 from .autograd import grad, jvp, value_and_grad, vjp
 
 if TYPE_CHECKING:
@@ -370,6 +374,9 @@ __all__ = [
     "logical_and",
     "logical_or",
     "logical_xor",
+    "isclose",
+    "allclose",
+    "logaddexp",
     "where",
     "clip",
     "max",
@@ -390,6 +397,7 @@ __all__ = [
     "cumprod",
     "cumulative_sum",
     "cumulative_prod",
+    "diff",
     "reshape",
     "permute_dims",
     "matrix_transpose",
@@ -414,6 +422,8 @@ __all__ = [
     "astype",
     "matmul",
     "vecdot",
+    "tensordot",
+    "einsum",
     "dot",
     "outer",
     "linear",
@@ -423,6 +433,13 @@ __all__ = [
     "one_hot",
     "sort",
     "argsort",
+    "topk",
+    "searchsorted",
+    "nonzero",
+    "unique_values",
+    "unique_counts",
+    "unique_inverse",
+    "unique_all",
     "softmax",
     "log_softmax",
     "gelu",

@@ -35,7 +35,7 @@ def _numbers(dtype: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("descending", [False, True])
-@pytest.mark.parametrize("shape", [(3, 1000), (200_003,), (5, 7)])
+@pytest.mark.parametrize("shape", [(3, 1000), (200_003,), (5, 7), (100, 16), (33, 31), (2, 40, 1), (7, 10_000)])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_sorts_as_numpy(dtype: str, shape: tuple[int, ...], descending: bool) -> None:
     numbers = _numbers(dtype, shape)
@@ -50,6 +50,24 @@ def test_sorts_as_numpy(dtype: str, shape: tuple[int, ...], descending: bool) ->
     assert np.array_equal(np.take_along_axis(numbers, order, -1), expected, equal_nan=dtype.startswith("float"))
     if not descending:
         assert np.array_equal(order, np.argsort(numbers, axis=-1, kind="stable"))
+
+
+@pytest.mark.parametrize("dtype", ["int32", "float32", "float64", "uint8"])
+@pytest.mark.parametrize("length", [2, 9, 32, 33])
+def test_columns_and_slices_are_sorted_where_they_lie(dtype: str, length: int) -> None:
+    numbers = _numbers(dtype, (length, 70))
+    equal_nan = dtype.startswith("float")
+    for part, axis in [(numbers, 0), (numbers[::-1, ::3], 0), (numbers.T, 1), (numbers.T[:, ::-1], 1)]:
+        x = ad.tensor(numbers)
+        x = {(length, 70): x, (length, 24): x[::-1, ::3], (70, length): x.T}[part.shape]
+        assert np.array_equal(ad.sort(x, axis=axis).numpy(), np.sort(part, axis), equal_nan=equal_nan)
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 5), (5, 0), (3, 0, 4)])
+def test_nothing_is_sorted_to_nothing(shape: tuple[int, ...]) -> None:
+    for axis in range(len(shape)):
+        assert ad.sort(ad.zeros(shape), axis=axis).numpy().shape == shape
+        assert ad.argsort(ad.zeros(shape), axis=axis).numpy().shape == shape
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

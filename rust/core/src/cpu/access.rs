@@ -183,6 +183,43 @@ impl Pattern {
         inside.then(|| Lines { value, first, size, step: stride(last), line: stride(around) })
     }
 
+    /// Calls `body` for each run of a tile of one row, with its place in the tile, its length and number 0 at its first element: as `walk`, for
+    /// a single number.
+    #[inline]
+    pub(super) fn each_run(&self, offsets: &[i64], tile: Tile, mut body: impl FnMut(usize, usize, i64)) {
+        debug_assert!(self.numbers == 1 && tile.slow == 1);
+        if tile.fast == 0 {
+            return;
+        }
+        let last = self.fast.sizes.len() - 1;
+        let (size, around) = (self.fast.sizes[last], last.saturating_sub(1));
+        let lines = if around == 0 { usize::MAX } else { self.fast.sizes[around] };
+        let (step, line_step) = (self.fast.strides[last], if last == 0 { 0 } else { self.fast.strides[around] });
+        let start = offsets[self.first] + self.leading(&self.slow, self.slow.sizes.len(), tile.slow_start);
+        let (mut at, mut line, mut rest) = (0, tile.fast_start / size, tile.fast_start % size);
+        while at < tile.fast {
+            // As far as the axis around the runs goes.
+            let mut value = start + self.leading(&self.fast, last, line);
+            let mut left = if around == 0 { lines } else { lines - line % lines };
+            while left > 0 && at < tile.fast {
+                let elements = (size - rest).min(tile.fast - at);
+                body(at, elements, value + rest as i64 * step);
+                value += line_step;
+                (at, line, left, rest) = (at + elements, line + 1, left - 1, 0);
+            }
+        }
+    }
+
+    /// How number 0 grows along a run.
+    pub(super) fn step(&self) -> isize {
+        self.fast.strides[self.fast.strides.len() - self.numbers] as isize
+    }
+
+    /// Whether there is but one number.
+    pub(super) fn is_single(&self) -> bool {
+        self.numbers == 1
+    }
+
     /// Steps of number 0 along the innermost slow and fast axis, where the tile crosses no other axis.
     pub(super) fn steps(&self, tile: Tile) -> Option<(i64, i64)> {
         let inside = |dims: &Dims, start: usize, count: usize| {
@@ -317,6 +354,14 @@ mod tests {
             assert_eq!(run.at, seen.len());
             seen.extend((0..run.elements).map(|i| run.values[0] + run.steps[0] * i as i64));
         });
+        for (slow, part) in (2..9).zip(seen.chunks(17)) {
+            let mut single = Vec::new();
+            pattern.each_run(&[3], Tile { slow_start: slow, slow: 1, ..tile }, |at, elements, value| {
+                assert_eq!(at, single.len());
+                single.extend((0..elements as i64).map(|i| value + i));
+            });
+            assert_eq!(single, part);
+        }
         let mut expected = Vec::new();
         for slow in 2..9 {
             for fast in 4..21 {

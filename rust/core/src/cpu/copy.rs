@@ -73,6 +73,15 @@ pub(super) unsafe fn gather(bound: &Bound<'_>, memory: &Memory, tile: Tile, dst:
         }
         return;
     }
+    if tile.slow == 1 && memory.guards.is_empty() && pattern.is_single() {
+        let step = pattern.step();
+        pattern.each_run(&bound.offsets, tile, |at, elements, value| {
+            let source = start.wrapping_offset(value as isize * size);
+            // SAFETY: the run lies inside the tile and the argument.
+            unsafe { load(dtype, elements, source, step, dst.add(at * form)) };
+        });
+        return;
+    }
     pattern.walk(&bound.offsets, tile, |run| {
         let (mut from, mut to) = (0, run.elements);
         for (guard, &limit) in memory.guards.iter().enumerate() {

@@ -11,7 +11,7 @@ use super::padded::Padded;
 use super::program::{FoldStep, Folded, Level, Memory, Place, Program, RowUse, Segment, Slot, Step, StoreStep, Walk};
 use super::reduce::{BLOCK, chunk_count, is_short, lane_bytes, line_bytes};
 use super::registers::width;
-use crate::code::Fold;
+use crate::code::{Code, Fold};
 use crate::dtype::{Compute, DType};
 use crate::group::{Affine, Group, Guard, Instr, ValueId};
 
@@ -301,7 +301,11 @@ impl Builder<'_> {
             Step::Pointwise { code, dtype, .. } => {
                 let width =
                     if matches!(dtype.compute(), Compute::F32 | Compute::I32 | Compute::Mask) { 1.0 } else { 2.0 };
-                if code.is_cheap() { 0.06 * width } else { 0.5 * width }
+                match code {
+                    code if code.is_cheap() => 0.06 * width,
+                    Code::Pow | Code::Mod | Code::FloorDiv => 1.2 * width,
+                    _ => 0.5 * width,
+                }
             }
             Step::Random { .. } => 1.0,
             Step::Pair { .. } => 0.08,

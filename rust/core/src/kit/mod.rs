@@ -1,6 +1,7 @@
 //! Below the ops: threads, choice of the vector path, vector mathematics, loops over tiles, matrix-product helpers, convolutions, recurrent units.
 //! Depends on the vocabulary. Invariant: nothing here knows graphs, plans or groups.
 
+pub mod columns;
 pub mod conv;
 pub(crate) mod gemm;
 pub mod math;

@@ -7,15 +7,15 @@
 )]
 
 use std::arch::x86_64::{
-    __m512i, _mm512_cmplt_epu32_mask, _mm512_cmplt_epu64_mask, _mm512_loadu_si512, _mm512_mask_blend_epi32,
-    _mm512_mask_blend_epi64, _mm512_mask_loadu_epi32, _mm512_mask_loadu_epi64, _mm512_mask_storeu_epi32,
+    __m512i, _mm512_cmplt_epu32_mask, _mm512_cmplt_epu64_mask, _mm512_loadu_si512, _mm512_mask_max_epu32,
+    _mm512_mask_max_epu64, _mm512_mask_loadu_epi32, _mm512_mask_loadu_epi64, _mm512_mask_storeu_epi32,
     _mm512_mask_storeu_epi64, _mm512_maskz_compress_epi32, _mm512_maskz_compress_epi64, _mm512_max_epu32,
-    _mm512_max_epu64, _mm512_min_epu32, _mm512_min_epu64, _mm512_permutexvar_epi32, _mm512_permutexvar_epi64,
+    _mm512_max_epu64, _mm512_min_epu32, _mm512_min_epu64, _mm512_permutexvar_epi32, _mm512_permutexvar_epi64, _mm512_permutex2var_epi32, _mm512_permutex2var_epi64,
     _mm512_set1_epi32, _mm512_set1_epi64, _mm512_storeu_si512,
 };
 
 /// Registers of a piece that a network sorts.
-const REGISTERS: usize = 8;
+const REGISTERS: usize = 16;
 /// Bytes of a register, and keys at most.
 const WIDTH: usize = 64;
 pub(super) const REGISTER: usize = 16;
@@ -63,21 +63,21 @@ pub(super) unsafe trait Key: Copy + Ord + Default {
     /// # Safety
     /// As for `splat`.
     unsafe fn compress(mask: u16, a: __m512i) -> __m512i;
-    /// Lane i of the result is lane i ^ `TURN`.
+    /// Every lane i with lane i ^ `TURN` of the other register: the smaller of both where the turn's top bit is not in i, else the larger.
     ///
     /// # Safety
     /// As for `splat`.
-    unsafe fn turned<const TURN: usize>(a: __m512i) -> __m512i;
-    /// Every lane i and its partner i ^ `TURN` in order.
+    unsafe fn met<const TURN: usize>(a: __m512i, b: __m512i) -> __m512i;
+    /// The lanes of both in turns: the first half of these, and the second.
     ///
     /// # Safety
     /// As for `splat`.
-    unsafe fn exchanged<const TURN: usize>(a: __m512i) -> __m512i;
+    unsafe fn interleaved(a: __m512i, b: __m512i) -> (__m512i, __m512i);
 }
 
 macro_rules! keys {
-    ($($key:ident $signed:ident $mask:ident $splat:ident $below:ident $min:ident $max:ident $compress:ident $permute:ident $blend:ident
-    $load:ident $store:ident;)*) => {$(
+    ($($key:ident $signed:ident $mask:ident $splat:ident $below:ident $min:ident $max:ident $compress:ident $permute:ident $max_some:ident
+    $permute_two:ident $load:ident $store:ident;)*) => {$(
         // SAFETY: the intrinsics are named after what they do.
         unsafe impl Key for $key {
             const LANES: usize = WIDTH / size_of::<$key>();
@@ -123,36 +123,39 @@ macro_rules! keys {
             }
             #[inline]
             #[target_feature(enable = "avx512f")]
-            unsafe fn turned<const TURN: usize>(a: __m512i) -> __m512i {
-                let from = const {
-                    let mut from = [0 as $key; WIDTH / size_of::<$key>()];
-                    let mut lane = 0;
+            unsafe fn met<const TURN: usize>(a: __m512i, b: __m512i) -> __m512i {
+                let (from, upper) = const {
+                    let (mut from, mut upper, mut lane) = ([0 as $key; WIDTH / size_of::<$key>()], 0 as $mask, 0);
                     while lane < from.len() {
                         from[lane] = (lane ^ TURN) as $key;
-                        lane += 1;
-                    }
-                    from
-                };
-                // SAFETY: the array fills a register.
-                $permute(unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }, a)
-            }
-            #[inline]
-            #[target_feature(enable = "avx512f")]
-            unsafe fn exchanged<const TURN: usize>(a: __m512i) -> __m512i {
-                let upper = const {
-                    let (mut upper, mut lane) = (0 as $mask, 0);
-                    while lane < WIDTH / size_of::<$key>() {
-                        // The larger of a pair goes to the lane that has the turn's top bit.
                         if lane & (TURN + 1).next_power_of_two() / 2 != 0 {
                             upper |= 1 << lane;
                         }
                         lane += 1;
                     }
-                    upper
+                    (from, upper)
                 };
-                // SAFETY: as for this function.
-                let partner = unsafe { Self::turned::<TURN>(a) };
-                $blend(upper, $min(a, partner), $max(a, partner))
+                // SAFETY: the array fills a register.
+                let partner = $permute(unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }, b);
+                $max_some($min(a, partner), upper, a, partner)
+            }
+            #[inline]
+            #[target_feature(enable = "avx512f")]
+            unsafe fn interleaved(a: __m512i, b: __m512i) -> (__m512i, __m512i) {
+                let from = const {
+                    const LANES: usize = WIDTH / size_of::<$key>();
+                    let (mut from, mut lane) = ([[0 as $key; LANES]; 2], 0);
+                    while lane < 2 * LANES {
+                        // The lanes of the second register count on from those of the first.
+                        from[lane / LANES][lane % LANES] = (lane / 2 + lane % 2 * LANES) as $key;
+                        lane += 1;
+                    }
+                    from
+                };
+                // SAFETY: the arrays fill registers.
+                let (low, high) =
+                    unsafe { (_mm512_loadu_si512(from[0].as_ptr().cast()), _mm512_loadu_si512(from[1].as_ptr().cast())) };
+                ($permute_two(a, low, b), $permute_two(a, high, b))
             }
         }
     )*};
@@ -160,9 +163,9 @@ macro_rules! keys {
 
 keys! {
     u32 i32 u16 _mm512_set1_epi32 _mm512_cmplt_epu32_mask _mm512_min_epu32 _mm512_max_epu32 _mm512_maskz_compress_epi32
-        _mm512_permutexvar_epi32 _mm512_mask_blend_epi32 _mm512_mask_loadu_epi32 _mm512_mask_storeu_epi32;
+        _mm512_permutexvar_epi32 _mm512_mask_max_epu32 _mm512_permutex2var_epi32 _mm512_mask_loadu_epi32 _mm512_mask_storeu_epi32;
     u64 i64 u8 _mm512_set1_epi64 _mm512_cmplt_epu64_mask _mm512_min_epu64 _mm512_max_epu64 _mm512_maskz_compress_epi64
-        _mm512_permutexvar_epi64 _mm512_mask_blend_epi64 _mm512_mask_loadu_epi64 _mm512_mask_storeu_epi64;
+        _mm512_permutexvar_epi64 _mm512_mask_max_epu64 _mm512_permutex2var_epi64 _mm512_mask_loadu_epi64 _mm512_mask_storeu_epi64;
 }
 
 /// Whether this processor runs `sort`.
@@ -232,7 +235,7 @@ unsafe fn piece<K: Key>(mut keys: &mut [K], spare: *mut K, mut depth: u32) {
 ///
 /// # Safety
 /// As for `piece`.
-#[target_feature(enable = "avx512f")]
+#[target_feature(enable = "avx512f,popcnt")]
 unsafe fn partition<K: Key>(keys: &mut [K], spare: *mut K, pivot: K) -> usize {
     let length = keys.len();
     let start = keys.as_mut_ptr();
@@ -252,34 +255,55 @@ unsafe fn partition<K: Key>(keys: &mut [K], spare: *mut K, pivot: K) -> usize {
             large += K::LANES - count;
             first += K::LANES;
         }
-        for i in first..length {
-            let key = start.add(i).read();
-            let below = key < pivot;
-            *(if below { start.add(small) } else { spare.add(large) }) = key;
-            small += usize::from(below);
-            large += usize::from(!below);
-        }
-        std::ptr::copy_nonoverlapping(spare, start.add(small), large);
+        let rest = length - first;
+        let vector = K::load(start.add(first), rest);
+        let existing = ((1u32 << rest) - 1) as u16;
+        let below = K::below(vector, pivots) & existing;
+        let count = below.count_ones() as usize;
+        K::store(start.add(small), count, K::compress(below, vector));
+        _mm512_storeu_si512(spare.add(large).cast(), K::compress(!below & existing, vector));
+        small += count;
+        std::ptr::copy_nonoverlapping(spare, start.add(small), length - small);
     }
     small
 }
 
-/// A key near the middle: the median of some.
+/// A key near the middle: the median of medians of three, or of nine, keys per lane.
 ///
 /// # Safety
-/// As for `sort`; there are keys.
+/// As for `sort`; there are more keys than a network sorts.
 #[target_feature(enable = "avx512f")]
 unsafe fn pivot<K: Key>(keys: &[K]) -> K {
     /// From here on the median of more keys pays.
     const MANY: usize = 4096;
-    let mut some = [K::LARGEST; REGISTERS * WIDTH / 4];
-    let count = if keys.len() < MANY { K::LANES } else { REGISTERS * K::LANES };
-    for i in 0..count {
-        some[i] = keys[i * (keys.len() / count) + keys.len() / (2 * count)];
+    let mut some = [K::LARGEST; REGISTER];
+    // SAFETY: as for this function; registers that begin in the first eighths of many keys end among them.
+    unsafe {
+        let register = |eighth: usize| _mm512_loadu_si512(keys.as_ptr().add(keys.len() / 16 * eighth).cast());
+        let median = if keys.len() < MANY {
+            median_lanes::<K>(register(3), register(7), register(11))
+        } else {
+            let first = median_lanes::<K>(register(1), register(2), register(4));
+            let second = median_lanes::<K>(register(6), register(7), register(9));
+            median_lanes::<K>(first, second, median_lanes::<K>(register(11), register(13), register(14)))
+        };
+        K::store(some.as_mut_ptr(), K::LANES, sorted_lanes::<K>(median));
     }
+    some[K::LANES / 2]
+}
+
+/// Lane by lane the median.
+///
+/// # Safety
+/// As for `network`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn median_lanes<K: Key>(a: __m512i, b: __m512i, c: __m512i) -> __m512i {
     // SAFETY: as for this function.
-    unsafe { network(&mut some[..count]) };
-    some[count / 2]
+    unsafe {
+        let (low, high) = K::ordered(a, b);
+        K::ordered(low, K::ordered(high, c).0).1
+    }
 }
 
 /// Sorts at most `REGISTERS` registers of keys.
@@ -295,6 +319,7 @@ unsafe fn network<K: Key>(keys: &mut [K]) {
             1 => registers::<K, 1>(keys),
             2 => registers::<K, 2>(keys),
             3..=4 => registers::<K, 4>(keys),
+            5..=8 => registers::<K, 8>(keys),
             _ => registers::<K, REGISTERS>(keys),
         }
     }
@@ -303,7 +328,7 @@ unsafe fn network<K: Key>(keys: &mut [K]) {
 /// Repeats a statement for every number below one that is at most `REGISTERS`: with numbers known, arrays of registers stay registers.
 macro_rules! unrolled {
     ($i:ident < $n:expr => $body:expr) => {
-        unrolled!(0 1 2 3 4 5 6 7: $i < $n => $body)
+        unrolled!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15: $i < $n => $body)
     };
     ($($number:literal)*: $i:ident < $n:expr => $body:expr) => {$(
         if $number < $n {
@@ -313,7 +338,15 @@ macro_rules! unrolled {
     )*};
 }
 
-/// Sorts keys that fit `N` registers: each register, then pairs of sorted runs made one by bitonic merges.
+/// Exchanges pairs of registers whose lanes are not in order.
+macro_rules! compared {
+    ($key:ident $vectors:ident: $($low:literal $high:literal),*) => {{
+        $(($vectors[$low], $vectors[$high]) = $key::ordered($vectors[$low], $vectors[$high]);)*
+    }};
+}
+
+/// Sorts keys that fit `N` registers. First each lane by itself, through all registers; then neighbouring lanes, two, four and all, are
+/// merged, which moves little between lanes; last the keys, which now follow each other down the lanes, are laid along the registers.
 ///
 /// # Safety
 /// As for `network`.
@@ -323,26 +356,54 @@ unsafe fn registers<K: Key, const N: usize>(keys: &mut [K]) {
     // SAFETY: no lane beyond the keys is touched.
     unsafe {
         let mut vectors = [K::LARGEST.splat(); N];
-        for i in 0..N {
-            vectors[i] = K::load(start.wrapping_add(i * K::LANES), length.saturating_sub(i * K::LANES));
+        unrolled!(i < N => vectors[i] = K::load(start.wrapping_add(i * K::LANES), length.saturating_sub(i * K::LANES)));
+        columns::<K, N>(&mut vectors);
+        merge::<K, N, 1>(&mut vectors);
+        merge::<K, N, 2>(&mut vectors);
+        merge::<K, N, 4>(&mut vectors);
+        if K::LANES == 16 {
+            merge::<K, N, 8>(&mut vectors);
         }
-        unrolled!(i < N => vectors[i] = sorted_lanes::<K>(vectors[i]));
+        // Each time the place of a key, its register and lane as one number, is turned by a bit.
         if N >= 2 {
-            merge::<K, N, 1>(&mut vectors);
+            interleave::<K, N>(&mut vectors);
         }
         if N >= 4 {
-            merge::<K, N, 2>(&mut vectors);
+            interleave::<K, N>(&mut vectors);
         }
         if N >= 8 {
-            merge::<K, N, 4>(&mut vectors);
+            interleave::<K, N>(&mut vectors);
         }
-        for i in 0..N {
-            K::store(start.wrapping_add(i * K::LANES), length.saturating_sub(i * K::LANES), vectors[i]);
+        if N >= 16 {
+            interleave::<K, N>(&mut vectors);
+        }
+        unrolled!(i < N => K::store(start.wrapping_add(i * K::LANES), length.saturating_sub(i * K::LANES), vectors[i]));
+    }
+}
+
+/// Sorts every lane through all registers, by the shortest networks known.
+///
+/// # Safety
+/// As for `network`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn columns<K: Key, const N: usize>(v: &mut [__m512i; N]) {
+    // SAFETY: as for this function.
+    unsafe {
+        match N {
+            2 => compared!(K v: 0 1),
+            4 => compared!(K v: 0 2, 1 3, 0 1, 2 3, 1 2),
+            8 => compared!(K v: 0 2, 1 3, 4 6, 5 7, 0 4, 1 5, 2 6, 3 7, 0 1, 2 3, 4 5, 6 7, 2 4, 3 5, 1 4, 3 6, 1 2, 3 4, 5 6),
+            16 => compared!(K v: 0 13, 1 12, 2 15, 3 14, 4 8, 5 6, 7 11, 9 10, 0 5, 1 7, 2 9, 3 4, 6 13, 8 14, 10 15, 11 12,
+                0 1, 2 3, 4 5, 6 8, 7 9, 10 11, 12 13, 14 15, 0 2, 1 3, 4 10, 5 11, 6 7, 8 9, 12 14, 13 15,
+                1 2, 3 12, 4 6, 5 7, 8 10, 9 11, 13 14, 1 4, 2 6, 5 8, 7 10, 9 13, 11 14, 2 4, 3 6, 9 12, 11 13,
+                3 5, 6 8, 7 9, 10 12, 3 4, 5 6, 7 8, 9 10, 11 12, 6 7, 8 9),
+            _ => {}
         }
     }
 }
 
-/// Makes sorted runs of `RUN` registers one run, two by two.
+/// Makes sorted runs of `RUN` lanes one run, two by two.
 ///
 /// # Safety
 /// As for `network`.
@@ -353,18 +414,33 @@ unsafe fn merge<K: Key, const N: usize, const RUN: usize>(vectors: &mut [__m512i
     // SAFETY: as for this function.
     unsafe {
         // Ends to ends: what is left are two runs that rise and fall, all of one below all of the other.
-        unrolled!(i < N / 2 => {
-            let (first, place) = (i / RUN * 2 * RUN, i % RUN);
-            let back = reversed::<K>(before[first + 2 * RUN - 1 - place]);
-            (vectors[first + place], vectors[first + RUN + place]) = K::ordered(before[first + place], back);
+        unrolled!(i < N => vectors[i] = match RUN {
+            1 => K::met::<1>(before[i], before[N - 1 - i]),
+            2 => K::met::<3>(before[i], before[N - 1 - i]),
+            4 => K::met::<7>(before[i], before[N - 1 - i]),
+            _ => K::met::<15>(before[i], before[N - 1 - i]),
         });
+        if RUN >= 8 {
+            unrolled!(i < N => vectors[i] = K::met::<4>(vectors[i], vectors[i]));
+        }
         if RUN >= 4 {
-            unrolled!(i < N => apart::<K, N, 2>(vectors, i));
+            unrolled!(i < N => vectors[i] = K::met::<2>(vectors[i], vectors[i]));
         }
         if RUN >= 2 {
+            unrolled!(i < N => vectors[i] = K::met::<1>(vectors[i], vectors[i]));
+        }
+        if N >= 16 {
+            unrolled!(i < N => apart::<K, N, 8>(vectors, i));
+        }
+        if N >= 8 {
+            unrolled!(i < N => apart::<K, N, 4>(vectors, i));
+        }
+        if N >= 4 {
+            unrolled!(i < N => apart::<K, N, 2>(vectors, i));
+        }
+        if N >= 2 {
             unrolled!(i < N => apart::<K, N, 1>(vectors, i));
         }
-        unrolled!(i < N => vectors[i] = merged_lanes::<K>(vectors[i]));
     }
 }
 
@@ -381,6 +457,18 @@ unsafe fn apart<K: Key, const N: usize, const DISTANCE: usize>(vectors: &mut [__
     }
 }
 
+/// Lanes of the first half of the registers and of the second in turns.
+///
+/// # Safety
+/// As for `network`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn interleave<K: Key, const N: usize>(vectors: &mut [__m512i; N]) {
+    let before = *vectors;
+    // SAFETY: as for this function.
+    unrolled!(i < N / 2 => (vectors[2 * i], vectors[2 * i + 1]) = unsafe { K::interleaved(before[i], before[i + N / 2]) });
+}
+
 /// The lanes of a register in order.
 ///
 /// # Safety
@@ -388,44 +476,15 @@ unsafe fn apart<K: Key, const N: usize, const DISTANCE: usize>(vectors: &mut [__
 #[inline]
 #[target_feature(enable = "avx512f")]
 unsafe fn sorted_lanes<K: Key>(vector: __m512i) -> __m512i {
+    let mut vectors = [vector];
     // SAFETY: as for this function.
     unsafe {
-        let pairs = K::exchanged::<1>(vector);
-        let fours = K::exchanged::<1>(K::exchanged::<3>(pairs));
-        let eights = K::exchanged::<1>(K::exchanged::<2>(K::exchanged::<7>(fours)));
-        if K::LANES == 8 { eights } else { merged_lanes_of_8::<K>(K::exchanged::<15>(eights)) }
+        merge::<K, 1, 1>(&mut vectors);
+        merge::<K, 1, 2>(&mut vectors);
+        merge::<K, 1, 4>(&mut vectors);
+        if K::LANES == 16 {
+            merge::<K, 1, 8>(&mut vectors);
+        }
     }
-}
-
-/// The lanes of a register that rise and fall in order.
-///
-/// # Safety
-/// As for `network`.
-#[inline]
-#[target_feature(enable = "avx512f")]
-unsafe fn merged_lanes<K: Key>(vector: __m512i) -> __m512i {
-    // SAFETY: as for this function.
-    unsafe { merged_lanes_of_8::<K>(if K::LANES == 8 { vector } else { K::exchanged::<8>(vector) }) }
-}
-
-/// As `merged_lanes` for every eight lanes.
-///
-/// # Safety
-/// As for `network`.
-#[inline]
-#[target_feature(enable = "avx512f")]
-unsafe fn merged_lanes_of_8<K: Key>(vector: __m512i) -> __m512i {
-    // SAFETY: as for this function.
-    unsafe { K::exchanged::<1>(K::exchanged::<2>(K::exchanged::<4>(vector))) }
-}
-
-/// The lanes of a register backwards.
-///
-/// # Safety
-/// As for `network`.
-#[inline]
-#[target_feature(enable = "avx512f")]
-unsafe fn reversed<K: Key>(vector: __m512i) -> __m512i {
-    // SAFETY: as for this function.
-    unsafe { if K::LANES == 8 { K::turned::<7>(vector) } else { K::turned::<15>(vector) } }
+    vectors[0]
 }

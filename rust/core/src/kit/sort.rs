@@ -125,7 +125,7 @@ pub fn sort<E: Entry>(entries: &mut Vec<E>, spare: &mut Vec<E>, digits: u32) {
 }
 
 /// Keys of a piece that is sorted by vectors on a thread of its own, and such pieces per thread.
-const SHARE: usize = 1 << 15;
+const SHARE: usize = 1 << 12;
 const SHARES: usize = 4;
 /// Entries of spare memory that sorting by vectors takes besides one for each.
 const SLACK: usize = 1 << 12;

@@ -62,6 +62,39 @@ pub fn sigmoid<M: Machine>(x: f32) -> f32 {
     select(x < 0.0, z, 1.0) / (1.0 + z)
 }
 
+/// Of x = n ln 2 + r: 2ⁿ/4, 2⁻ⁿ/4, cosh r − 1 and sinh r; for x in [0, 90].
+#[inline(always)]
+fn hyperbola<M: Machine>(x: f32) -> (f32, f32, f32, f32) {
+    let shifted = M::fma32(x, std::f32::consts::LOG2_E, MAGIC);
+    let n = shifted - MAGIC;
+    let r = M::fma32(n, -LN2_LOW, M::fma32(n, -LN2_HIGH, x));
+    let z = r * r;
+    let cosine = z * polynomial::<M, 3>(z, [0.5, 4.166_625e-2, 1.394_737_3e-3]);
+    let sine = M::fma32(r * z, polynomial::<M, 3>(z, [0.166_666_67, 8.333_287e-3, 1.990_623e-4]), r);
+    let n = shifted.to_bits().wrapping_sub(MAGIC.to_bits()) as i32;
+    let (rise, fall) = ((125 + n) as u32, (125 - n).max(0) as u32);
+    (f32::from_bits(rise << 23), f32::from_bits(fall << 23), cosine, sine)
+}
+
+/// sinh(n ln 2 + r) = sinh(n ln 2) cosh r + cosh(n ln 2) sinh r, with the sign of x; 2 ULP.
+#[inline(always)]
+pub fn sinh<M: Machine>(x: f32) -> f32 {
+    let a = x.abs();
+    let (rise, fall, cosine, sine) = hyperbola::<M>(select(a > 90.0, 90.0, a));
+    let value = (rise - fall) + M::fma32(cosine, rise - fall, sine * (rise + fall));
+    // Halves of the least numbers would be rounded.
+    select(a < 1e-4, x, (value + value).copysign(x))
+}
+
+/// cosh(n ln 2 + r) = cosh(n ln 2) cosh r + sinh(n ln 2) sinh r; 2 ULP.
+#[inline(always)]
+pub fn cosh<M: Machine>(x: f32) -> f32 {
+    let a = x.abs();
+    let (rise, fall, cosine, sine) = hyperbola::<M>(select(a > 90.0, 90.0, a));
+    let value = (rise + fall) + M::fma32(cosine, rise + fall, sine * (rise - fall));
+    value + value
+}
+
 /// tanh x: odd polynomial below 0.625, from there 1 − 2 / (e^(2|x|) + 1); 2 ULP.
 #[inline(always)]
 pub fn tanh<M: Machine>(x: f32) -> f32 {
@@ -74,11 +107,12 @@ pub fn tanh<M: Machine>(x: f32) -> f32 {
     select(a < 0.625, small, 1.0 - 2.0 / (e + 1.0)).copysign(x)
 }
 
+/// Bits of √½: subtracting them moves mantissas from √2 on to the next exponent.
+const ROOT_HALF: u32 = 0x3f35_04f3;
+
 /// x = 2ᵏ(1 + f) with 1 + f in [√½, √2), for positive x: k and f.
 #[inline(always)]
 fn log_parts(x: f32) -> (f32, f32) {
-    /// Bits of √½: subtracting them moves mantissas from √2 on to the next exponent.
-    const ROOT_HALF: u32 = 0x3f35_04f3;
     let denormal = x < f32::MIN_POSITIVE;
     let bits = select(denormal, x * 33_554_432.0, x).to_bits();
     let exponent = (bits.wrapping_sub(ROOT_HALF) as i32) >> 23;
@@ -86,30 +120,56 @@ fn log_parts(x: f32) -> (f32, f32) {
     (exponent as f32 - select(denormal, 25.0, 0.0), f)
 }
 
-/// ln(1 + f) = f − f²/2 + s(f²/2 + R(s²)), s = f / (2 + f): the second and the third term.
+/// ln(1 + f) = f − f²/2 + f³·q(f), for 1 + f in [√½, √2): the second term and the third.
 #[inline(always)]
-fn log_terms<M: Machine>(f: f32, s: f32) -> (f32, f32) {
-    let z = s * s;
-    let r = z * polynomial::<M, 4>(z, [0.666_666_7, 0.400_001_23, 0.285_506_13, 0.233_357_2]);
+fn log_terms<M: Machine>(f: f32) -> (f32, f32) {
     let half_square = 0.5 * f * f;
-    (half_square, s * (half_square + r))
+    let q = polynomial::<M, 8>(
+        f,
+        [
+            0.333_333_3,
+            -0.250_008_23,
+            0.200_012_27,
+            -0.166_233_57,
+            0.142_017_62,
+            -0.131_601_94,
+            0.127_615_5,
+            -0.076_344_3,
+        ],
+    );
+    (half_square, (f * f) * (f * q))
 }
 
 /// A logarithm's values at both ends of its range, `value` inside it: 0 gives −∞, negative and NaN give NaN, +∞ stays.
 #[inline(always)]
 fn log_edges(x: f32, value: f32) -> f32 {
-    let edge = select(x == 0.0, f32::NEG_INFINITY, f32::NAN);
-    let edge = select(x == f32::INFINITY, x, edge);
-    select(x > 0.0 && x < f32::INFINITY, value, edge)
+    let edge = select(x < 0.0, f32::NAN, x);
+    let edge = select(x == 0.0, f32::NEG_INFINITY, edge);
+    // Positive finite numbers, as integers.
+    select(x.to_bits().wrapping_sub(1) < f32::INFINITY.to_bits() - 1, value, edge)
 }
 
 /// ln x; 1 ULP.
 #[inline(always)]
 pub fn log<M: Machine>(x: f32) -> f32 {
     let (k, f) = log_parts(x);
-    let (half_square, tail) = log_terms::<M>(f, f / (2.0 + f));
-    let tail = M::fma32(k, LN2_LOW, tail);
-    log_edges(x, M::fma32(k, LN2_HIGH, f - (half_square - tail)))
+    log_edges(x, log_value::<M>(k, f, 0.0))
+}
+
+/// k ln 2 + ln(1 + f) + `more`.
+#[inline(always)]
+pub(super) fn log_value<M: Machine>(k: f32, f: f32, more: f32) -> f32 {
+    let (half_square, tail) = log_terms::<M>(f);
+    let tail = tail + M::fma32(k, LN2_LOW, more);
+    M::fma32(k, LN2_HIGH, f - (half_square - tail))
+}
+
+/// x = 2ᵏ(1 + f) with 1 + f in [√½, √2), for positive x that are no denormals: k and f.
+#[inline(always)]
+pub(super) fn log_parts_normal(x: f32) -> (i32, f32) {
+    let bits = x.to_bits();
+    let exponent = (bits.wrapping_sub(ROOT_HALF) as i32) >> 23;
+    (exponent, f32::from_bits(bits.wrapping_sub((exponent << 23) as u32)) - 1.0)
 }
 
 /// ln(1 + x), with what 1 + x lost put back as a correction; 2 ULP.
@@ -117,14 +177,10 @@ pub fn log<M: Machine>(x: f32) -> f32 {
 pub fn log1p<M: Machine>(x: f32) -> f32 {
     let sum = 1.0 + x;
     let lost = select(x >= 1.0, 1.0 - (sum - x), x - (sum - 1.0));
-    let (k, f) = log_parts(sum);
-    // Both f / (2 + f) and lost / sum by one division; sums from 2²⁵ on have lost nothing that counts.
-    let bounded = select(sum > 33_554_432.0, 1.0, sum);
-    let inverse = 1.0 / ((2.0 + f) * bounded);
-    let (half_square, tail) = log_terms::<M>(f, f * bounded * inverse);
-    let lost = select(sum > 33_554_432.0, 0.0, lost);
-    let tail = tail + M::fma32(k, LN2_LOW, lost * (2.0 + f) * inverse);
-    let value = M::fma32(k, LN2_HIGH, f - (half_square - tail));
+    let (k, f) = log_parts_normal(sum);
+    // lost / sum, with 1 / (1 + f) to a few digits: more do not count.
+    let power = f32::from_bits(((127 - k).max(0) as u32) << 23);
+    let value = log_value::<M>(k as f32, f, lost * power * M::fma32(f, f - 1.0, 1.0));
     let edge = select(x == -1.0, f32::NEG_INFINITY, f32::NAN);
     let edge = select(x == f32::INFINITY || x == 0.0, x, edge);
     select(x > -1.0 && x < f32::INFINITY && x != 0.0, value, edge)
@@ -133,7 +189,7 @@ pub fn log1p<M: Machine>(x: f32) -> f32 {
 /// ln(1 + f) times a constant whose first part has 12 bits, like the first part here of the logarithm: their product is exact.
 #[inline(always)]
 fn log_times<M: Machine>(f: f32, high: f32, low: f32) -> (f32, f32) {
-    let (half_square, tail) = log_terms::<M>(f, f / (2.0 + f));
+    let (half_square, tail) = log_terms::<M>(f);
     let upper = f32::from_bits((f - half_square).to_bits() & 0xffff_f000);
     let lower = ((f - upper) - half_square) + tail;
     (upper * high, (lower + upper) * low + lower * high)

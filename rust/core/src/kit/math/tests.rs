@@ -84,8 +84,8 @@ fn f32_functions_stay_within_their_bounds() {
     check32("log2", 1.0, sweep!(f32, single::log2::<M>), f64::log2);
     check32("log10", 1.0, sweep!(f32, single::log10::<M>), f64::log10);
     check32("log1p", 2.0, sweep!(f32, single::log1p::<M>), f64::ln_1p);
-    check32("sinh", 1.0, sweep!(f32, wide::sinh::<M>), f64::sinh);
-    check32("cosh", 1.0, sweep!(f32, wide::cosh::<M>), f64::cosh);
+    check32("sinh", 2.0, sweep!(f32, single::sinh::<M>), f64::sinh);
+    check32("cosh", 2.0, sweep!(f32, single::cosh::<M>), f64::cosh);
     check32("asinh", 4.0, sweep!(f32, hyperbolic::single::asinh::<M>), |x| x.asinh());
     check32("acosh", 4.0, sweep!(f32, hyperbolic::single::acosh::<M>), f64::acosh);
     check32("atanh", 4.0, sweep!(f32, hyperbolic::single::atanh::<M>), f64::atanh);

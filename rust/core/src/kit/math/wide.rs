@@ -58,24 +58,6 @@ pub fn expm1<M: Machine>(x: f32) -> f32 {
     select(x == 0.0, x, M::fma64(power, p, power - 1.0) as f32)
 }
 
-/// sinh x = ½(t + t / (t + 1)), t = e^|x| − 1, with the sign of x.
-#[inline(always)]
-pub fn sinh<M: Machine>(x: f32) -> f32 {
-    let a = x.abs();
-    let (p, power) = expm1_parts::<M>(f64::from(select(a > 91.0, 91.0, a)));
-    let t = M::fma64(power, p, power - 1.0);
-    ((0.5 * (t + t / (t + 1.0))) as f32).copysign(x)
-}
-
-/// cosh x = ½(e^|x| + e^−|x|).
-#[inline(always)]
-pub fn cosh<M: Machine>(x: f32) -> f32 {
-    let a = x.abs();
-    let (p, power) = expm1_parts::<M>(f64::from(select(a > 91.0, 91.0, a)));
-    let e = M::fma64(power, p, power);
-    (0.5 * (e + 1.0 / e)) as f32
-}
-
 /// Whether |aᵇ| needs the scalar routine: zero, infinite or NaN operands.
 #[inline(always)]
 pub fn pow_is_special(a: f32, b: f32) -> bool {

@@ -124,8 +124,8 @@ unsafe fn more_f32(code: Code, n: usize, dst: *mut f32, operands: &[Operand]) {
             Code::Log2 => map(n, dst, tile(operands), function!(|x: f32| -> f32 { single::log2::<M>(x) })),
             Code::Log10 => map(n, dst, tile(operands), function!(|x: f32| -> f32 { single::log10::<M>(x) })),
             Code::Tanh => map(n, dst, tile(operands), function!(|x: f32| -> f32 { single::tanh::<M>(x) })),
-            Code::Sinh => map(n, dst, tile(operands), function!(|x: f32| -> f32 { wide::sinh::<M>(x) })),
-            Code::Cosh => map(n, dst, tile(operands), function!(|x: f32| -> f32 { wide::cosh::<M>(x) })),
+            Code::Sinh => map(n, dst, tile(operands), function!(|x: f32| -> f32 { single::sinh::<M>(x) })),
+            Code::Cosh => map(n, dst, tile(operands), function!(|x: f32| -> f32 { single::cosh::<M>(x) })),
             Code::Asinh => {
                 map(n, dst, tile(operands), function!(|x: f32| -> f32 { hyperbolic::single::asinh::<M>(x) }))
             }

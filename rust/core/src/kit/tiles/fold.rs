@@ -422,53 +422,58 @@ impl<T: Number> Kernel for Find<T> {
 
     #[inline(always)]
     fn run<M: Machine>(self) -> usize {
-        /// Elements that are compared before the first branch.
-        const STRIDE: usize = 128;
         if is_nan(self.value) {
             return self.nan();
         }
-        let is_it = |x: T| x == self.value;
         let mut first = 0;
-        while first + STRIDE <= self.n {
-            let mut found = false;
-            for i in first..first + STRIDE {
-                // SAFETY: the source has n elements.
-                found |= is_it(unsafe { self.src.add(i).read_unaligned() });
-            }
-            if found {
-                break;
-            }
-            first += STRIDE;
+        while first + LONG <= self.n && !self.is_among(first) {
+            first += LONG;
         }
-        if first + STRIDE <= self.n {
-            let mut found = [0u8; STRIDE];
-            for i in 0..STRIDE {
-                // SAFETY: as above.
-                found[i] = u8::from(is_it(unsafe { self.src.add(first + i).read_unaligned() }));
-            }
-            let mut word = 0;
-            loop {
-                // SAFETY: one of the bytes is 1.
-                let bytes = unsafe { found.as_ptr().add(word).cast::<[u8; 8]>().read() };
-                let bits = u64::from_le_bytes(bytes);
-                if bits != 0 {
-                    return first + word + bits.trailing_zeros() as usize / 8;
-                }
-                word += 8;
-            }
+        if self.n < SHORT {
+            // SAFETY: the source has n elements.
+            let is_it = |&i: &usize| unsafe { self.src.add(i).read_unaligned() } == self.value;
+            return (0..self.n).find(is_it).unwrap_or(self.n);
         }
         while first < self.n {
-            // SAFETY: as above.
-            if is_it(unsafe { self.src.add(first).read_unaligned() }) {
-                return first;
+            // The last ones overlap what has been searched.
+            first = first.min(self.n - SHORT);
+            let place = self.first_among(first);
+            if place < SHORT {
+                return first + place;
             }
-            first += 1;
+            first += SHORT;
         }
         self.n
     }
 }
 
+/// Elements that are compared before a branch: of many, and of few.
+const LONG: usize = 128;
+const SHORT: usize = 16;
+
 impl<T: Number> Find<T> {
+    /// Whether it is among `LONG` elements from `first` on.
+    #[inline(always)]
+    fn is_among(&self, first: usize) -> bool {
+        let mut any = false;
+        for i in first..first + LONG {
+            // SAFETY: the caller names elements of the source.
+            any |= unsafe { self.src.add(i).read_unaligned() } == self.value;
+        }
+        any
+    }
+
+    /// Its first place among `SHORT` elements from `first` on; `SHORT` where it is not.
+    #[inline(always)]
+    fn first_among(&self, first: usize) -> usize {
+        let mut found = [0u8; SHORT];
+        for i in 0..SHORT {
+            // SAFETY: as above.
+            found[i] = u8::from(unsafe { self.src.add(first + i).read_unaligned() } == self.value);
+        }
+        u128::from_le_bytes(found).trailing_zeros() as usize / 8
+    }
+
     /// The first position of a NaN.
     #[cold]
     #[inline(never)]

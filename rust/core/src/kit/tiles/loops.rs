@@ -364,8 +364,28 @@ impl<S: Source, F: Mended<S::Item>> Kernel for MendedMap<S, F, F::Output> {
     #[inline(always)]
     fn run<M: Machine>(self) {
         let map = self.0;
+        let mut whole = 0;
         // SAFETY: source and destination have n elements, by the contract of `map`.
-        unsafe { each_chunk::<M, S, Mending<F>>(0, map.n, map.dst, map.source) };
+        unsafe {
+            if !map.source.meets(map.n, map.dst as usize, map.n * size_of::<F::Output>()) {
+                let mut specials = 0u32;
+                while whole < map.n & !(CHUNK - 1) {
+                    let item = map.source.at(whole);
+                    specials |= u32::from(F::is_special(item));
+                    map.dst.add(whole).write_unaligned(F::apply::<M>(item));
+                    whole += 1;
+                }
+                if specials != 0 {
+                    for i in 0..whole {
+                        let item = map.source.at(i);
+                        if F::is_special(item) {
+                            map.dst.add(i).write_unaligned(F::special(item));
+                        }
+                    }
+                }
+            }
+            each_chunk::<M, S, Mending<F>>(whole, map.n, map.dst, map.source);
+        }
     }
 }
 

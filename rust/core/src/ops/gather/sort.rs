@@ -19,6 +19,8 @@ use crate::backend::HostArguments;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
+use crate::kit::columns::{LONGEST, Lane, TOGETHER, sort_rows};
+use crate::kit::simd::{Kernel, Machine, launch};
 use crate::kit::sort::{Placed, sort as sort_keys};
 use crate::plan::{Argument, Candidate, Caps, Structured};
 use crate::wgsl::Type;
@@ -67,7 +69,7 @@ impl Op for ArgSort {
 }
 
 /// Numbers with keys in the same order.
-trait Sortable: Copy {
+trait Sortable: Copy + Sync {
     /// Bits of the key.
     const WIDTH: u32;
     /// The key of a position; NaN has the largest, both zeros have one.
@@ -190,20 +192,27 @@ impl ArgSort {
         let last = x.layout.shape.rank() - 1;
         let (length, digits) = (x.layout.shape[last], T::WIDTH.div_ceil(8));
         let (x_step, result_step) = (x.layout.strides[last], result.layout.strides[last]);
+        let descending = self.descending;
+        if T::WIDTH <= 32 && length <= LONGEST {
+            // The position below the key.
+            let key = move |value: T| turned::<T>(value.key(), value.is_last(), descending);
+            // SAFETY: the arguments are this operation's.
+            return unsafe { sort_short(host, move |x, i| key(x) << 32 | i as u64, |entry| i64::from(entry as u32)) };
+        }
         each_row(host, passes(length), &|rows| {
             let (mut narrow, mut wide) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
             rows(&mut |from, to| {
                 // Closures own what they need: the loops over rows are vector code then.
-                let descending = self.descending;
                 let key = move |value: T| turned::<T>(value.key(), value.is_last(), descending);
                 // SAFETY: rows lie inside the input and the result, and chunks are disjoint boxes of it.
                 unsafe {
                     if T::WIDTH <= 32 && u32::try_from(length).is_ok() {
-                        read_row(from, x_step, length, &mut narrow.0, move |x, i| Placed::new(key(x) as u32, i as u32));
+                        let entry = move |x, i| Placed::new(key(x) as u32, i as u32);
+                        refill(&mut narrow.0, from, x_step, length, entry);
                         sort_keys(&mut narrow.0, &mut narrow.1, digits);
                         write_row(to, result_step, &narrow.0, |entry| i64::from(entry.position()));
                     } else {
-                        read_row(from, x_step, length, &mut wide.0, move |x, i| (key(x), i as u64));
+                        refill(&mut wide.0, from, x_step, length, move |x, i| (key(x), i as u64));
                         sort_keys(&mut wide.0, &mut wide.1, digits);
                         write_row(to, result_step, &wide.0, |entry| entry.1 as i64);
                     }
@@ -213,27 +222,60 @@ impl ArgSort {
     }
 }
 
+/// A function of adjacent elements and their positions, element by element.
+struct Each<T, R, F> {
+    from: *const T,
+    to: *mut R,
+    length: usize,
+    function: F,
+}
+
+impl<T, R, F: Fn(T, usize) -> R> Kernel for Each<T, R, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<M: Machine>(self) {
+        for i in 0..self.length {
+            // SAFETY: whoever made the kernel vouches for both memories.
+            unsafe { self.to.add(i).write_unaligned((self.function)(self.from.add(i).read_unaligned(), i)) };
+        }
+    }
+}
+
 /// Makes entries of the elements of a row.
 ///
 /// # Safety
-/// The row has `length` elements at that step.
+/// The row has `length` elements at that step, and `to` room for as many entries.
 #[inline(always)]
-unsafe fn read_row<T: Copy, E>(
+unsafe fn read_row<T: Copy, E>(from: *const u8, step: isize, length: usize, to: *mut E, entry: impl Fn(T, usize) -> E) {
+    let from = from.cast::<T>();
+    if step == 1 {
+        return launch(Each { from, to, length, function: entry });
+    }
+    for i in 0..length {
+        // SAFETY: as the caller vouches.
+        unsafe { to.add(i).write(entry(from.offset(i as isize * step).read_unaligned(), i)) };
+    }
+}
+
+/// Makes all entries of a row anew.
+///
+/// # Safety
+/// As for `read_row`.
+#[inline(always)]
+unsafe fn refill<T: Copy, E: Copy>(
+    entries: &mut Vec<E>,
     from: *const u8,
     step: isize,
     length: usize,
-    entries: &mut Vec<E>,
     entry: impl Fn(T, usize) -> E,
 ) {
-    let from = from.cast::<T>();
     entries.clear();
-    // SAFETY: as the caller vouches.
+    entries.reserve(length);
+    // SAFETY: as the caller vouches; there is room for all entries, and all are written.
     unsafe {
-        if step == 1 {
-            entries.extend((0..length).map(move |i| entry(from.add(i).read_unaligned(), i)));
-        } else {
-            entries.extend((0..length).map(|i| entry(from.offset(i as isize * step).read_unaligned(), i)));
-        }
+        read_row(from, step, length, entries.as_mut_ptr(), entry);
+        entries.set_len(length);
     }
 }
 
@@ -244,15 +286,59 @@ unsafe fn read_row<T: Copy, E>(
 #[inline(always)]
 unsafe fn write_row<T, E: Copy>(to: *mut u8, step: isize, entries: &[E], value: impl Fn(E) -> T) {
     let to = to.cast::<T>();
-    // SAFETY: as the caller vouches.
-    unsafe {
-        if step == 1 {
-            entries.iter().enumerate().for_each(|(i, &entry)| to.add(i).write_unaligned(value(entry)));
-        } else {
-            let put = |i: usize, entry| to.offset(i as isize * step).write_unaligned(value(entry));
-            entries.iter().enumerate().for_each(|(i, &entry)| put(i, entry));
-        }
+    if step == 1 {
+        let function = move |entry, _: usize| value(entry);
+        return launch(Each { from: entries.as_ptr(), to, length: entries.len(), function });
     }
+    for (i, &entry) in entries.iter().enumerate() {
+        // SAFETY: as the caller vouches.
+        unsafe { to.offset(i as isize * step).write_unaligned(value(entry)) };
+    }
+}
+
+/// Sorts rows so short that many are sorted at once.
+///
+/// # Safety
+/// The arguments hold elements of these types.
+unsafe fn sort_short<T: Copy, E: Lane, R>(
+    host: &HostArguments<'_>,
+    entry: impl Fn(T, usize) -> E + Copy + Sync,
+    value: impl Fn(E) -> R + Copy + Sync,
+) {
+    let [x, result] = host.arguments else { unreachable!("sorting has two arguments") };
+    let last = x.layout.shape.rank() - 1;
+    let length = x.layout.shape[last];
+    let (x_step, result_step) = (x.layout.strides[last], result.layout.strides[last]);
+    if length == 0 {
+        return;
+    }
+    each_row(host, passes(length), &|rows| {
+        let mut entries = vec![E::default(); TOGETHER * length];
+        let mut spare = entries.clone();
+        let mut places = [std::ptr::null_mut(); TOGETHER];
+        let mut count = 0;
+        let mut finish = |entries: &mut [E], places: &[*mut u8]| {
+            sort_rows(entries, &mut spare, length);
+            for (&to, row) in places.iter().zip(entries.chunks_exact(length)) {
+                // SAFETY: rows lie inside the result, and chunks are disjoint boxes of it.
+                unsafe { write_row(to, result_step, row, value) };
+            }
+        };
+        rows(&mut |from, to| {
+            let row = &mut entries[count * length..(count + 1) * length];
+            // SAFETY: rows lie inside the input.
+            unsafe { read_row(from, x_step, length, row.as_mut_ptr(), entry) };
+            places[count] = to;
+            count += 1;
+            if count == TOGETHER {
+                finish(&mut entries, &places);
+                count = 0;
+            }
+        });
+        if count > 0 {
+            finish(&mut entries, &places[..count]);
+        }
+    });
 }
 
 /// Sorts the values of the last axis.
@@ -291,20 +377,29 @@ impl Sort {
         let last = x.layout.shape.rank() - 1;
         let (length, digits) = (x.layout.shape[last], T::WIDTH.div_ceil(8));
         let (x_step, result_step) = (x.layout.strides[last], result.layout.strides[last]);
+        let descending = self.descending;
+        let key = move |value: T| turned::<T>(value.value_key(), value.is_last(), descending);
+        let value = move |key: u64| T::of_key(turned::<T>(key, T::of_key(key).is_last(), descending));
+        if length <= LONGEST {
+            // SAFETY: the arguments are this operation's.
+            return unsafe {
+                match T::WIDTH {
+                    64 => sort_short(host, move |x, _| key(x), value),
+                    _ => sort_short(host, move |x, _| key(x) as u32, move |key| value(u64::from(key))),
+                }
+            };
+        }
         each_row(host, passes(length), &|rows| {
             let (mut narrow, mut wide) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
             rows(&mut |from, to| {
-                let descending = self.descending;
-                let key = move |value: T| turned::<T>(value.value_key(), value.is_last(), descending);
-                let value = move |key: u64| T::of_key(turned::<T>(key, T::of_key(key).is_last(), descending));
                 // SAFETY: rows lie inside the input and the result, and chunks are disjoint boxes of it.
                 unsafe {
                     if T::WIDTH <= 32 {
-                        read_row(from, x_step, length, &mut narrow.0, move |x, _| key(x) as u32);
+                        refill(&mut narrow.0, from, x_step, length, move |x, _| key(x) as u32);
                         sort_keys(&mut narrow.0, &mut narrow.1, digits);
                         write_row(to, result_step, &narrow.0, move |key| value(u64::from(key)));
                     } else {
-                        read_row(from, x_step, length, &mut wide.0, move |x, _| key(x));
+                        refill(&mut wide.0, from, x_step, length, move |x, _| key(x));
                         sort_keys(&mut wide.0, &mut wide.1, digits);
                         write_row(to, result_step, &wide.0, value);
                     }
