@@ -62,7 +62,8 @@ pub fn sigmoid<M: Machine>(x: f32) -> f32 {
     select(x < 0.0, z, 1.0) / (1.0 + z)
 }
 
-/// Of x = n ln 2 + r: 2ⁿ/4, 2⁻ⁿ/4, cosh r − 1 and sinh r; for x in [0, 90].
+/// Of x = n ln 2 + r: 2ⁿ/4, 2⁻ⁿ/4, cosh r − 1 and sinh r; for x in [0, 89.5].
+/// That is above where sinh and cosh overflow, and r is above 0 there, so that infinities add up.
 #[inline(always)]
 fn hyperbola<M: Machine>(x: f32) -> (f32, f32, f32, f32) {
     let shifted = M::fma32(x, std::f32::consts::LOG2_E, MAGIC);
@@ -80,7 +81,7 @@ fn hyperbola<M: Machine>(x: f32) -> (f32, f32, f32, f32) {
 #[inline(always)]
 pub fn sinh<M: Machine>(x: f32) -> f32 {
     let a = x.abs();
-    let (rise, fall, cosine, sine) = hyperbola::<M>(select(a > 90.0, 90.0, a));
+    let (rise, fall, cosine, sine) = hyperbola::<M>(select(a > 89.5, 89.5, a));
     let value = (rise - fall) + M::fma32(cosine, rise - fall, sine * (rise + fall));
     // Halves of the least numbers would be rounded.
     select(a < 1e-4, x, (value + value).copysign(x))
@@ -90,7 +91,7 @@ pub fn sinh<M: Machine>(x: f32) -> f32 {
 #[inline(always)]
 pub fn cosh<M: Machine>(x: f32) -> f32 {
     let a = x.abs();
-    let (rise, fall, cosine, sine) = hyperbola::<M>(select(a > 90.0, 90.0, a));
+    let (rise, fall, cosine, sine) = hyperbola::<M>(select(a > 89.5, 89.5, a));
     let value = (rise + fall) + M::fma32(cosine, rise + fall, sine * (rise - fall));
     value + value
 }
