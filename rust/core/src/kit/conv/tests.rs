@@ -66,28 +66,31 @@ fn products(form: &Form, places: [[isize; 5]; 3], mut visit: impl FnMut(usize, u
     let at = |strides: &[isize; 5], index: [usize; 5]| -> usize {
         strides.iter().zip(index).map(|(stride, index)| stride * index as isize).sum::<isize>() as usize
     };
-    let all = |sizes: [usize; 3]| {
-        (0..sizes[0]).flat_map(move |d| (0..sizes[1]).flat_map(move |h| (0..sizes[2]).map(move |w| [d, h, w])))
+    // Where a step and a tap of an axis read; beyond the axis where they read its padding.
+    let place = |axis: usize, step: usize, tap: usize| {
+        let line = &form.axes[axis];
+        (step * line.stride + tap * line.dilation).wrapping_sub(line.padding)
     };
+    let all = |sizes: [usize; 2]| (0..sizes[0]).flat_map(move |a| (0..sizes[1]).map(move |b| [a, b]));
     for n in 0..form.batch {
         for o in 0..y[1] {
             for i in 0..form.inputs {
-                for taps in all([kernel[2], kernel[3], kernel[4]]) {
-                    for step in all([y[2], y[3], y[4]]) {
-                        let mut from = [0; 3];
-                        let inside = (0..3).all(|axis| {
-                            let line = &form.axes[axis];
-                            let place = step[axis] * line.stride + taps[axis] * line.dilation;
-                            from[axis] = place.wrapping_sub(line.padding);
-                            from[axis] < line.x
-                        });
-                        if inside {
-                            let channel = o / form.outputs * form.inputs + i;
-                            visit(
-                                at(&places[0], [n, channel, from[0], from[1], from[2]]),
-                                at(&places[1], [o, i, taps[0], taps[1], taps[2]]),
-                                at(&places[2], [n, o, step[0], step[1], step[2]]),
-                            );
+                let channel = o / form.outputs * form.inputs + i;
+                for ([d, h], w) in all([kernel[2], kernel[3]]).flat_map(|dh| (0..kernel[4]).map(move |w| (dh, w))) {
+                    let of_kernel = at(&places[1], [o, i, d, h, w]);
+                    for [step_d, step_h] in all([y[2], y[3]]) {
+                        let from = [place(0, step_d, d), place(1, step_h, h)];
+                        if from[0] >= form.axes[0].x || from[1] >= form.axes[1].x {
+                            continue;
+                        }
+                        let line = at(&places[0], [n, channel, from[0], from[1], 0]);
+                        let result = at(&places[2], [n, o, step_d, step_h, 0]);
+                        let [along, beside] = [places[0][4] as usize, places[2][4] as usize];
+                        for step in 0..y[4] {
+                            let from = place(2, step, w);
+                            if from < form.axes[2].x {
+                                visit(line + from * along, of_kernel, result + step * beside);
+                            }
                         }
                     }
                 }
