@@ -7,11 +7,11 @@
 )]
 
 use std::arch::x86_64::{
-    __m512i, _mm512_cmplt_epu32_mask, _mm512_cmplt_epu64_mask, _mm512_loadu_si512, _mm512_mask_max_epu32,
-    _mm512_mask_max_epu64, _mm512_mask_loadu_epi32, _mm512_mask_loadu_epi64, _mm512_mask_storeu_epi32,
+    __m512i, _mm512_cmplt_epu32_mask, _mm512_cmplt_epu64_mask, _mm512_loadu_si512, _mm512_mask_loadu_epi32,
+    _mm512_mask_loadu_epi64, _mm512_mask_max_epu32, _mm512_mask_max_epu64, _mm512_mask_storeu_epi32,
     _mm512_mask_storeu_epi64, _mm512_maskz_compress_epi32, _mm512_maskz_compress_epi64, _mm512_max_epu32,
-    _mm512_max_epu64, _mm512_min_epu32, _mm512_min_epu64, _mm512_permutexvar_epi32, _mm512_permutexvar_epi64, _mm512_permutex2var_epi32, _mm512_permutex2var_epi64,
-    _mm512_set1_epi32, _mm512_set1_epi64, _mm512_storeu_si512,
+    _mm512_max_epu64, _mm512_min_epu32, _mm512_min_epu64, _mm512_permutex2var_epi32, _mm512_permutex2var_epi64,
+    _mm512_permutexvar_epi32, _mm512_permutexvar_epi64, _mm512_set1_epi32, _mm512_set1_epi64, _mm512_storeu_si512,
 };
 
 /// Registers of a piece that a network sorts.
@@ -393,11 +393,15 @@ unsafe fn columns<K: Key, const N: usize>(v: &mut [__m512i; N]) {
         match N {
             2 => compared!(K v: 0 1),
             4 => compared!(K v: 0 2, 1 3, 0 1, 2 3, 1 2),
-            8 => compared!(K v: 0 2, 1 3, 4 6, 5 7, 0 4, 1 5, 2 6, 3 7, 0 1, 2 3, 4 5, 6 7, 2 4, 3 5, 1 4, 3 6, 1 2, 3 4, 5 6),
-            16 => compared!(K v: 0 13, 1 12, 2 15, 3 14, 4 8, 5 6, 7 11, 9 10, 0 5, 1 7, 2 9, 3 4, 6 13, 8 14, 10 15, 11 12,
+            8 => {
+                compared!(K v: 0 2, 1 3, 4 6, 5 7, 0 4, 1 5, 2 6, 3 7, 0 1, 2 3, 4 5, 6 7, 2 4, 3 5, 1 4, 3 6, 1 2, 3 4, 5 6)
+            }
+            16 => {
+                compared!(K v: 0 13, 1 12, 2 15, 3 14, 4 8, 5 6, 7 11, 9 10, 0 5, 1 7, 2 9, 3 4, 6 13, 8 14, 10 15, 11 12,
                 0 1, 2 3, 4 5, 6 8, 7 9, 10 11, 12 13, 14 15, 0 2, 1 3, 4 10, 5 11, 6 7, 8 9, 12 14, 13 15,
                 1 2, 3 12, 4 6, 5 7, 8 10, 9 11, 13 14, 1 4, 2 6, 5 8, 7 10, 9 13, 11 14, 2 4, 3 6, 9 12, 11 13,
-                3 5, 6 8, 7 9, 10 12, 3 4, 5 6, 7 8, 9 10, 11 12, 6 7, 8 9),
+                3 5, 6 8, 7 9, 10 12, 3 4, 5 6, 7 8, 9 10, 11 12, 6 7, 8 9)
+            }
             _ => {}
         }
     }

@@ -99,11 +99,12 @@ mod tests {
             };
             check(&numbers, &results);
             let least = -(SMALL as i64);
-            let small: Vec<i64> = [least, least + 1, -1 - least, b.wrapping_neg(), b, b >> 1 << 1, (b >> 2).wrapping_mul(3)]
-                .into_iter()
-                .chain(numbers.iter().copied())
-                .filter(|&a| (least..-least).contains(&a))
-                .collect();
+            let small: Vec<i64> =
+                [least, least + 1, -1 - least, b.wrapping_neg(), b, b >> 1 << 1, (b >> 2).wrapping_mul(3)]
+                    .into_iter()
+                    .chain(numbers.iter().copied())
+                    .filter(|&a| (least..-least).contains(&a))
+                    .collect();
             // SAFETY: as above.
             unsafe { floor_div_wide(small.len(), results.as_mut_ptr(), small.as_ptr(), b) };
             check(&small, &results);
