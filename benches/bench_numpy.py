@@ -77,6 +77,12 @@ def _table(library: str) -> dict[str, tuple[Function, tuple[Any, ...]]]:
             ),
             "sort": (lambda x: module.sort(x), (many,)),
             "argsort": (lambda x: module.argsort(x), (many,)),
+            "cumsum": (lambda x: module.cumsum(x), (many,)),
+            "diff": (lambda x: module.diff(x), (many,)),
+            "isclose": (lambda x, y: module.isclose(x, y), (many, many)),
+            "logaddexp": (lambda x, y: module.logaddexp(x, y), (many, many)),
+            "unique": (lambda i: module.unique_values(i), (index,)),
+            "searchsorted": (lambda x, y: module.searchsorted(module.sort(x.reshape(-1)), y), (many, many)),
             "broadcast row": (lambda x: x + x[..., :1], (many,)),
             "copy": (lambda x: x + 0, (many,)),
             "roll": (lambda x: module.roll(x, 7), (many,)),
@@ -87,7 +93,7 @@ def _table(library: str) -> dict[str, tuple[Function, tuple[Any, ...]]]:
             "normal": (_normal(module, which, shape), ()),
         }
         table.update({f"{name} {size}": row for name, row in rows.items()})
-    for size in [16, 64, 200, 777]:
+    for size in [16, 33, 64, 200, 777]:
         for dtype in ["float32", "float64", "int32"]:
             square = ((size, size), dtype)
             table[f"matmul {dtype} {size}"] = (module.matmul, (square, square))
@@ -97,6 +103,12 @@ def _table(library: str) -> dict[str, tuple[Function, tuple[Any, ...]]]:
         )
     table["matmul batched 64x32x32"] = (module.matmul, (((64, 32, 32), "float32"), ((64, 32, 32), "float32")))
     table["matvec 1000"] = (module.matmul, (((1000, 1000), "float32"), ((1000,), "float32")))
+    table["matvec float64 1000"] = (module.matmul, (((1000, 1000), "float64"), ((1000,), "float64")))
+    table["einsum of heads"] = (
+        lambda a, b: module.einsum("bihd,bjhd->bhij", a, b),
+        (((4, 64, 4, 32), "float32"), ((4, 64, 4, 32), "float32")),
+    )
+    table["eye 1000"] = (lambda: module.eye(1000, dtype=module.float32), ())
     table["vecmat 1000"] = (module.matmul, (((1000,), "float32"), ((1000, 1000), "float32")))
     table["dot 100k"] = (module.matmul, (((100_000,), "float32"), ((100_000,), "float32")))
     for dtype in ["float32", "float64", "int32", "int64"]:
@@ -140,6 +152,14 @@ def _layouts(module: Any, dtype: str) -> dict[str, tuple[Function, tuple[Any, ..
         "repeat columns": (lambda x: module.repeat(x, 3, axis=1), (((500, 500), dtype),)),
         "take narrow rows": (lambda x, i: module.take(x, i, axis=0), (narrow, ((100_000,), "index"))),
         "pad with a value": (_padding(module), (square,)),
+        "sort 100k": (lambda x: module.sort(x), (((100_000,), dtype),)),
+        "sort rows of five": (lambda x: module.sort(x), (((20_000, 5), dtype),)),
+        "sort rows of sixteen": (lambda x: module.sort(x), (((6_000, 16), dtype),)),
+        "sort rows of hundred": (lambda x: module.sort(x), (((1_000, 100), dtype),)),
+        "sort columns": (lambda x: module.sort(x, axis=0), (((20, 5_000), dtype),)),
+        "argsort rows of sixteen": (lambda x: module.argsort(x), (((6_000, 16), dtype),)),
+        "cumsum axis 0": (lambda x: module.cumsum(x, axis=0), (square,)),
+        "cumsum axis 1": (lambda x: module.cumsum(x, axis=1), (square,)),
         "pad images": (lambda x: module.pad(x, [(0, 0), (0, 0), (1, 1), (1, 1)]), (((32, 16, 28, 28), dtype),)),
     }
     for axis in (0, 1):
@@ -178,6 +198,8 @@ def _masks(module: Any) -> dict[str, tuple[Function, tuple[Any, ...]]]:
         "not transposed": (lambda x: ~x.T, (mask,)),
         "transposed copy bool": (lambda x: x.T.reshape(-1), (mask,)),
         "bool to float32": (lambda x: x.astype(module.float32), (mask,)),
+        "count_nonzero": (lambda x: module.count_nonzero(x), (mask,)),
+        "nonzero": (lambda x: module.nonzero(x), (mask,)),
         "where of a column": (lambda x, y: module.where(x[:, :1], y, 0.0), (mask, ((1000, 1000), "float32"))),
     }
     for name in ["any", "all", "sum"]:

@@ -141,8 +141,9 @@ def nonzero(x: Tensor, /) -> tuple[Tensor, ...]:
     places = _places((x if x.dtype == _core.bool else x != 0).reshape((-1,)))
     coordinates: list[Tensor] = []
     for size in reversed(x.shape):
-        coordinates.append(places % max(size, 1))
-        places = places // max(size, 1)
+        around = places // max(size, 1)
+        coordinates.append(places - around * size)
+        places = around
     return tuple(reversed(coordinates))
 
 

@@ -66,14 +66,14 @@ pub(super) unsafe fn fold_rows(machine: &Machine<'_>, step: &FoldStep, rows: Row
                 let result = machine.row.add(step.partial + offset).cast::<u64>();
                 let source = row_source.add(start * form);
                 let is_first = at.is_multiple_of(run);
-                let value = tiles::fold_block(step.fold, step.dtype, count, source);
                 if step.is_arg() {
+                    let (value, place) = tiles::best_of_row(step.fold, step.dtype, count, source);
                     if is_first || tiles::arg_better(step.fold, step.dtype, value, result.read()) {
-                        let position = at + tiles::find(step.dtype, count, source, value);
                         result.write(value);
-                        machine.row.add(step.positions + offset).cast::<i64>().write(position as i64);
+                        machine.row.add(step.positions + offset).cast::<i64>().write((at + place) as i64);
                     }
                 } else {
+                    let value = tiles::fold_block(step.fold, step.dtype, count, source);
                     let before = result.read();
                     result.write(if is_first { value } else { tiles::combine(step.fold, step.dtype, before, value) });
                 }

@@ -188,7 +188,7 @@ pub(super) unsafe fn sort<K: Key>(keys: &mut [K], spare: &mut [K]) {
 /// Moves keys below one of them to the front, and says how many there are: none where it is the least.
 ///
 /// # Safety
-/// As for `sort`; there are keys.
+/// As for `sort`; there are more keys than a network sorts.
 #[target_feature(enable = "avx512f")]
 pub(super) unsafe fn split<K: Key>(keys: &mut [K], spare: &mut [K]) -> usize {
     assert!(spare.len() >= keys.len() + REGISTER);
@@ -277,9 +277,9 @@ unsafe fn pivot<K: Key>(keys: &[K]) -> K {
     /// From here on the median of more keys pays.
     const MANY: usize = 4096;
     let mut some = [K::LARGEST; REGISTER];
-    // SAFETY: as for this function; registers that begin in the first eighths of many keys end among them.
+    // SAFETY: as for this function; registers that begin before the last eighth of so many keys end among them.
     unsafe {
-        let register = |eighth: usize| _mm512_loadu_si512(keys.as_ptr().add(keys.len() / 16 * eighth).cast());
+        let register = |sixteenth: usize| _mm512_loadu_si512(keys.as_ptr().add(keys.len() / 16 * sixteenth).cast());
         let median = if keys.len() < MANY {
             median_lanes::<K>(register(3), register(7), register(11))
         } else {

@@ -62,8 +62,7 @@ pub fn sigmoid<M: Machine>(x: f32) -> f32 {
     select(x < 0.0, z, 1.0) / (1.0 + z)
 }
 
-/// Of x = n ln 2 + r: 2ⁿ/4, 2⁻ⁿ/4, cosh r − 1 and sinh r; for x in [0, 89.5].
-/// That is above where sinh and cosh overflow, and r is above 0 there, so that infinities add up.
+/// Of x = n ln 2 + r: 2ⁿ/4, 2⁻ⁿ/4, cosh r − 1 and sinh r; for x in [0, 89.6].
 #[inline(always)]
 fn hyperbola<M: Machine>(x: f32) -> (f32, f32, f32, f32) {
     let shifted = M::fma32(x, std::f32::consts::LOG2_E, MAGIC);
@@ -81,7 +80,7 @@ fn hyperbola<M: Machine>(x: f32) -> (f32, f32, f32, f32) {
 #[inline(always)]
 pub fn sinh<M: Machine>(x: f32) -> f32 {
     let a = x.abs();
-    let (rise, fall, cosine, sine) = hyperbola::<M>(select(a > 89.5, 89.5, a));
+    let (rise, fall, cosine, sine) = hyperbola::<M>(select(a > 89.6, 89.6, a));
     let value = (rise - fall) + M::fma32(cosine, rise - fall, sine * (rise + fall));
     // Halves of the least numbers would be rounded.
     select(a < 1e-4, x, (value + value).copysign(x))
@@ -91,7 +90,7 @@ pub fn sinh<M: Machine>(x: f32) -> f32 {
 #[inline(always)]
 pub fn cosh<M: Machine>(x: f32) -> f32 {
     let a = x.abs();
-    let (rise, fall, cosine, sine) = hyperbola::<M>(select(a > 89.5, 89.5, a));
+    let (rise, fall, cosine, sine) = hyperbola::<M>(select(a > 89.6, 89.6, a));
     let value = (rise + fall) + M::fma32(cosine, rise + fall, sine * (rise - fall));
     value + value
 }
@@ -177,14 +176,14 @@ pub(super) fn log_parts_normal(x: f32) -> (i32, f32) {
 #[inline(always)]
 pub fn log1p<M: Machine>(x: f32) -> f32 {
     let sum = 1.0 + x;
-    let lost = select(x >= 1.0, 1.0 - (sum - x), x - (sum - 1.0));
+    let kept = sum - 1.0;
+    let lost = (1.0 - (sum - kept)) + (x - kept);
     let (k, f) = log_parts_normal(sum);
     // lost / sum, with 1 / (1 + f) to a few digits: more do not count.
     let power = f32::from_bits(((127 - k).max(0) as u32) << 23);
     let value = log_value::<M>(k as f32, f, lost * power * M::fma32(f, f - 1.0, 1.0));
-    let edge = select(x == -1.0, f32::NEG_INFINITY, f32::NAN);
-    let edge = select(x == f32::INFINITY || x == 0.0, x, edge);
-    select(x > -1.0 && x < f32::INFINITY && x != 0.0, value, edge)
+    // Zeros keep their sign.
+    log_edges(sum, value.copysign(x))
 }
 
 /// ln(1 + f) times a constant whose first part has 12 bits, like the first part here of the logarithm: their product is exact.

@@ -5,6 +5,7 @@
 //! Compute form: Mask is `u8` of 0 or 1; I32, I64, U64, F32 and F64 are those types. Pointers need no alignment. A destination may be
 //! exactly an operand of elements at least as wide (in place) and must not overlap one otherwise.
 
+mod best;
 mod cast;
 mod convert;
 mod divide;
@@ -24,12 +25,12 @@ mod sums;
 #[cfg(test)]
 mod tests;
 
+pub use best::best_of_row;
 pub use cast::cast;
 pub use convert::{load, store};
 pub use few::{Best, best_of_columns, fold_few};
 pub use fold::{
-    BLOCK, LANES, arg_better, combine, find, fold_block, fold_columns, fold_lanes, fold_rows, identity, round_lines,
-    round_to,
+    BLOCK, LANES, arg_better, combine, fold_block, fold_columns, fold_lanes, fold_rows, identity, round_lines, round_to,
 };
 pub use pair::{Then, is_first, pair};
 pub use pointwise::{Operand, exp_of_difference, fill, index_ramp, pointwise};

@@ -68,9 +68,8 @@ fn extremes_take_the_first_and_nan_first_of_all() {
     let mut row: Vec<f32> = (0..10_000).map(|i| ((i * 7919) % 5000) as f32).collect();
     let extreme = |row: &[f32], fold| {
         // SAFETY: the row has as many values as said.
-        let bits = unsafe { fold_block(fold, DType::F32, row.len(), row.as_ptr().cast()) };
-        // SAFETY: as above.
-        (f32::from_slot(bits), unsafe { super::find(DType::F32, row.len(), row.as_ptr().cast(), bits) })
+        let (bits, place) = unsafe { super::best_of_row(fold, DType::F32, row.len(), row.as_ptr().cast()) };
+        (f32::from_slot(bits), place)
     };
     let first = |row: &[f32], value: f32| row.iter().position(|&x| x == value).unwrap();
     assert_eq!(extreme(&row, Fold::ArgMax), (4999.0, first(&row, 4999.0)));
