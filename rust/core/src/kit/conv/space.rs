@@ -226,7 +226,7 @@ unsafe fn zeros<V: Vector<Element: Element>>(to: *mut V::Element, count: usize) 
     }
 }
 
-/// Copies `count` elements that lie `jump` apart; may write a vector more, of zeros where the jump is 1, 2 or 4.
+/// Copies `count` elements that lie `jump` apart; may write a vector more, of zeros where the jump is 1 or 2.
 ///
 /// # Safety
 /// There is room for that, and the elements can be read.
@@ -258,21 +258,33 @@ pub(super) unsafe fn copy<V: Vector>(to: *mut V::Element, from: *const V::Elemen
             }
             return;
         }
-        if jump == 4 {
-            while i < count {
-                let there = (4 * (count - i) - 3).min(4 * V::LANES);
-                let part = |number: usize| {
-                    let mask = ((1u128 << there) - 1) >> (number * V::LANES);
-                    V::load_some(from.wrapping_add(4 * i + number * V::LANES), mask as u32 & V::ALL)
-                };
-                let (low, high) = (part(0).evens(part(1)), part(2).evens(part(3)));
-                low.evens(high).store(to.add(i));
-                i += V::LANES;
-            }
-            return;
-        }
         while i < count {
             to.add(i).write(from.wrapping_offset(i as isize * jump).read_unaligned());
+            i += 1;
+        }
+    }
+}
+
+/// Copies every second pair of elements that lie `jump` apart, `count` elements in all; may write a vector more, of zeros where the jump is 1.
+///
+/// # Safety
+/// As for `copy`.
+#[inline(always)]
+pub(super) unsafe fn copy_pairs<V: Vector>(to: *mut V::Element, from: *const V::Element, count: usize, jump: isize) {
+    let mut i = 0;
+    // SAFETY: as the caller vouches; the last vectors are read up to the last element only.
+    unsafe {
+        while jump == 1 && i < count {
+            let there = (2 * (count - i) - 2).min(2 * V::LANES);
+            let mask = (1u64 << there) - 1;
+            let low = V::load_some(from.add(2 * i), mask as u32 & V::ALL);
+            let high = V::load_some(from.wrapping_add(2 * i + V::LANES), (mask >> V::LANES) as u32);
+            low.even_pairs(high).store(to.add(i));
+            i += V::LANES;
+        }
+        while i < count {
+            let at = (i / 2 * 4 + i % 2) as isize;
+            to.add(i).write(from.wrapping_offset(at * jump).read_unaligned());
             i += 1;
         }
     }
