@@ -6,6 +6,9 @@ use std::ops::Range;
 use super::line::Line;
 use crate::kit::vector::{Element, Routine, Vector};
 
+/// Channels that are fetched ahead.
+pub(super) const AHEAD: usize = 2;
+
 /// A tensor `[batch, channels, depth, height, width]` with any strides.
 #[derive(Clone, Copy)]
 pub(super) struct Operand<E> {
@@ -148,7 +151,9 @@ impl<E: Element> Routine<E> for Fill<'_, E> {
         let [depths, heights, widths] = self.lines;
         let [deep, high, wide] = self.space.reach;
         let mut to = self.to;
+        let distance = AHEAD as isize * self.strides[1];
         for channel in 0..self.channels {
+            let ahead = channel + AHEAD < self.channels && self.strides[4] == 1;
             let from = self.from.wrapping_offset(channel as isize * self.strides[1]);
             for rd in 0..depths.residues.len() {
                 let slices = Inside::of(depths, self.steps[0].start, rd, deep);
@@ -170,6 +175,9 @@ impl<E: Element> Routine<E> for Fill<'_, E> {
                                 zeros::<V>(to, rows.before * wide);
                                 to = to.add(rows.before * wide);
                                 for _ in 0..rows.count {
+                                    if ahead && rw == 0 {
+                                        fetch::<V>(from.wrapping_offset(distance), row.count * widths.stride as usize);
+                                    }
                                     zeros::<V>(to, row.before);
                                     copy::<V>(to.add(row.before), from, row.count, jump);
                                     let end = row.before + row.count;
@@ -209,6 +217,14 @@ impl Inside {
         let reached = line.source as isize - origin;
         let end = if reached > 0 { ((reached + line.stride - 1) / line.stride) as usize } else { 0 };
         Self { before, count: end.clamp(before, size) - before, first: origin + before as isize * line.stride }
+    }
+}
+
+/// Asks for elements beside each other.
+#[inline(always)]
+pub(super) fn fetch<V: Vector>(from: *const V::Element, count: usize) {
+    for at in (0..count).step_by(64 / size_of::<V::Element>()) {
+        V::fetch(from.wrapping_add(at));
     }
 }
 

@@ -12,15 +12,13 @@ use std::ops::Range;
 
 use super::apart::{Columns, Part, Rows};
 use super::line::Line;
-use super::space::{Inside, Operand, Space, copy, copy_pairs};
+use super::space::{AHEAD, Inside, Operand, Space, copy, copy_pairs, fetch};
 use crate::kit::vector::{Element, Vector};
 
 /// Places of a square's sources: products per square.
 pub(super) const PLACES: usize = 16;
 /// Elements between the places in memory, so that they do not meet in one set of a cache.
 pub(super) const APART: usize = 16;
-/// Channels that are fetched ahead.
-const AHEAD: usize = 2;
 /// Channels below which the additions cost what the products save: `inner · rows / (inner + rows)`.
 const WORTH: usize = 12;
 /// Channels of either side at least.
@@ -304,10 +302,7 @@ impl<E: Element> Squared<'_, E> {
                 }
             }
             if ahead {
-                let from = from.wrapping_offset(step);
-                for at in (0..part.count * (1 + usize::from(part.block > 0))).step_by(64 / size_of::<E>()) {
-                    V::fetch(from.wrapping_add(at));
-                }
+                fetch::<V>(from.wrapping_offset(step), part.count * (1 + usize::from(part.block > 0)));
             }
         }
     }
