@@ -29,6 +29,17 @@ X, W = (2, 3, 8, 8), (4, 3, 3, 3)
 
 MISTAKES: list[tuple[str, Callable[[], object], type[Exception], tuple[str, ...]]] = [
     ("rank", lambda: F.conv2d(t(8, 8), t(*W)), ad.ShapeError, ("conv2d", "(8, 8)", "[batch, channels, height, width]")),
+    ("no whole number", lambda: nn.Conv2d(3, 4, 2.5), TypeError, ("Conv2d", "kernel_size is 2.5", "int", "2 of them")),
+    ("cut numbers", lambda: nn.Conv2d(3, 4, (2.5, 2)), TypeError, ("kernel_size is (2.5, 2)",)),
+    ("a word", lambda: nn.Conv1d(3, 4, "3"), TypeError, ("Conv1d", "kernel_size is '3'")),
+    (
+        "stride of a transpose",
+        lambda: nn.ConvTranspose2d(3, 4, 3, None),
+        TypeError,
+        ("ConvTranspose2d", "stride is None"),
+    ),
+    ("padding of a layer", lambda: nn.ZeroPad2d(1.5), TypeError, ("ZeroPad2d", "padding is 1.5", "4 of them")),
+    ("paddings of a layer", lambda: nn.ReflectionPad1d((1, 0.5)), TypeError, ("padding is (1, 0.5)", "2 of them")),
     ("rank of many", lambda: F.conv1d(t(*X), t(4, 3, 3)), ad.ShapeError, ("conv1d", "(2, 3, 8, 8)", "length")),
     ("rank, last", lambda: F.conv1d(t(3), t(4, 3, 3), channels_last=True), ad.ShapeError, ("length, channels",)),
     ("weight", lambda: F.conv2d(t(*X), t(4, 3, 3)), ad.ShapeError, ("weight is (4, 3, 3)", "out_channels")),

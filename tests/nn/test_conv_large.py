@@ -26,6 +26,7 @@ class Sizes(NamedTuple):
     groups: int = 1
     stride: int = 1
     kernel: int = 3
+    dilation: tuple[int, int] = (1, 1)
 
 
 SQUARES = [
@@ -39,6 +40,16 @@ SQUARES = [
     Sizes(2, 32, 12, 12, 40, padding=4),
     Sizes(1, 32, 7, 301, 32),
     Sizes(1, 140, 9, 130, 24),
+]
+APART = [
+    Sizes(4, 32, 16, 16, 32, padding=2, dilation=(2, 2)),
+    Sizes(2, 64, 27, 29, 48, padding=2, dilation=(2, 2)),
+    Sizes(2, 40, 23, 31, 33, padding=1, dilation=(3, 3)),
+    Sizes(2, 32, 21, 30, 40, padding=0, dilation=(1, 2)),
+    Sizes(2, 32, 22, 19, 40, padding=3, dilation=(3, 1)),
+    Sizes(2, 64, 33, 17, 64, padding=4, dilation=(5, 2), groups=2),
+    Sizes(2, 32, 14, 50, 24, padding=9, dilation=(2, 4)),
+    Sizes(1, 24, 9, 301, 200, padding=2, dilation=(2, 2)),
 ]
 FEW = [
     Sizes(8, 40, 5, 5, 40),
@@ -60,14 +71,14 @@ def arrays(sizes: Sizes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def results(sizes: Sizes, dtype: str, x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> list[np.ndarray]:
     """The convolution, and its gradients by input, kernel and bias."""
     leaves = [ad.tensor(values, dtype=dtype, requires_grad=True) for values in (x, kernel, bias)]
-    y = F.conv2d(*leaves, sizes.stride, sizes.padding, groups=sizes.groups)
+    y = F.conv2d(*leaves, sizes.stride, sizes.padding, sizes.dilation, sizes.groups)
     grad = np.random.default_rng(1).standard_normal(y.shape)
     (y * ad.tensor(grad, dtype=dtype)).sum().backward()
     grads = [leaf.grad.numpy() for leaf in leaves if leaf.grad is not None]
     return [y.detach().numpy(), *grads]
 
 
-@pytest.mark.parametrize("sizes", SQUARES + FEW)
+@pytest.mark.parametrize("sizes", SQUARES + APART + FEW)
 def test_float32_is_as_near_to_float64_as_a_direct_sum(sizes: Sizes) -> None:
     data = arrays(sizes)
     for ours, exact in zip(results(sizes, "float32", *data), results(sizes, "float64", *data), strict=True):
@@ -95,17 +106,35 @@ def test_what_is_not_finite_stays_in_its_windows(sizes: Sizes, bad: float) -> No
     assert not np.isfinite(found[touched]).all()
 
 
-def test_any_layout_gives_the_same() -> None:
+@pytest.mark.parametrize("bad", [np.inf, np.nan, 3e38])
+def test_what_is_not_finite_stays_in_its_windows_apart(bad: float) -> None:
+    sizes = APART[0]
+    x, kernel, bias = (values.astype("float32") for values in arrays(sizes))
+    x[0, 1, 4, 5] = bad
+    moves = {"padding": sizes.padding, "dilation": sizes.dilation}
+    found = F.conv2d(ad.tensor(x), ad.tensor(kernel * 4), ad.tensor(bias), **moves).numpy()
+    x[0, 1, 4, 5] = 0
+    wide = [ad.tensor(values, dtype="float64") for values in (x, kernel * 4, bias)]
+    without = F.conv2d(*wide, **moves).numpy()
+    touched = np.zeros(without.shape, bool)
+    touched[0, :, 2:7:2, 3:8:2] = True
+    assert np.allclose(found[~touched], without[~touched], rtol=1e-4, atol=1e-3)
+    assert not np.isfinite(found[touched]).all()
+
+
+@pytest.mark.parametrize("dilation", [1, 2, 3])
+def test_any_layout_gives_the_same(dilation: int) -> None:
     x, kernel, bias = (values.astype("float32") for values in arrays(SQUARES[0]))
-    expected = F.conv2d(ad.tensor(x), ad.tensor(kernel), ad.tensor(bias), padding=1).numpy()
+    moves = {"padding": 1, "dilation": dilation}
+    expected = F.conv2d(ad.tensor(x), ad.tensor(kernel), ad.tensor(bias), **moves).numpy()
     last = ad.tensor(np.ascontiguousarray(x.transpose(0, 2, 3, 1))).permute(0, 3, 1, 2)
     turned = ad.tensor(np.ascontiguousarray(kernel.transpose(1, 0, 2, 3))).permute(1, 0, 2, 3)
-    assert np.array_equal(F.conv2d(last, turned, ad.tensor(bias), padding=1).numpy(), expected)
+    assert np.array_equal(F.conv2d(last, turned, ad.tensor(bias), **moves).numpy(), expected)
     flipped = ad.flip(ad.tensor(np.ascontiguousarray(x[..., ::-1])), 3)
-    assert np.array_equal(F.conv2d(flipped, ad.tensor(kernel), ad.tensor(bias), padding=1).numpy(), expected)
+    assert np.array_equal(F.conv2d(flipped, ad.tensor(kernel), ad.tensor(bias), **moves).numpy(), expected)
 
 
-@pytest.mark.parametrize("sizes", [SQUARES[1], SQUARES[4], FEW[0], FEW[3]])
+@pytest.mark.parametrize("sizes", [SQUARES[1], SQUARES[4], APART[1], APART[5], FEW[0], FEW[3]])
 def test_bits_depend_on_no_thread(sizes: Sizes) -> None:
     before = ad.get_num_threads()
     found = []

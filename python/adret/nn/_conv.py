@@ -7,7 +7,8 @@ trained weights carry over.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from operator import index
 
 from .._core import DomainError, DType, ShapeError, Tensor, empty
 from . import functional as F
@@ -21,7 +22,11 @@ _MODES = ("zeros", "reflect", "replicate", "circular")
 
 def _numbers(layer: str, what: str, given: _Sizes, rank: int, least: int) -> tuple[int, ...]:
     """One number per axis."""
-    numbers = (given,) * rank if isinstance(given, int) else tuple(int(number) for number in given)
+    try:
+        each = given if isinstance(given, Iterable) and not isinstance(given, str) else (given,) * rank
+        numbers = tuple(index(number) for number in each)
+    except TypeError:
+        raise TypeError(f"{layer}: {what} is {given!r}. Use an int, or {rank} of them.") from None
     if len(numbers) == 1:
         numbers *= rank
     if len(numbers) != rank:

@@ -5,7 +5,8 @@ Depends on `functional`. Invariant: they have no parameters; the order of amount
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from operator import index
 
 from .._core import DomainError, ShapeError, Tensor
 from . import functional as F
@@ -21,7 +22,13 @@ class _Pad(Module):
     def __init__(self, padding: int | Sequence[int]) -> None:
         """Takes one amount for all sides, or (before, after) of each axis, beginning with the last."""
         name = type(self).__name__
-        amounts = (padding,) * (2 * self._axes) if isinstance(padding, int) else tuple(padding)
+        each = (
+            padding if isinstance(padding, Iterable) and not isinstance(padding, str) else (padding,) * (2 * self._axes)
+        )
+        try:
+            amounts = tuple(index(amount) for amount in each)
+        except TypeError:
+            raise TypeError(f"{name}: padding is {padding!r}. Use an int, or {2 * self._axes} of them.") from None
         if len(amounts) != 2 * self._axes:
             raise DomainError(
                 f"{name}: padding is {amounts}, {len(amounts)} numbers. "

@@ -96,6 +96,42 @@ pub(crate) trait Vector: Copy {
             Self::load(lanes.as_ptr())
         }
     }
+    /// As `zip`, pair by pair.
+    ///
+    /// # Safety
+    /// As for `splat`.
+    #[inline(always)]
+    unsafe fn zip_pairs(self, other: Self) -> [Self; 2] {
+        // SAFETY: as the caller vouches; there is room for the widest vector.
+        unsafe {
+            let zero = self.sum();
+            let (mut a, mut b, mut lanes) = ([zero; 16], [zero; 16], [zero; 32]);
+            self.store(a.as_mut_ptr());
+            other.store(b.as_mut_ptr());
+            for i in 0..Self::LANES {
+                lanes[i / 2 * 4 + i % 2] = a[i];
+                lanes[i / 2 * 4 + i % 2 + 2] = b[i];
+            }
+            [Self::load(lanes.as_ptr()), Self::load(lanes.as_ptr().add(Self::LANES))]
+        }
+    }
+    /// As `evens`, pair by pair.
+    ///
+    /// # Safety
+    /// As for `splat`.
+    #[inline(always)]
+    unsafe fn even_pairs(self, other: Self) -> Self {
+        // SAFETY: as the caller vouches; there is room for the widest vector.
+        unsafe {
+            let mut lanes = [self.sum(); 32];
+            self.store(lanes.as_mut_ptr());
+            other.store(lanes.as_mut_ptr().add(Self::LANES));
+            for i in 2..Self::LANES {
+                lanes[i] = lanes[i / 2 * 4 + i % 2];
+            }
+            Self::load(lanes.as_ptr())
+        }
+    }
     /// Transposes a square as high as a vector: `to[j · to_row + i] = from[i][j]`.
     ///
     /// # Safety

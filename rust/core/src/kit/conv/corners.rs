@@ -143,7 +143,7 @@ pub(super) struct Joined<'a, E> {
     /// Targets of the first row; elements to the next row, and in a square to the target beside and to the one below.
     pub(super) target: *mut E,
     pub(super) plane: usize,
-    pub(super) step: usize,
+    pub(super) along: usize,
     pub(super) width: usize,
 }
 
@@ -174,10 +174,14 @@ impl<E: Element> Routine<E> for Joined<'_, E> {
                         let even = m0.plus(m1).plus(m2).plus(bias);
                         let odd = m1.plus_product(m2, minus).plus_product(m3, minus).plus(bias);
                         checked = checked.plus_product(even, zero).plus_product(odd, zero);
-                        let [low, high] = even.zip(odd);
-                        let to = self.room.add(i * 2 * self.line + 2 * at);
-                        low.store(to);
-                        high.store(to.add(V::LANES));
+                        let to = self.room.add(i * 2 * self.line);
+                        let ([low, high], at, apart) = match self.along {
+                            1 => (even.zip(odd), 2 * at, V::LANES),
+                            2 => (even.zip_pairs(odd), 2 * at, V::LANES),
+                            _ => ([even, odd], at, self.line),
+                        };
+                        low.store(to.add(at));
+                        high.store(to.add(at + apart));
                     }
                     at += V::LANES;
                 }
@@ -186,38 +190,20 @@ impl<E: Element> Routine<E> for Joined<'_, E> {
                     for row in 0..1 + usize::from(run.both) {
                         let from = self.room.add(row * 2 * self.line + run.at).cast_const();
                         let to = target.add(run.to + row * self.width);
-                        spread_out::<V>(from, to, run.count, self.step);
+                        let mut at = 0;
+                        while at + V::LANES <= run.count {
+                            V::load(from.add(at)).store(to.add(at));
+                            at += V::LANES;
+                        }
+                        if at < run.count {
+                            let mask = (1u32 << (run.count - at)) - 1;
+                            V::load_some(from.add(at), mask).store_packed(to.add(at), mask);
+                        }
                     }
                 }
             }
             let sum: f64 = checked.sum().into();
             sum == 0.0
-        }
-    }
-}
-
-/// Stores elements so far from each other; what lies between them is not touched.
-///
-/// # Safety
-/// The elements can be read and written, and the processor has the vector's instructions.
-#[inline(always)]
-unsafe fn spread_out<V: Vector>(from: *const V::Element, to: *mut V::Element, count: usize, step: usize) {
-    // SAFETY: as the caller vouches.
-    unsafe {
-        if step != 1 {
-            for at in 0..count {
-                to.add(at * step).write(from.add(at).read());
-            }
-            return;
-        }
-        let mut at = 0;
-        while at + V::LANES <= count {
-            V::load(from.add(at)).store(to.add(at));
-            at += V::LANES;
-        }
-        if at < count {
-            let mask = (1u32 << (count - at)) - 1;
-            V::load_some(from.add(at), mask).store_packed(to.add(at), mask);
         }
     }
 }

@@ -46,14 +46,6 @@ pub(super) struct Phase {
     pub(super) steps: Range<isize>,
 }
 
-/// A phase of a dilated axis: a line whose source are the elements `first + dilation · i`.
-#[derive(Clone, Debug)]
-pub(super) struct Dilated {
-    pub(super) line: Line,
-    pub(super) first: isize,
-    pub(super) dilation: isize,
-}
-
 /// An axis as a sum of shifted inputs.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
@@ -115,7 +107,7 @@ impl Line {
         Self::new(taps, vec![0], 1, 0, axis.y, phases, step, axis.x)
     }
 
-    fn new(
+    pub(super) fn new(
         taps: Vec<Tap>,
         residues: Vec<isize>,
         stride: isize,
@@ -145,39 +137,12 @@ impl Line {
         plain && self.taps.len() == 1 && self.target == 1 && self.reads(0, &self.taps[0]) == Some(0)
     }
 
-    /// For three taps at equal distances, by which the targets fall into phases: per phase, steps of two targets, each of which reads
-    /// four neighbours of a phase of the source.
-    pub(super) fn paired(&self) -> Option<Vec<Dilated>> {
+    /// For three taps at equal distances: that distance, and how many elements before the first target's own the first of them lies.
+    pub(super) fn spaced(&self) -> Option<(usize, isize)> {
         let span = self.high - self.low;
-        let three = self.taps.len() == 3 && span >= 2 && span % 2 == 0 && span / 2 <= self.target as isize;
-        if !three || self.stride != 1 || self.step != 1 || self.phases.len() != 1 {
-            return None;
-        }
-        let dilation = span / 2;
-        let padding = self.padding + self.phases[0].offset - self.low;
-        let steps = self.target.div_ceil(dilation as usize).div_ceil(2);
-        let phase = |phase: isize| {
-            let first = (phase - padding).rem_euclid(dilation);
-            let padding = -(phase - padding).div_euclid(dilation);
-            let taps = (0..4).map(|tap| Tap { phase: 0, residue: tap % 2, shift: tap as isize / 2 }).collect();
-            let phases = vec![Phase { offset: 0, steps: 0..steps as isize }];
-            let source = self.source.saturating_sub(first as usize).div_ceil(dilation as usize);
-            Dilated { line: Self::new(taps, vec![0, 1], 2, padding, source, phases, 1, steps), first, dilation }
-        };
-        Some((0..dilation).map(phase).collect())
-    }
-
-    /// Steps of two neighbours, per phase of an axis of that size.
-    pub(super) fn pairs(size: usize, dilation: usize) -> Vec<Dilated> {
-        let steps = size.div_ceil(dilation).div_ceil(2);
-        let phase = |first: usize| {
-            let taps = (0..2).map(|residue| Tap { phase: 0, residue, shift: 0 }).collect();
-            let phases = vec![Phase { offset: 0, steps: 0..steps as isize }];
-            let source = size.saturating_sub(first).div_ceil(dilation);
-            let line = Self::new(taps, vec![0, 1], 2, 0, source, phases, 1, steps);
-            Dilated { line, first: first as isize, dilation: dilation as isize }
-        };
-        (0..dilation).map(phase).collect()
+        let three = self.taps.len() == 3 && span >= 2 && span % 2 == 0;
+        let plain = self.stride == 1 && self.step == 1 && self.phases.len() == 1;
+        (three && plain).then(|| ((span / 2) as usize, self.padding + self.phases[0].offset - self.low))
     }
 
     /// Elements of one residue that the steps of a range read.

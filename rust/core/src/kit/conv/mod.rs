@@ -2,6 +2,7 @@
 //! Invariant: x is `[batch, groups · inputs, …]`, the kernel `[groups · outputs, inputs, …]`, y `[batch, groups · outputs, …]`; any strides
 //! for what is read, contiguous what is written.
 
+mod apart;
 mod corners;
 mod few;
 mod line;

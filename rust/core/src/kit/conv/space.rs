@@ -6,6 +6,9 @@ use std::ops::Range;
 use super::line::Line;
 use crate::kit::vector::{Element, Routine, Vector};
 
+/// Channels that are fetched ahead.
+pub(super) const AHEAD: usize = 2;
+
 /// A tensor `[batch, channels, depth, height, width]` with any strides.
 #[derive(Clone, Copy)]
 pub(super) struct Operand<E> {
@@ -148,7 +151,9 @@ impl<E: Element> Routine<E> for Fill<'_, E> {
         let [depths, heights, widths] = self.lines;
         let [deep, high, wide] = self.space.reach;
         let mut to = self.to;
+        let distance = AHEAD as isize * self.strides[1];
         for channel in 0..self.channels {
+            let ahead = channel + AHEAD < self.channels && self.strides[4] == 1;
             let from = self.from.wrapping_offset(channel as isize * self.strides[1]);
             for rd in 0..depths.residues.len() {
                 let slices = Inside::of(depths, self.steps[0].start, rd, deep);
@@ -170,6 +175,9 @@ impl<E: Element> Routine<E> for Fill<'_, E> {
                                 zeros::<V>(to, rows.before * wide);
                                 to = to.add(rows.before * wide);
                                 for _ in 0..rows.count {
+                                    if ahead && rw == 0 {
+                                        fetch::<V>(from.wrapping_offset(distance), row.count * widths.stride as usize);
+                                    }
                                     zeros::<V>(to, row.before);
                                     copy::<V>(to.add(row.before), from, row.count, jump);
                                     let end = row.before + row.count;
@@ -212,6 +220,14 @@ impl Inside {
     }
 }
 
+/// Asks for elements beside each other.
+#[inline(always)]
+pub(super) fn fetch<V: Vector>(from: *const V::Element, count: usize) {
+    for at in (0..count).step_by(64 / size_of::<V::Element>()) {
+        V::fetch(from.wrapping_add(at));
+    }
+}
+
 /// Writes zeros; perhaps a vector more.
 ///
 /// # Safety
@@ -226,7 +242,7 @@ unsafe fn zeros<V: Vector<Element: Element>>(to: *mut V::Element, count: usize) 
     }
 }
 
-/// Copies `count` elements that lie `jump` apart; may write a vector more, of zeros where the jump is 1, 2 or 4.
+/// Copies `count` elements that lie `jump` apart; may write a vector more, of zeros where the jump is 1 or 2.
 ///
 /// # Safety
 /// There is room for that, and the elements can be read.
@@ -258,21 +274,33 @@ pub(super) unsafe fn copy<V: Vector>(to: *mut V::Element, from: *const V::Elemen
             }
             return;
         }
-        if jump == 4 {
-            while i < count {
-                let there = (4 * (count - i) - 3).min(4 * V::LANES);
-                let part = |number: usize| {
-                    let mask = ((1u128 << there) - 1) >> (number * V::LANES);
-                    V::load_some(from.wrapping_add(4 * i + number * V::LANES), mask as u32 & V::ALL)
-                };
-                let (low, high) = (part(0).evens(part(1)), part(2).evens(part(3)));
-                low.evens(high).store(to.add(i));
-                i += V::LANES;
-            }
-            return;
-        }
         while i < count {
             to.add(i).write(from.wrapping_offset(i as isize * jump).read_unaligned());
+            i += 1;
+        }
+    }
+}
+
+/// Copies every second pair of elements that lie `jump` apart, `count` elements in all; may write a vector more, of zeros where the jump is 1.
+///
+/// # Safety
+/// As for `copy`.
+#[inline(always)]
+pub(super) unsafe fn copy_pairs<V: Vector>(to: *mut V::Element, from: *const V::Element, count: usize, jump: isize) {
+    let mut i = 0;
+    // SAFETY: as the caller vouches; the last vectors are read up to the last element only.
+    unsafe {
+        while jump == 1 && i < count {
+            let there = (2 * (count - i) - 2).min(2 * V::LANES);
+            let mask = (1u64 << there) - 1;
+            let low = V::load_some(from.add(2 * i), mask as u32 & V::ALL);
+            let high = V::load_some(from.wrapping_add(2 * i + V::LANES), (mask >> V::LANES) as u32);
+            low.even_pairs(high).store(to.add(i));
+            i += V::LANES;
+        }
+        while i < count {
+            let at = (i / 2 * 4 + i % 2) as isize;
+            to.add(i).write(from.wrapping_offset(at * jump).read_unaligned());
             i += 1;
         }
     }

@@ -216,7 +216,7 @@ impl<E: Element> Job<'_, E> {
         let count = range.len();
         let [sources, products, copy, _] = self.rooms();
         let plane = squares.height * squares.width;
-        let runs = squares.runs(&range, sum.groups * sum.rows * plane);
+        let runs = squares.runs(&range, sum.groups * sum.rows * plane, self.line);
         let pieces = squares.pieces(&squares.sources, &range, self.lanes);
         let mut finite = true;
         // SAFETY: the scratch has these rooms; targets lie in memory.
@@ -259,8 +259,8 @@ impl<E: Element> Job<'_, E> {
                     runs: &runs,
                     target: { sum.target }.0.cast::<E>().add((group * sum.rows + row) * plane),
                     plane,
-                    step: squares.step(),
-                    width: squares.row(),
+                    along: squares.along(),
+                    width: squares.down() * squares.width,
                 };
                 finite &= launch(self.path, joined);
                 first = last;

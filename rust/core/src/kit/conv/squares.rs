@@ -1,26 +1,24 @@
 //! Three by three taps with fewer products: squares of two by two targets, each from sixteen products instead of thirty-six.
-//! Depends on `line`, `space`, `vector`. Invariant: squares are numbered image by image, row by row.
+//! Depends on `apart`, `line`, `space`, `vector`. Invariant: squares are numbered image by image, row by row.
 //!
 //! Winograd's F(2×2, 3×3): `Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A` for a kernel g and the four by four sources d of a square. Between the
 //! brackets channels are summed, so there are sixteen products of matrices, one per place. The gradient by g is the adjoint,
 //! `Gᵀ [Σ (A y Aᵀ) ⊙ (Bᵀ d B)] G`. A sum has four of nine products and a few additions more: its error is that of the direct sum. What is
 //! infinite or no number spreads over its square here, so whoever finds one in a result computes it all directly.
 //!
-//! Taps that lie apart read every so-manieth row and column: image and targets fall into phases that never meet, each of them a smaller
-//! image with neighbouring taps.
+//! Where taps lie apart, the targets of a square do too.
 
 use std::ops::Range;
 
-use super::line::{Dilated, Line};
-use super::space::{Inside, Operand, Space, copy};
+use super::apart::{Columns, Part, Rows};
+use super::line::Line;
+use super::space::{AHEAD, Inside, Operand, Space, copy, copy_pairs, fetch};
 use crate::kit::vector::{Element, Vector};
 
 /// Places of a square's sources: products per square.
 pub(super) const PLACES: usize = 16;
 /// Elements between the places in memory, so that they do not meet in one set of a cache.
 pub(super) const APART: usize = 16;
-/// Channels that are fetched ahead.
-const AHEAD: usize = 2;
 /// Channels below which the additions cost what the products save: `inner · rows / (inner + rows)`.
 const WORTH: usize = 12;
 /// Channels of either side at least.
@@ -28,13 +26,16 @@ const FEWEST: usize = 16;
 /// Squares at least; fewer are bound by the memory of the kernel.
 const SQUARES: usize = 64;
 
+/// How a copy is read: the phases of rows, and the columns.
+pub(super) type Sides = (Vec<Rows>, Columns);
+
 /// How targets fall into squares.
 pub(super) struct Squares {
-    /// Steps are squares, taps the four by four sources, per phase of rows and of columns.
-    pub(super) sources: [Vec<Dilated>; 2],
+    /// Steps are squares, taps the four by four sources.
+    pub(super) sources: Sides,
     /// Steps are squares, taps the two by two targets.
-    pub(super) targets: [Vec<Dilated>; 2],
-    /// Squares of a phase.
+    pub(super) targets: Sides,
+    /// Rows and columns of the squares of a phase.
     high: usize,
     wide: usize,
     /// Targets of an image.
@@ -51,21 +52,27 @@ impl Squares {
             return None;
         }
         let (height, width) = (lines[1].target, lines[2].target);
-        let sources = [lines[1].paired()?, lines[2].paired()?];
-        let [down, along] = [sources[0].len(), sources[1].len()];
-        let (high, wide) = (height.div_ceil(down).div_ceil(2), width.div_ceil(along).div_ceil(2));
-        let squares = high * wide * down * along;
+        let [(down, above), (along, before)] = [lines[1].spaced()?, lines[2].spaced()?];
+        if down > height || along > width {
+            return None;
+        }
+        let (high, wide) = (height.div_ceil(down).div_ceil(2), width.div_ceil(2 * along) * along);
+        let squares = down * high * wide;
         // Squares that hang over the edge are computed whole.
         if batch * squares < SQUARES || 4 * squares * 2 > 3 * height * width {
             return None;
         }
-        let targets = [Line::pairs(height, down), Line::pairs(width, along)];
+        let sources = (
+            Rows::phases(4, down, above, lines[1].source, height),
+            Columns::new(4, along, before, lines[2].source, wide),
+        );
+        let targets = (Rows::phases(2, down, 0, height, height), Columns::new(2, along, 0, width, wide));
         Some(Self { sources, targets, high, wide, height, width })
     }
 
     /// Squares of an image.
     pub(super) fn per_image(&self) -> usize {
-        self.per_phase() * self.sources[0].len() * self.sources[1].len()
+        self.per_phase() * self.down()
     }
 
     /// Squares of a phase of an image.
@@ -73,20 +80,14 @@ impl Squares {
         self.high * self.wide
     }
 
-    /// Image and phases of rows and columns, of a phase numbered through all images.
-    fn phase(&self, number: usize) -> [usize; 3] {
-        let [down, along] = [self.sources[0].len(), self.sources[1].len()];
-        [number / (down * along), number / along % down, number % along]
+    /// Phases of the rows: rows from one target of a square to the one below.
+    pub(super) fn down(&self) -> usize {
+        self.sources.0.len()
     }
 
-    /// Elements from a target to the next one of its phase.
-    pub(super) fn step(&self) -> usize {
-        self.sources[1].len()
-    }
-
-    /// Elements from a target to the one below of its phase.
-    pub(super) fn row(&self) -> usize {
-        self.sources[0].len() * self.width
+    /// Columns from one target of a square to the one beside it.
+    pub(super) fn along(&self) -> usize {
+        self.sources.1.distance
     }
 
     /// Elements that the copy of one channel may take, for so many squares beside each other.
@@ -95,17 +96,16 @@ impl Squares {
             true => (1, squares),
             false => ((squares.div_ceil(self.wide) + 1).min(self.high), self.wide),
         };
-        let lines = [Line::one(), self.sources[0][0].line.clone(), self.sources[1][0].line.clone()];
+        let lines = [Line::one(), self.sources.0[0].line.clone(), self.sources.1.line.clone()];
         Space::padded(&lines, &[0..1, 0..rows as isize, 0..columns as isize]).copied + 3 * 16
     }
 
-    /// What a range of squares touches of each phase of an image, as it is copied for `lines` (the sources or the targets).
-    pub(super) fn pieces(&self, lines: &[Vec<Dilated>; 2], squares: &Range<usize>, lanes: usize) -> Vec<Piece> {
+    /// What a range of squares touches of each phase of an image, as it is copied for `sides` (the sources or the targets).
+    pub(super) fn pieces(&self, sides: &Sides, squares: &Range<usize>, lanes: usize) -> Vec<Piece> {
         let per_phase = self.per_phase();
         let mut found = Vec::new();
         for number in squares.start / per_phase..(squares.end - 1) / per_phase + 1 {
-            let [image, down, along] = self.phase(number);
-            let of = Of { image, down: &lines[0][down], along: &lines[1][along] };
+            let of = Of { image: number / self.down(), rows: &sides.0[number % self.down()], columns: &sides.1 };
             let first = squares.start.max(number * per_phase) - number * per_phase;
             let last = squares.end.min((number + 1) * per_phase) - number * per_phase;
             let mut at = number * per_phase + first - squares.start;
@@ -137,7 +137,7 @@ impl Squares {
         lanes: usize,
     ) -> Piece {
         let steps = [0..1, rows.start as isize..rows.end as isize, columns.start as isize..columns.end as isize];
-        let lines = [Line::one(), of.down.line.clone(), of.along.line.clone()];
+        let lines = [Line::one(), of.rows.line.clone(), of.columns.line.clone()];
         let space = Space::padded(&lines, &steps);
         let pitch = space.step[1] as usize;
         let length = (rows.len() - 1) * pitch + columns.len();
@@ -156,33 +156,38 @@ impl Squares {
                 at += mask.count_ones() as usize;
             }
         }
-        Piece { image: of.image, rows: rows_of(of, &steps, &space), jump: 2 * of.along.dilation, space, vectors }
+        Piece { image: of.image, rows: rows_of(of, &steps, &space), space, vectors }
     }
 
-    /// Where the targets of a range of squares lie, row by row, from the first target of the first channel on.
-    pub(super) fn runs(&self, squares: &Range<usize>, image_step: usize) -> Vec<Run> {
+    /// Where the targets of a range of squares lie, from the first target of the first channel on; in `line` squares beside each other
+    /// targets lie as they do in the image where the distance is one or two, else all left ones, then all right ones.
+    pub(super) fn runs(&self, squares: &Range<usize>, image_step: usize, line: usize) -> Vec<Run> {
+        let (down, along) = (self.down(), self.along());
         let mut found = Vec::new();
         let mut square = squares.start;
         while square < squares.end {
-            let [image, down, along] = self.phase(square / self.per_phase());
-            let rest = square % self.per_phase();
+            let (number, rest) = (square / self.per_phase(), square % self.per_phase());
             let (row, column) = (rest / self.wide, rest % self.wide);
-            let [height, width] = [&self.targets[0][down], &self.targets[1][along]].map(|phase| phase.line.source);
+            let first = 2 * row * down + number % down;
+            let to = number / down * image_step + first * self.width;
+            let mut push = |at: usize, count: usize, column: usize| {
+                if first < self.height && column < self.width {
+                    let both = first + down < self.height;
+                    found.push(Run { at, count: count.min(self.width - column), to: to + column, both });
+                }
+            };
+            let at = square - squares.start;
             let there = (self.wide - column).min(squares.end - square);
-            // A phase may have a row or a column less than the first one.
-            if 2 * row < height && 2 * column < width {
-                found.push(Run {
-                    at: 2 * (square - squares.start),
-                    count: (2 * there).min(width - 2 * column),
-                    to: image * image_step
-                        + 2 * row * self.row()
-                        + down * self.width
-                        + 2 * column * self.step()
-                        + along,
-                    both: 2 * row + 1 < height,
-                });
+            if along <= 2 {
+                push(2 * at, 2 * there, 2 * column);
+                square += there;
+            } else {
+                let (block, within) = (column / along, column % along);
+                let there = there.min(along - within);
+                push(at, there, 2 * block * along + within);
+                push(line + at, there, (2 * block + 1) * along + within);
+                square += there;
             }
-            square += there;
         }
         found
     }
@@ -191,8 +196,8 @@ impl Squares {
 /// A phase of an image, and how its rows and columns are read.
 struct Of<'a> {
     image: usize,
-    down: &'a Dilated,
-    along: &'a Dilated,
+    rows: &'a Rows,
+    columns: &'a Columns,
 }
 
 /// Squares of one vector of a copy: those of the mask, which go to places from `at` on.
@@ -202,34 +207,28 @@ pub(super) struct Packed {
     pub(super) at: usize,
 }
 
-/// A row of a copy: its elements of one residue, and where the first one lies in the source.
+/// A part of a row of a copy, and the row of the source.
 struct Row {
-    to: usize,
-    count: usize,
+    part: Part,
     row: isize,
-    column: isize,
 }
 
 /// What a copy has of its source; zeros are around.
 fn rows_of(of: &Of<'_>, steps: &[Range<isize>; 3], space: &Space) -> Vec<Row> {
     let [_, high, wide] = space.reach;
-    let (lines, wides) = (&of.down.line, &of.along.line);
-    let place = |of: &Dilated, at: isize| of.first + at * of.dilation;
+    let line = &of.rows.line;
+    let begin = steps[2].start as usize;
+    let columns = [0, 1].map(|residue| of.columns.parts(begin..begin + wide, residue));
     let mut found = Vec::new();
-    for down in 0..lines.residues.len() {
-        let rows = Inside::of(lines, steps[1].start, down, high);
-        for along in 0..wides.residues.len() {
-            let columns = Inside::of(wides, steps[2].start, along, wide);
-            if columns.count == 0 {
-                continue;
+    for down in 0..line.residues.len() {
+        let rows = Inside::of(line, steps[1].start, down, high);
+        for (along, parts) in columns.iter().enumerate() {
+            let plane = (down * columns.len() + along) * high;
+            for row in 0..rows.count {
+                let to = (plane + rows.before + row) * wide;
+                let from = of.rows.first + (rows.first + row as isize * line.stride) * of.rows.distance;
+                found.extend(parts.iter().map(|part| Row { part: Part { to: to + part.to, ..*part }, row: from }));
             }
-            let plane = (down * wides.residues.len() + along) * high;
-            found.extend((0..rows.count).map(|row| Row {
-                to: (plane + rows.before + row) * wide + columns.before,
-                count: columns.count,
-                row: place(of.down, rows.first + row as isize * lines.stride),
-                column: place(of.along, columns.first),
-            }));
         }
     }
     found
@@ -239,8 +238,6 @@ fn rows_of(of: &Of<'_>, steps: &[Range<isize>; 3], space: &Space) -> Vec<Row> {
 pub(super) struct Piece {
     image: usize,
     rows: Vec<Row>,
-    /// Elements of the source from one of a row to the next.
-    jump: isize,
     pub(super) space: Space,
     pub(super) vectors: Vec<Packed>,
 }
@@ -293,15 +290,19 @@ impl<E: Element> Squared<'_, E> {
         let from = self.source.channel(piece.image, self.first + channel);
         let ahead = channel + AHEAD < self.channels && along == 1;
         let step = AHEAD as isize * self.source.strides[1];
-        for row in &piece.rows {
-            let from = from.wrapping_offset(row.row * down + row.column * along);
-            // SAFETY: as the caller vouches. What is written behind a row are zeros, or the beginning of the next one, which follows.
-            unsafe { copy::<V>(self.copy.add(row.to), from, row.count, piece.jump * along) };
-            if ahead {
-                let from = from.wrapping_offset(step);
-                for at in (0..piece.jump as usize * row.count).step_by(64 / size_of::<E>()) {
-                    V::fetch(from.wrapping_add(at));
+        for Row { part, row } in &piece.rows {
+            let from = from.wrapping_offset(row * down + part.column * along);
+            let to = self.copy.wrapping_add(part.to);
+            // SAFETY: as the caller vouches. What is written behind a part are zeros, or the beginning of the next one, which follows.
+            unsafe {
+                match part.block {
+                    0 => copy::<V>(to, from, part.count, along),
+                    1 => copy::<V>(to, from, part.count, 2 * along),
+                    _ => copy_pairs::<V>(to, from, part.count, along),
                 }
+            }
+            if ahead {
+                fetch::<V>(from.wrapping_offset(step), part.count * (1 + usize::from(part.block > 0)));
             }
         }
     }

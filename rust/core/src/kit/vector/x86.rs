@@ -117,6 +117,24 @@ wide!(
             let low = _mm512_permutex2var_ps(self.0, low, other.0);
             [Self(low), Self(_mm512_permutex2var_ps(self.0, high, other.0))]
         }
+    },
+    #[inline(always)]
+    unsafe fn even_pairs(self, other: Self) -> Self {
+        // SAFETY: as above.
+        unsafe {
+            let even = _mm512_setr_epi32(0, 1, 4, 5, 8, 9, 12, 13, 16, 17, 20, 21, 24, 25, 28, 29);
+            Self(_mm512_permutex2var_ps(self.0, even, other.0))
+        }
+    },
+    #[inline(always)]
+    unsafe fn zip_pairs(self, other: Self) -> [Self; 2] {
+        // SAFETY: as above.
+        unsafe {
+            let low = _mm512_setr_epi32(0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23);
+            let high = _mm512_setr_epi32(8, 9, 24, 25, 10, 11, 26, 27, 12, 13, 28, 29, 14, 15, 30, 31);
+            let low = _mm512_permutex2var_ps(self.0, low, other.0);
+            [Self(low), Self(_mm512_permutex2var_ps(self.0, high, other.0))]
+        }
     }
 );
 wide!(
