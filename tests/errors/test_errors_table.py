@@ -73,6 +73,8 @@ MISTAKES = [
     ),
     Mistake("matmul of 0-d", lambda: ad.matmul(t(), t(2)), "ShapeError", ("matmul",)),
     Mistake("matmul, batches", lambda: t(2, 3, 4) @ t(5, 4, 2), "ShapeError", ("matmul", "2", "5")),
+    Mistake("clip", lambda: ad.clip(t(2, dtype="uint8"), -1, 3), "DomainError", ("clip", "-1", "uint8", "255")),
+    Mistake("format", lambda: f"{t(2):.3f}", "TypeError", ("format", "(2,)", ".3f", "tolist")),
     Mistake("linear", lambda: ad.linear(t(2, 3), t(4, 5)), "ShapeError", ("linear", "3", "5")),
     Mistake("reshape", lambda: ad.reshape(t(2, 3), (4, 2)), "ShapeError", ("reshape", "(2, 3)", "(4, 2)", "6")),
     Mistake("reshape, two −1", lambda: ad.reshape(t(2, 3), (-1, -1)), "ShapeError", ("reshape", "-1")),

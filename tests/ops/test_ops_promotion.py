@@ -5,6 +5,8 @@ Depends on adret and NumPy. NumPy has no bfloat16; its rows are written out.
 
 from __future__ import annotations
 
+import operator
+
 import adret as ad
 import numpy as np
 import pytest
@@ -106,7 +108,7 @@ def test_division_is_real(name: str) -> None:
 def test_numbers_outside_the_range_raise(name: str, number: int) -> None:
     """An integer that the dtype cannot hold is refused with both named, not wrapped."""
     x = ad.ones(2, dtype=name)
-    for call in (lambda: x + number, lambda: number - x, lambda: ad.maximum(x, number), lambda: x == number):
+    for call in (lambda: x + number, lambda: number - x, lambda: ad.maximum(x, number), lambda: x.multiply(number)):
         with pytest.raises(ad.AdretError) as caught:
             call()
         assert str(number) in str(caught.value)
@@ -216,3 +218,28 @@ def test_shapes_broadcast_as_in_numpy() -> None:
         assert ad.broadcast_shapes(*shapes) == np.broadcast_shapes(*shapes)
     with pytest.raises(ad.ShapeError):
         ad.broadcast_shapes((2,), (3,))
+
+
+COMPARISONS = [operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge]
+
+
+@pytest.mark.parametrize("name", ["bool", "int8", "uint8", "int32", "uint64", "int64"])
+def test_comparisons_with_numbers_outside_the_range(name: str) -> None:
+    """As mathematics has it, whichever side the number is on."""
+    array = np.array([0, 1, 1], dtype=name)
+    for compare in COMPARISONS:
+        for number in (-(2**70), -(2**63) - 1, 2**64, 2**70):
+            expected = [compare(int(element), number) for element in array]
+            assert compare(ad.tensor(array), number).tolist() == expected
+            assert compare(number, ad.tensor(array)).tolist() == [compare(number, int(element)) for element in array]
+    assert (ad.tensor(array) == 2).tolist() == [False] * 3
+    assert ((ad.zeros(2, dtype="uint8") == -1) | (ad.ones(2, dtype="uint8") < 300)).tolist() == [True, True]
+
+
+def test_negative_powers_of_integers() -> None:
+    """A number as exponent is refused, since the result is no integer; floats take it."""
+    with pytest.raises(ad.DomainError, match=r"pow: .*int64.*-1.*float32"):
+        ad.arange(3) ** -1
+    assert (ad.tensor([1.0, 2.0]) ** -1).tolist() == [1.0, 0.5]
+    assert (ad.tensor([1, 2]) ** -1.0).tolist() == [1.0, 0.5]
+    assert (2 ** ad.tensor([-1, 3])).tolist() == [0, 8]

@@ -5,6 +5,9 @@ Depends on NumPy and hypothesis. Invariant: integers, slices, `...`, `None` and 
 
 from __future__ import annotations
 
+import itertools
+import random
+
 import adret as ad
 import numpy as np
 import pytest
@@ -109,6 +112,48 @@ def test_a_mask_computed_from_the_tensor() -> None:
     x[x < 0] = 0
     assert x.tolist() == [3.0, 0.0, 2.0, 0.0]
     assert x[x > 2].tolist() == [3.0]
+
+
+TRUTHS = (
+    True,
+    False,
+    None,
+    ...,
+    0,
+    slice(None),
+    slice(None, None, -1),
+    np.array([0, 2, 1]),
+    np.array([[True, False, True]]),
+)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (1, 3), (4, 3, 2)])
+def test_single_truths_keep_or_empty_an_axis(shape: tuple[int, ...]) -> None:
+    """`x[True]`, alone and among other entries, reads, writes and leads gradients back as in NumPy."""
+    array = np.arange(np.prod(shape), dtype=np.float64).reshape(shape)
+    tried = 0
+    triples = random.Random(1).sample(list(itertools.product(TRUTHS, repeat=3)), 40)
+    for key in [*itertools.product(TRUTHS, repeat=2), *triples]:
+        if not any(isinstance(entry, bool) for entry in key):
+            continue
+        try:
+            expected = array[key]
+        except (IndexError, ValueError):
+            with pytest.raises((ad.OutOfRangeError, ad.ShapeError)):
+                ad.tensor(array)[key]
+            continue
+        tried += 1
+        x = ad.tensor(array, requires_grad=True)
+        np.testing.assert_array_equal((x * 1)[key].detach().numpy(), expected)
+        (x[key] * 3).sum().backward()
+        assert x.grad is not None
+        np.testing.assert_array_equal(x.grad.numpy(), 3.0 * np.isin(array, expected))
+        y, written = ad.tensor(array), array.copy()
+        y[key] = -1
+        written[key] = -1
+        np.testing.assert_array_equal(y.numpy(), written)
+    assert tried > 0
+    assert ad.tensor(array)[ad.tensor(True)].shape == (1, *shape)
 
 
 def test_lists_are_arrays() -> None:

@@ -189,7 +189,12 @@ impl TensorObject {
         if elements == 1 && slf.get().tensor().rank() == 0 && !format.is_empty()? {
             return slf.get().item(slf.py())?.call_method1("__format__", (format,))?.extract();
         }
-        slf.str()?.call_method1("__format__", (format,))?.extract()
+        slf.str()?.call_method1("__format__", (format,)).and_then(|text| text.extract()).map_err(|_| {
+            let shape = slf.get().tensor().shape().to_string();
+            PyTypeError::new_err(format!(
+                "format: the tensor is {shape}, and {format:?} formats numbers. Format its elements, as tolist() gives them."
+            ))
+        })
     }
 
     /// The tensor without its history: gradients stop here.

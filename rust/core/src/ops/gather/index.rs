@@ -60,6 +60,7 @@ struct Parsed {
 /// # Errors
 /// For positions out of range, too many entries, and masks that are not evaluated.
 pub fn index_get(x: &Tensor, index: &[Index]) -> Result<Tensor> {
+    let x = &spread(x, index)?;
     let parsed = parse(x, index)?;
     let window = slice_axes(x, &parsed.windows)?;
     let basic = |sizes: &dyn Fn(usize) -> usize| -> SmallVec<[usize; 4]> {
@@ -96,6 +97,7 @@ pub fn index_set(x: &Tensor, index: &[Index], value: &Operand) -> Result<Tensor>
         let value = fill(&value, x.shape(), x.dtype())?;
         return where_(&mask, &value.into(), &x.into());
     }
+    let (shape, x) = (x.shape(), &spread(x, index)?);
     let parsed = parse(x, index)?;
     let window = slice_axes(x, &parsed.windows)?;
     let sizes: SmallVec<[usize; 4]> =
@@ -123,7 +125,7 @@ pub fn index_set(x: &Tensor, index: &[Index], value: &Operand) -> Result<Tensor>
             permute_axes(&reshape_to(&written, &apart)?, inverse)?
         }
     };
-    put_slice(x, &parsed.windows, &replaced)
+    reshape_to(&put_slice(x, &parsed.windows, &replaced)?, shape)
 }
 
 /// The window with all array axes merged into axis 0, the positions in it, and the order of axes that led there.
@@ -157,7 +159,7 @@ fn merge(window: &Tensor, parsed: &Parsed) -> Result<Option<(Tensor, Tensor, Sma
 
 fn check_mask(x: &Tensor, mask: &Tensor, axis: usize) -> Result<()> {
     let fits = axis + mask.rank() <= x.rank() && x.shape()[axis..axis + mask.rank()] == mask.shape()[..];
-    if fits && mask.rank() > 0 {
+    if fits {
         return Ok(());
     }
     Err(Error::index(format!(
@@ -172,9 +174,30 @@ fn width(entry: &Index) -> usize {
     match entry {
         Index::Int(_) | Index::Slice { .. } => 1,
         Index::NewAxis | Index::Ellipsis => 0,
-        Index::Tensor(tensor) if tensor.dtype() == DType::Bool => tensor.rank(),
+        Index::Tensor(tensor) if tensor.dtype() == DType::Bool => tensor.rank().max(1),
         Index::Tensor(_) => 1,
     }
+}
+
+/// `x` with an axis of size 1 for every single truth in the index, which keeps that axis or empties it.
+fn spread(x: &Tensor, index: &[Index]) -> Result<Tensor> {
+    let is_truth =
+        |entry: &Index| matches!(entry, Index::Tensor(mask) if mask.dtype() == DType::Bool && mask.rank() == 0);
+    if !index.iter().any(is_truth) {
+        return Ok(x.clone());
+    }
+    let used: usize = index.iter().filter(|entry| !is_truth(entry)).map(width).sum();
+    let mut rest = x.shape().iter().copied();
+    let mut sizes: SmallVec<[usize; 4]> = SmallVec::new();
+    for entry in index {
+        match entry {
+            Index::Ellipsis => sizes.extend(rest.by_ref().take(x.rank().saturating_sub(used))),
+            entry if is_truth(entry) => sizes.push(1),
+            entry => sizes.extend(rest.by_ref().take(width(entry))),
+        }
+    }
+    sizes.extend(rest);
+    reshape_to(x, &Shape::from_sound(sizes))
 }
 
 fn parse(x: &Tensor, index: &[Index]) -> Result<Parsed> {

@@ -1,8 +1,11 @@
 //! Calls of pointwise functions: which dtype they compute in, and rewrites that depend on a scalar's value.
 //! Depends on `operand`. Invariant: a scalar's value decides the graph's structure only here.
 
+use std::cmp::Ordering;
+
+use super::super::create::full;
 use super::super::movement::{broadcast_to, same};
-use super::super::operand::{Operand, agree, common_shape, place, result_type};
+use super::super::operand::{Operand, agree, check_scalar, common_shape, place, result_type};
 use super::order::apply_in_order;
 use super::{Apply, refused, table::record};
 use crate::code::Code;
@@ -38,13 +41,51 @@ pub fn unary(code: Code, x: &Tensor) -> Result<Tensor> {
 /// For shapes that do not broadcast, dtypes that the function does not take, two scalars, and integer scalars that the dtype cannot hold.
 pub fn binary(code: Code, lhs: &Operand, rhs: &Operand) -> Result<Tensor> {
     debug_assert_eq!(code.arity(), 2);
-    if let (Code::Pow, Operand::Tensor(base), Operand::Scalar(exponent)) = (code, lhs, rhs)
-        && let Some(result) = simple_power(base, *exponent)
-    {
+    if let (Code::Pow, Operand::Tensor(base), Operand::Scalar(exponent)) = (code, lhs, rhs) {
+        check_power(base.dtype(), *exponent)?;
+        if let Some(result) = simple_power(base, *exponent) {
+            return result;
+        }
+    }
+    if let Some(result) = beyond_range(code, lhs, rhs) {
         return result;
     }
     let [lhs, rhs] = agree(record(code).name, lhs, rhs, |dtype| compute_dtype(code, dtype))?;
     apply_in_order(Apply(code), &[&lhs, &rhs])
+}
+
+/// What a comparison with an integer that the tensor's dtype cannot hold comes to: all elements are on one side of it.
+fn beyond_range(code: Code, lhs: &Operand, rhs: &Operand) -> Option<Result<Tensor>> {
+    let (tensor, number, is_left) = match (lhs, rhs) {
+        (Operand::Tensor(tensor), Operand::Scalar(Scalar::Int(number))) => (tensor, *number, true),
+        (Operand::Scalar(Scalar::Int(number)), Operand::Tensor(tensor)) => (tensor, *number, false),
+        _ => return None,
+    };
+    let (low, high) = result_type(&[lhs, rhs], tensor.device()).integer_range()?;
+    let side = match number {
+        _ if number < low => Ordering::Greater,
+        _ if number > high => Ordering::Less,
+        _ => return None,
+    };
+    let order = if is_left { side } else { side.reverse() };
+    let holds = match code {
+        Code::Equal => false,
+        Code::NotEqual => true,
+        Code::Less | Code::LessEqual => order.is_lt(),
+        Code::Greater | Code::GreaterEqual => order.is_gt(),
+        _ => return None,
+    };
+    Some(full(tensor.shape(), Scalar::Bool(holds), DType::Bool, tensor.device()))
+}
+
+/// Refuses negative powers of integers, which are no integers.
+fn check_power(base: DType, exponent: Scalar) -> Result<()> {
+    match exponent {
+        Scalar::Int(power) if power < 0 && !base.is_float() => Err(Error::value(format!(
+            "pow: the base is {base} and the exponent {power}, whose result is no integer. Convert the base with astype to float32."
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Powers that are cheaper and more exact as something else.
@@ -93,6 +134,11 @@ pub fn where_(cond: &Tensor, a: &Operand, b: &Operand) -> Result<Tensor> {
 pub fn clip(x: &Tensor, min: Option<Operand>, max: Option<Operand>) -> Result<Tensor> {
     if x.dtype() == DType::Bool {
         return Err(refused("clip", DType::Bool));
+    }
+    for bound in [&min, &max].into_iter().flatten() {
+        if let Operand::Scalar(number) = bound {
+            check_scalar("clip", *number, result_type(&[&x.into(), bound], x.device()))?;
+        }
     }
     let mut result = x.clone();
     if let Some(min) = &min {
