@@ -307,7 +307,7 @@ class Program:
         added = bool(self.rng.random() < 0.3)
 
         def written(x: ad.Tensor, part: ad.Tensor) -> ad.Tensor:
-            x = x * 1.0
+            x, part = x * 1.0, part.astype(x.dtype)
             if added:
                 x[key] += part
             else:
