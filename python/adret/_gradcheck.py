@@ -71,7 +71,7 @@ def gradcheck(
 
 def _weights(value: Tensor) -> Tensor:
     """A cotangent that differs from element to element."""
-    return _core.cos(_core.arange(value.size, dtype=value.dtype) + 1.0).reshape(value.shape)
+    return _core.cos(_core.arange(value.size, dtype=value.dtype, device=value.device) + 1.0).reshape(value.shape)
 
 
 def _worst(
@@ -117,7 +117,7 @@ def _analytical(f: Callable[..., Outputs], points: Sequence[Tensor]) -> tuple[li
         values = f(*variables)
     matrices = [[np.zeros((value.size, point.size)) for value in values] for point in points]
     for output, value in enumerate(values):
-        units = _core.eye(value.size, dtype=value.dtype)
+        units = _core.eye(value.size, dtype=value.dtype, device=value.device)
         rows = [pull([value], [units[place].reshape(value.shape)], variables, False) for place in range(value.size)]
         _core.eval(rows)
         for place, row in enumerate(rows):
@@ -136,7 +136,7 @@ def _numerical(f: Callable[..., Outputs], point: Tensor, which: int, points: Seq
         moved = base.copy()
         moved.reshape(-1)[element] += offset
         arguments = list(points)
-        arguments[which] = _core.from_numpy(moved)
+        arguments[which] = _core.from_numpy(moved).to(device=point.device)
         with no_grad():
             found = [output.detach() for output in f(*arguments)]
         _core.eval(found)

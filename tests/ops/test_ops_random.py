@@ -134,3 +134,13 @@ def test_uniform_does_not_repeat_across_calls() -> None:
     ad.manual_seed(9)
     drawn = np.concatenate([ad.random.uniform((size,), dtype="float64").numpy() for size in (1, 2, 3, 5, 7, 4, 9)])
     assert len(np.unique(drawn)) == len(drawn)
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 1000, 3000])
+def test_permutations_are_the_same_everywhere(count: int, device: str) -> None:
+    found, expected = (
+        ad.random.permutation(count, device=place, generator=ad.random.Generator(11)) for place in (device, "cpu")
+    )
+    assert (found.device, found.shape) == (device, (count,))
+    assert found.dtype == (ad.int64 if device == "cpu" else ad.int32)
+    assert found.tolist() == expected.tolist()

@@ -6,10 +6,8 @@ use smallvec::{SmallVec, smallvec};
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, PI, TAU};
 
 use super::expr::Expr;
-use super::gather::argsort;
-use super::operand::default_integer;
+use super::gather::{argsort, take_checked};
 use super::pointwise::astype;
-use super::transfer::to_device;
 use crate::backend::Device;
 use crate::code::Code;
 use crate::dtype::DType;
@@ -253,8 +251,14 @@ pub fn integers(
 /// None of its own.
 pub fn permutation(n: usize, device: Device, key: u64, counter: u64) -> Result<Tensor> {
     // Random keys of 64 bits, sorted: ties are as good as impossible.
-    let keys = Draw::new(&[n], Device::Cpu, key, counter)?.wide_bits().done()?;
-    to_device(&astype(&argsort(&keys, 0, false)?, default_integer(device))?, device)
+    let draw = Draw::new(&[n], device, key, counter)?;
+    if device == Device::Cpu {
+        return argsort(&draw.wide_bits().done()?, 0, false);
+    }
+    // The same order in 32 bits, which every device has: by the lower halves, then, equal ones keeping it, by the upper.
+    let lower = argsort(&draw.bits(1).done()?, 0, false)?;
+    let upper = argsort(&take_checked(&draw.bits(0).done()?, &lower, 0)?, 0, false)?;
+    take_checked(&lower, &upper, 0)
 }
 
 /// Philox bits as uint32, or their upper 24 as a float32 from 0 up to but not 1.
