@@ -152,8 +152,10 @@ def test_positions_random_numbers_and_choices(device: str) -> None:
         same(device, chosen, whole(*shape))
 
 
-@pytest.mark.parametrize("side", ["32", "64", "128", ""])
-@pytest.mark.parametrize("dtype", ["float32", "float16", "int32"])
+@pytest.mark.parametrize(
+    ("side", "dtype"),
+    [("32", "float32"), ("64", "float16"), ("128", "float32"), ("", "float32"), ("", "bfloat16"), ("", "int32")],
+)
 def test_products(side: str, dtype: str, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADRET_GPU_TILE", side)
     ad.reset_device(device)
@@ -171,14 +173,13 @@ def test_products(side: str, dtype: str, device: str, monkeypatch: pytest.Monkey
     def as_it_is(x: ad.Tensor) -> ad.Tensor:
         return x
 
-    for m, n, k in [(4, 4, 4), (36, 40, 44), (33, 36, 41), (68, 35, 20), (132, 132, 20)]:
+    for m, n, k in [(36, 40, 44), (33, 36, 41), (140, 132, 20)]:
         same(device, product(as_it_is, as_it_is), whole(m, k), whole(k, n))
         same(device, product(lambda a: a.T, lambda b: b.T), whole(k, m), whole(n, k))
     # Starts and steps that vectors do not take.
     same(device, product(lambda a: a[:, 1:41], as_it_is), whole(36, 44), whole(40, 36))
     same(device, product(lambda a: a[:, 4:44], lambda b: b[2:, :36]), whole(36, 44), whole(42, 40))
     same(device, product(lambda a: a[1:, :], lambda b: b[:, 3:]), whole(37, 42), whole(42, 39))
-    same(device, product(lambda a: ad.flip(a, axis=1), lambda b: b[:, ::2]), whole(36, 40), whole(40, 72))
     same(device, product(as_it_is, lambda b: b[:, 4:]), whole(3, 36, 40), whole(40, 40))
     same(device, product(lambda a: a[1:], lambda b: b.transpose(1, 2)), whole(4, 36, 40), whole(3, 44, 40))
 

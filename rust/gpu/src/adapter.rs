@@ -194,9 +194,10 @@ fn uuid(_adapter: &wgpu::Adapter) -> Option<[u8; 16]> {
 }
 
 /// What kernels use where it is there.
-const FEATURES: [(wgpu::Features, &str); 7] = [
+const FEATURES: [(wgpu::Features, &str); 8] = [
     (wgpu::Features::SHADER_F64, "float64"),
     (wgpu::Features::SHADER_INT64, "int64"),
+    (wgpu::Features::SHADER_F16, "shader_f16"),
     (wgpu::Features::SUBGROUP, "subgroup"),
     (wgpu::Features::IMMEDIATES, "immediates"),
     (wgpu::Features::PIPELINE_CACHE, "pipeline_cache"),

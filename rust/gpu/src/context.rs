@@ -49,6 +49,7 @@ impl Context {
     pub(crate) fn open(adapter: &wgpu::Adapter, units: bool) -> Result<Context> {
         let cooperative = if units { cooperative(adapter) } else { None };
         let mut wanted = wgpu::Features::IMMEDIATES | wgpu::Features::PIPELINE_CACHE | wgpu::Features::TIMESTAMP_QUERY;
+        wanted |= wgpu::Features::SHADER_F16;
         if !denied("int64") {
             wanted |= wgpu::Features::SHADER_INT64;
             // Shaders make and take apart float64 as words.
@@ -61,7 +62,7 @@ impl Context {
         }
         let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
         if cooperative.is_some() {
-            wanted |= wgpu::Features::SHADER_F16 | wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+            wanted |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
             // SAFETY: no other feature of this kind is asked for. Matrices lie in workgroup memory that the core's printer sizes, with
             // rows of whole 16 bytes, and their operations are reached by whole subgroups; a product is tried before others (`trial`).
             experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
@@ -256,7 +257,8 @@ impl Context {
 
 /// The largest square matrices of float16 with sums in float32 that an adapter multiplies, where lanes of one number hold them.
 fn cooperative(adapter: &wgpu::Adapter) -> Option<u32> {
-    let needed = wgpu::Features::SHADER_F16 | wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SUBGROUP;
+    let needed =
+        wgpu::Features::SHADER_F16 | wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SUBGROUP;
     let info = adapter.get_info();
     let known = info.subgroup_min_size == info.subgroup_max_size;
     if denied("cooperative") || denied("subgroup") || !known || !adapter.features().contains(needed) {

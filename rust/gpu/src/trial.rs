@@ -27,8 +27,7 @@ pub(crate) fn multiplies(backend: &dyn Backend) -> Result<bool> {
         half((0..k).map(|term| left[row * k + term] * right[term * n + column]).sum())
     });
     let stored = |numbers: &[i32]| numbers.iter().flat_map(|&number| half(number).to_ne_bytes()).collect::<Vec<u8>>();
-    let inputs =
-        [(backend.upload(DType::F16, &stored(&left))?, 0), (backend.upload(DType::F16, &stored(&right))?, 0)];
+    let inputs = [(backend.upload(DType::F16, &stored(&left))?, 0), (backend.upload(DType::F16, &stored(&right))?, 0)];
     let outputs = [(backend.allocate(backend.storage_bytes(DType::F16, m * n))?, 0)];
     let plan = plan()?;
     let bindings =

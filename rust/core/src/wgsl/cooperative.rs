@@ -134,7 +134,9 @@ pub(super) fn launch(
     source.line(format!("let down = tile_row + number / {SIDE}u;"));
     source.line(format!("let along = tile_column + number % {SIDE}u;"));
     if finish.fours {
-        source.line("var sum = vec4<f32>(outcome[number], outcome[number + 1u], outcome[number + 2u], outcome[number + 3u]);");
+        source.line(
+            "var sum = vec4<f32>(outcome[number], outcome[number + 1u], outcome[number + 2u], outcome[number + 3u]);",
+        );
     } else {
         source.line("var sum = outcome[number];");
     }

@@ -75,7 +75,9 @@ fn work(value: &Value) -> usize {
     match &value.instr {
         Instr::Random { .. } => 64,
         Instr::Pointwise { code, .. } => match code {
-            Code::Add | Code::Sub | Code::Mul | Code::Neg | Code::Abs | Code::Where | Code::Maximum | Code::Minimum => 1,
+            Code::Add | Code::Sub | Code::Mul | Code::Neg | Code::Abs | Code::Where | Code::Maximum | Code::Minimum => {
+                1
+            }
             Code::Div | Code::Sqrt | Code::Less | Code::LessEqual | Code::Greater | Code::GreaterEqual => 2,
             Code::Equal | Code::NotEqual | Code::And | Code::Or | Code::Xor | Code::Not | Code::Sign => 2,
             Code::Exp | Code::Sigmoid | Code::Tanh | Code::Log => 16,
@@ -106,7 +108,9 @@ pub(super) fn launch(
     printer.source.line("}");
     if group.rows() % FOUR != 0 {
         // One invocation has what is left.
-        printer.source.line(format!("for (var row = first; row < {rows} && {rows} < first + {FOUR}u; row = row + 1u) {{"));
+        printer
+            .source
+            .line(format!("for (var row = first; row < {rows} && {rows} < first + {FOUR}u; row = row + 1u) {{"));
         printer.spread(Spread::Single, false);
         elements(&mut printer, group);
         printer.source.line("}");

@@ -246,12 +246,7 @@ impl<'a> Finish<'a> {
     }
 
     /// Prints it where `sum` is known, and `row`, the number of its first element in the result; `printer` is the epilogue's.
-    pub(super) fn print<'s>(
-        &self,
-        mut source: Source<'s>,
-        result: &str,
-        printer: Option<Printer<'s>>,
-    ) -> Source<'s> {
+    pub(super) fn print<'s>(&self, mut source: Source<'s>, result: &str, printer: Option<Printer<'s>>) -> Source<'s> {
         let Self { matmul, arguments, vectors, fours, .. } = *self;
         let start = source.start(Some(matmul.result), &Linear::constant(arguments[matmul.result].layout.offset as i64));
         if fours && !source.is_half(matmul.result) {

@@ -76,7 +76,8 @@ impl Stored {
         }
         if body.contains(&format!("load4_b{number}(")) {
             let read = self.four_read(&format!("b{number}"));
-            write!(text, "fn load4_b{number}(at: i32) -> vec4<{kind}> {{\n{read}}}\n\n").expect("a String takes everything");
+            write!(text, "fn load4_b{number}(at: i32) -> vec4<{kind}> {{\n{read}}}\n\n")
+                .expect("a String takes everything");
         }
         if body.contains(&format!("store4_b{number}(")) {
             let written = self.four_written(&format!("b{number}"));

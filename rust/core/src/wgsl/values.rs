@@ -50,9 +50,8 @@ impl<'a> Printer<'a> {
         self.domain.spread_rows(spread);
         self.vectors = vectors;
         for (id, value) in self.group.values.iter().enumerate() {
-            let guards_differ = |guards: &[crate::group::Guard]| {
-                guards.iter().any(|guard| spread.differs(&guard.position.strides))
-            };
+            let guards_differ =
+                |guards: &[crate::group::Guard]| guards.iter().any(|guard| spread.differs(&guard.position.strides));
             self.differs[id] = match &value.instr {
                 Instr::Load { access, .. } => spread.differs(&access.index.strides) || guards_differ(&access.guards),
                 Instr::Index { index } | Instr::Random { index, .. } => spread.differs(&index.strides),

@@ -305,8 +305,7 @@ fn vectors_and_long_sums() {
 #[test]
 fn products_on_units_for_matrices() {
     for (side, lanes) in [(16, 32), (8, 8)] {
-        let caps =
-            Caps { cooperative: Some(side), subgroup: (lanes, lanes), workgroup_bytes: 32768, ..caps() };
+        let caps = Caps { cooperative: Some(side), subgroup: (lanes, lanes), workgroup_bytes: 32768, ..caps() };
         for (sizes, transposed, epilogue) in
             [([64, 64, 64], false, true), ([70, 52, 45], true, true), ([33, 47, 100], false, false)]
         {

@@ -9,8 +9,8 @@ use crate::autograd::gradients;
 use crate::backend::Device;
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::graph::{GradSlot, Storage, Tensor, from_storage, leaf};
-use crate::layout::Layout;
+use crate::evaluate::from_bytes;
+use crate::graph::{GradSlot, Tensor, leaf};
 use crate::ops::{self, Interpolation, Moves, Padding, Running, Windows};
 use crate::plan::{Caps, Work};
 use crate::schedule::{Options, Snapshot, Walk, plan};
@@ -19,8 +19,7 @@ use crate::wgsl::lower;
 
 fn tensor(dtype: DType, sizes: &[usize]) -> Tensor {
     let shape = Shape::new(sizes).unwrap();
-    let buffer = crate::cpu::memory::allocate(shape.elements() * dtype.size()).unwrap();
-    from_storage(dtype, Storage { buffer, layout: Layout::contiguous(shape) }, Device::Cpu)
+    from_bytes(dtype, &shape, &vec![0; shape.elements() * dtype.size()], Device::Cpu).unwrap()
 }
 
 /// Names of the routines of a plan, all shaders of which are valid.
@@ -59,7 +58,13 @@ fn with_gradients(dtype: DType, shapes: &[&[usize]], function: impl Fn(&[Tensor]
 
 fn windows(kernel: &[usize]) -> Windows {
     let same = |number: usize| SmallVec::from_elem(number, kernel.len());
-    Windows { kernel: SmallVec::from_slice(kernel), stride: same(2), padding: same(1), dilation: same(1), ceil_mode: true }
+    Windows {
+        kernel: SmallVec::from_slice(kernel),
+        stride: same(2),
+        padding: same(1),
+        dilation: same(1),
+        ceil_mode: true,
+    }
 }
 
 const FLOATS: [DType; 4] = [DType::F32, DType::F16, DType::BF16, DType::F64];
@@ -73,13 +78,8 @@ fn convolutions() {
             (2, &[2, 6, 9, 9], &[6, 1, 3, 3], 6),
             (3, &[1, 4, 5, 5, 5], &[6, 2, 2, 2, 2], 2),
         ] {
-            let moves = Moves {
-                stride: &[2],
-                padding: Padding::Sizes(&[1]),
-                dilation: &[1],
-                groups,
-                channels_last: false,
-            };
+            let moves =
+                Moves { stride: &[2], padding: Padding::Sizes(&[1]), dilation: &[1], groups, channels_last: false };
             let bias = [w[0]];
             let names = with_gradients(dtype, &[x, w, &bias], |t| ops::conv(rank, &t[0], &t[1], Some(&t[2]), &moves));
             assert!(names.len() >= 3, "{names:?}");
