@@ -201,5 +201,30 @@ def _names() -> list[str]:
     return [*cases, *steps, *["to CuPy and back"] * _cupy()]
 
 
+def _launch_cost() -> float:
+    """Microseconds that the processor takes for one launch of a replayed program, waiting left out."""
+    import adret as ad
+    import numpy as np
+
+    x = ad.tensor(np.full((16, 16), 1 / 16, np.float32), device=DEVICE)
+
+    @ad.compile
+    def chain(x: Any) -> Any:
+        y = x
+        for _ in range(LAUNCHES):
+            y = y @ x
+        return y
+
+    costs: list[float] = []
+    for _ in range(50):
+        before = ad.stats()
+        ad.eval(chain(x))
+        after = ad.stats()
+        launches = after["launches"] - before["launches"]
+        costs.append((after["launch_nanoseconds"] - before["launch_nanoseconds"]) / 1e3 / launches)
+    return min(costs)
+
+
 if __name__ == "__main__":
     compare(_names(), {"adret": adret_cases, "torch": torch_cases})
+    print(f"one launch of a replayed program: {_launch_cost():.2f} us of the processor")

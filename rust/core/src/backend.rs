@@ -143,6 +143,8 @@ pub struct Stats {
     pub submissions: u64,
     /// Bind groups made: what a launch binds, kept for the next launch that binds the same.
     pub bind_groups: u64,
+    /// Nanoseconds in which the processor made launches ready, recorded them and handed them over; waiting for the device left out.
+    pub launch_nanoseconds: u64,
 }
 
 /// CUDA's view of a graphics adapter: the same memory, under CUDA's addresses.

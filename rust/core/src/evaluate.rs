@@ -406,6 +406,7 @@ pub fn stats() -> EngineStats {
         sum.shaders += stats.shaders;
         sum.submissions += stats.submissions;
         sum.bind_groups += stats.bind_groups;
+        sum.launch_nanoseconds += stats.launch_nanoseconds;
     }
     EngineStats { plan_misses, pending_nodes: pending_nodes() as u64, devices: sum }
 }

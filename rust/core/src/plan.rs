@@ -250,6 +250,10 @@ pub struct Caps {
     pub dtypes: Vec<DType>,
     /// Side of the squares of matrix products, where tests want one.
     pub tile: Option<u32>,
+    /// Whether four elements are read and written at once wherever that is possible, or nowhere, where tests want it.
+    pub vectors: Option<bool>,
+    /// Rows, columns and terms of the float16 matrices that a subgroup multiplies and adds to float32, all the same.
+    pub cooperative: Option<u32>,
 }
 
 impl Caps {
@@ -290,6 +294,10 @@ pub struct Launch {
     pub work: u64,
     /// Where the text is a user's: nothing is known of it, so it runs with bounds checks, and its errors are the user's.
     pub foreign: Option<Foreign>,
+    /// Parameters that must be multiples of four.
+    pub aligned: Vec<usize>,
+    /// What runs where they are not. It checks no indices.
+    pub otherwise: Option<Box<Launch>>,
 }
 
 /// A text that a user wrote.

@@ -86,7 +86,7 @@ pub(crate) fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.trim().parse().ok()
 }
 
-/// Whether `ADRET_GPU_DISABLE`, a list with commas, names this: dtypes and `subgroup`, or short `f16`.
+/// Whether `ADRET_GPU_DISABLE`, a list with commas, names this: dtypes, `subgroup` and `cooperative`, or short `f16`.
 pub(crate) fn denied(name: &str) -> bool {
     let short = match name {
         "float16" => "f16",
@@ -194,13 +194,15 @@ fn uuid(_adapter: &wgpu::Adapter) -> Option<[u8; 16]> {
 }
 
 /// What kernels use where it is there.
-const FEATURES: [(wgpu::Features, &str); 6] = [
+const FEATURES: [(wgpu::Features, &str); 8] = [
     (wgpu::Features::SHADER_F64, "float64"),
     (wgpu::Features::SHADER_INT64, "int64"),
+    (wgpu::Features::SHADER_F16, "shader_f16"),
     (wgpu::Features::SUBGROUP, "subgroup"),
     (wgpu::Features::IMMEDIATES, "immediates"),
     (wgpu::Features::PIPELINE_CACHE, "pipeline_cache"),
     (wgpu::Features::TIMESTAMP_QUERY, "timestamp_query"),
+    (wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, "cooperative_matrix"),
 ];
 
 fn limits(limits: &wgpu::Limits) -> Vec<(&'static str, u64)> {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use adret_core::backend::{Backend, Bindings, BufferRef, Device, Stats};
 #[cfg(target_os = "linux")]
@@ -24,6 +25,7 @@ use crate::run::{Runner, own};
 #[cfg(target_os = "linux")]
 use crate::share;
 use crate::transfer::Transfer;
+use crate::trial;
 
 /// An opened adapter.
 struct GpuBackend {
@@ -39,6 +41,7 @@ struct GpuBackend {
     launches: AtomicU64,
     runs: AtomicU64,
     matmul_flops: AtomicU64,
+    launch_nanoseconds: AtomicU64,
 }
 
 /// Opens the `index`-th admitted adapter.
@@ -47,27 +50,38 @@ struct GpuBackend {
 /// When there is none, or its driver refuses.
 pub fn open(index: u32) -> Result<Arc<dyn Backend>> {
     let adapter = admitted(index)?;
+    let backend = opened(index, &adapter, true)?;
+    if backend.caps.cooperative.is_none() || trial::multiplies(&backend).is_ok_and(|right| right) {
+        return Ok(Arc::new(backend));
+    }
+    // What a driver did wrong may have ended the device.
+    Ok(Arc::new(opened(index, &adapter, false)?))
+}
+
+fn opened(index: u32, adapter: &wgpu::Adapter, units: bool) -> Result<GpuBackend> {
     let info = adapter.get_info();
-    let context = Arc::new(Context::open(&adapter)?);
+    let context = Arc::new(Context::open(adapter, units)?);
     let software = info.device_type == wgpu::DeviceType::Cpu;
-    Ok(Arc::new(GpuBackend {
+    Ok(GpuBackend {
         index,
         name: format!("{} ({}{})", info.name, info.backend, if software { ", software" } else { "" }),
         software,
         pool: Pool::new(Arc::clone(&context)),
         pipelines: Arc::new(Pipelines::new(Arc::clone(&context), &info)),
         transfer: Transfer::new(Arc::clone(&context)),
-        caps: caps(&context.device, &info),
+        caps: caps(&context, &info),
         context,
         running: Mutex::new(()),
         launches: AtomicU64::new(0),
         runs: AtomicU64::new(0),
         matmul_flops: AtomicU64::new(0),
-    }))
+        launch_nanoseconds: AtomicU64::new(0),
+    })
 }
 
 /// What the opened device can do.
-fn caps(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Caps {
+fn caps(context: &Context, info: &wgpu::AdapterInfo) -> Caps {
+    let device = &context.device;
     let limits = device.limits();
     let has = |feature| device.features().contains(feature);
     let offered = |dtype| match dtype {
@@ -93,6 +107,8 @@ fn caps(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Caps {
             .filter(|dtype| offered(*dtype) && !denied(dtype.name()))
             .collect(),
         tile: number("ADRET_GPU_TILE").map(|side| side as u32),
+        vectors: number("ADRET_GPU_VECTORS").map(|wanted| wanted != 0),
+        cooperative: context.cooperative,
     }
 }
 
@@ -142,7 +158,10 @@ impl Backend for GpuBackend {
             caps: &self.caps,
             software: self.software,
         };
+        let (start, waited) = (Instant::now(), self.context.waited());
         let launches = runner.run(plan, bindings)?;
+        let busy = start.elapsed().saturating_sub(self.context.waited().saturating_sub(waited));
+        self.launch_nanoseconds.fetch_add(busy.as_nanos() as u64, Ordering::Relaxed);
         self.launches.fetch_add(launches, Ordering::Relaxed);
         self.runs.fetch_add(1, Ordering::Relaxed);
         let flops: u64 = plan.kernels.iter().map(|kernel| matmul_flops(&kernel.work)).sum();
@@ -179,6 +198,7 @@ impl Backend for GpuBackend {
             launches: self.launches.load(Ordering::Relaxed),
             runs: self.runs.load(Ordering::Relaxed),
             matmul_flops: self.matmul_flops.load(Ordering::Relaxed),
+            launch_nanoseconds: self.launch_nanoseconds.load(Ordering::Relaxed),
             shaders: self.pipelines.count() as u64,
             submissions: self.context.submissions(),
             bind_groups: self.pool.groups.made(),

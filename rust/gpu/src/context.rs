@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use adret_core::error::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
@@ -32,6 +32,10 @@ pub(crate) struct Context {
     /// meanwhile.
     under_way: Mutex<VecDeque<wgpu::SubmissionIndex>>,
     submissions: AtomicU64,
+    /// Nanoseconds spent waiting for the device.
+    waited: AtomicU64,
+    /// Side of the float16 matrices that subgroups multiply and add up in float32.
+    pub(crate) cooperative: Option<u32>,
     process: u32,
 }
 
@@ -40,8 +44,12 @@ impl Context {
     ///
     /// # Errors
     /// When the driver refuses.
-    pub(crate) fn open(adapter: &wgpu::Adapter) -> Result<Context> {
+    ///
+    /// `units` says whether units for matrices are asked for, where the adapter has them.
+    pub(crate) fn open(adapter: &wgpu::Adapter, units: bool) -> Result<Context> {
+        let cooperative = if units { cooperative(adapter) } else { None };
         let mut wanted = wgpu::Features::IMMEDIATES | wgpu::Features::PIPELINE_CACHE | wgpu::Features::TIMESTAMP_QUERY;
+        wanted |= wgpu::Features::SHADER_F16;
         if !denied("int64") {
             wanted |= wgpu::Features::SHADER_INT64;
             // Shaders make and take apart float64 as words.
@@ -52,10 +60,18 @@ impl Context {
         if !denied("subgroup") {
             wanted |= wgpu::Features::SUBGROUP;
         }
+        let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
+        if cooperative.is_some() {
+            wanted |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+            // SAFETY: no other feature of this kind is asked for. Matrices lie in workgroup memory that the core's printer sizes, with
+            // rows of whole 16 bytes, and their operations are reached by whole subgroups; a product is tried before others (`trial`).
+            experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
+        }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("adret"),
             required_features: adapter.features() & wanted,
             required_limits: adapter.limits(),
+            experimental_features,
             ..Default::default()
         };
         let name = adapter.get_info().name;
@@ -88,6 +104,8 @@ impl Context {
             failure,
             under_way: Mutex::default(),
             submissions: AtomicU64::new(0),
+            waited: AtomicU64::new(0),
+            cooperative,
             process: std::process::id(),
         })
     }
@@ -193,7 +211,19 @@ impl Context {
         self.wait_for(None, give_up)
     }
 
+    /// Time spent waiting for the device so far.
+    pub(crate) fn waited(&self) -> Duration {
+        Duration::from_nanos(self.waited.load(Relaxed))
+    }
+
     fn wait_for(&self, index: Option<wgpu::SubmissionIndex>, give_up: &GiveUp<'_>) -> Result<()> {
+        let start = Instant::now();
+        let outcome = self.wait_on(index, give_up);
+        self.waited.fetch_add(start.elapsed().as_nanos() as u64, Relaxed);
+        outcome
+    }
+
+    fn wait_on(&self, index: Option<wgpu::SubmissionIndex>, give_up: &GiveUp<'_>) -> Result<()> {
         loop {
             let patience = wgpu::PollType::Wait { submission_index: index.clone(), timeout: Some(PATIENCE) };
             // A lost device is the one failure that wgpu reports by a panic, here alone.
@@ -223,6 +253,24 @@ impl Context {
             }
         }
     }
+}
+
+/// The largest square matrices of float16 with sums in float32 that an adapter multiplies, where lanes of one number hold them.
+fn cooperative(adapter: &wgpu::Adapter) -> Option<u32> {
+    let needed =
+        wgpu::Features::SHADER_F16 | wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SUBGROUP;
+    let info = adapter.get_info();
+    let known = info.subgroup_min_size == info.subgroup_max_size;
+    if denied("cooperative") || denied("subgroup") || !known || !adapter.features().contains(needed) {
+        return None;
+    }
+    let (half, single) = (wgpu::CooperativeScalarType::F16, wgpu::CooperativeScalarType::F32);
+    let offered = adapter.cooperative_matrix_properties().into_iter();
+    offered
+        .filter(|matrix| (matrix.ab_type, matrix.cr_type) == (half, single) && !matrix.saturating_accumulation)
+        .filter(|matrix| matrix.m_size == matrix.n_size && matrix.n_size == matrix.k_size)
+        .map(|matrix| matrix.m_size)
+        .max()
 }
 
 fn out_of_memory() -> Error {

@@ -29,6 +29,7 @@ mod run;
 mod share;
 mod timing;
 mod transfer;
+mod trial;
 
 pub use adapter::{AdapterInfo, adapters};
 pub use backend::open;

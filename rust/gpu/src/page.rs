@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn a_page_is_the_same_memory_on_another_device() {
         let Ok(adapter) = admitted(0) else { return };
-        let open = || Arc::new(Context::open(&adapter).unwrap());
+        let open = || Arc::new(Context::open(&adapter, false).unwrap());
         let (here, there) = (open(), open());
         if identity(&here).is_err() {
             return;

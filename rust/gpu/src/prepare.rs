@@ -90,21 +90,38 @@ pub(crate) fn words(
     checks: u32,
     words: &mut Vec<u32>,
 ) -> Result<()> {
+    for parameter in &launch.parameters {
+        words.push(word(parameter, slots, start, checks)?);
+    }
+    Ok(())
+}
+
+/// Whether the words that the launch wants as multiples of four are such.
+///
+/// # Errors
+/// When a number exceeds 32 bits.
+pub(crate) fn aligned(launch: &Launch, slots: &[u64], start: &dyn Fn(usize) -> isize) -> Result<bool> {
+    for &number in &launch.aligned {
+        if word(&launch.parameters[number], slots, start, 0)? % 4 != 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn word(parameter: &Parameter, slots: &[u64], start: &dyn Fn(usize) -> isize, checks: u32) -> Result<u32> {
     let signed = |number: i64| {
         i32::try_from(number).map(|number| number as u32).map_err(|_| {
             Error::value(format!("gpu: the number {number} exceeds the 32 bits that kernels count with. Use the CPU."))
         })
     };
     let linear = |linear: &Linear| linear.resolve(slots);
-    for parameter in &launch.parameters {
-        words.push(match parameter {
-            Parameter::Word(word) => *word,
-            Parameter::Linear(number) => signed(linear(number))?,
-            Parameter::Checks => checks,
-            Parameter::SlotLow(slot) => slots[*slot] as u32,
-            Parameter::SlotHigh(slot) => (slots[*slot] >> 32) as u32,
-            Parameter::Element { argument, index } => signed(start(*argument) as i64 + linear(index))?,
-        });
-    }
-    Ok(())
+    Ok(match parameter {
+        Parameter::Word(word) => *word,
+        Parameter::Linear(number) => signed(linear(number))?,
+        Parameter::Checks => checks,
+        Parameter::SlotLow(slot) => slots[*slot] as u32,
+        Parameter::SlotHigh(slot) => (slots[*slot] >> 32) as u32,
+        Parameter::Element { argument, index } => signed(start(*argument) as i64 + linear(index))?,
+    })
 }

@@ -1,6 +1,7 @@
 //! Runs a plan: buffers for temporaries, then one launch after the other, in few submissions.
 //! Depends on `prepare` and `buffer`. Invariant: all memory is there before the first launch is recorded.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use adret_core::backend::{Bindings, BufferRef, Watch};
@@ -14,7 +15,7 @@ use crate::buffer::{GpuBuffer, Pool};
 use crate::context::Context;
 use crate::groups::Span;
 use crate::pipeline::{Pipeline, Pipelines};
-use crate::prepare::{Lease, ready, temporary_bytes, words};
+use crate::prepare::{Lease, aligned, ready, temporary_bytes, words};
 use crate::timing::{self, Timing};
 use crate::transfer::Transfer;
 
@@ -99,7 +100,14 @@ impl Runner<'_> {
                 .iter()
                 .map(|argument| self.placed(argument, &temporaries, bindings))
                 .collect::<Result<SmallVec<[Placed<'_>; 8]>>>()?;
+            let start = |argument: usize| placed[argument].start - placed[argument].base as isize;
             for (launch, pipeline) in &lease.launches {
+                let (launch, pipeline) = match &launch.otherwise {
+                    Some(other) if !aligned(launch, bindings.slots, &start)? => {
+                        (&**other, Cow::Owned(self.pipelines.get(other, 0)?))
+                    }
+                    _ => (launch, Cow::Borrowed(pipeline)),
+                };
                 let spans = match launch.foreign {
                     None => self.spans(launch, &placed, &temporaries, number, faults.as_ref())?,
                     Some(_) => self.exact_spans(launch, &placed, &temporaries, number, &mut copied)?,
@@ -108,12 +116,11 @@ impl Runner<'_> {
                     all_words.resize(all_words.len().next_multiple_of(alignment), 0);
                 }
                 let first = all_words.len();
-                let start = |argument: usize| placed[argument].start - placed[argument].base as isize;
                 words(launch, bindings.slots, &start, 2 * first_check as u32, &mut all_words)?;
                 first_check += launch.checks.len();
                 let words = first..all_words.len();
                 let pipeline = match aliased(launch, &spans) {
-                    0 => Arc::clone(pipeline),
+                    0 => pipeline.into_owned(),
                     writable => self.pipelines.get(launch, writable)?,
                 };
                 steps.push(Step { launch, pipeline, spans, words, kernel: number, commit: number >= plan.commit });

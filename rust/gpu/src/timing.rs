@@ -17,7 +17,7 @@ use crate::transfer::Transfer;
 const TIME: usize = 8;
 
 /// Most launches that are timed together: a query set takes 4096 times.
-pub(crate) const MOST: usize = 64;
+pub(crate) const MOST: usize = 128;
 
 /// Times of the launches of one submission.
 pub(crate) struct Timing {

@@ -53,7 +53,7 @@ fn eval(py: Python<'_>, tensors: &Bound<'_, PyTuple>) -> PyResult<()> {
 ///
 /// `plan_misses` (plans made), `pending_nodes`, `runs`, `launches`, `pool_misses`, `allocations`, `bytes_in_use`,
 /// `peak_bytes`, `bytes_cached`, `matmul_flops`, `shaders` (compiled for GPUs), `submissions` (portions of work
-/// handed to GPUs), `bind_groups` (made for launches).
+/// handed to GPUs), `bind_groups` (made for launches), `launch_nanoseconds` (that the processor took to launch on GPUs).
 ///
 /// Example:
 ///     >>> ad.stats()["bytes_in_use"] >= 0
@@ -76,6 +76,7 @@ fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         ("shaders", stats.devices.shaders),
         ("submissions", stats.devices.submissions),
         ("bind_groups", stats.devices.bind_groups),
+        ("launch_nanoseconds", stats.devices.launch_nanoseconds),
     ] {
         counters.set_item(name, value)?;
     }

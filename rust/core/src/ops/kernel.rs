@@ -117,6 +117,8 @@ impl UserKernel {
             grid: self.grid,
             work: self.grid.iter().map(|&size| u64::from(size)).product::<u64>() << 12,
             foreign: Some(plan::Foreign { name: self.name.to_string(), header: self.header }),
+            aligned: Vec::new(),
+            otherwise: None,
         }
     }
 

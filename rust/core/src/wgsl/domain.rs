@@ -96,20 +96,64 @@ pub(super) fn merge(
     merged
 }
 
+/// Which elements an invocation works on, and how they get their coordinates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spread {
+    /// One.
+    Single,
+    /// `FOUR` neighbours along the last axis.
+    Along,
+    /// `FOUR` neighbours of the walk, which may lie in several rows.
+    Apart,
+}
+
+/// Elements that an invocation takes together.
+pub(super) const FOUR: usize = 4;
+
+impl Spread {
+    /// How many elements there are.
+    pub(super) fn lanes(self) -> usize {
+        if self == Spread::Single { 1 } else { FOUR }
+    }
+
+    /// Whether an affine function over the outer axes with these strides differs between the elements.
+    pub(super) fn differs(self, strides: &[i64]) -> bool {
+        match self {
+            Spread::Single => false,
+            Spread::Along => strides.last().is_some_and(|&stride| stride != 0),
+            Spread::Apart => strides.iter().any(|&stride| stride != 0),
+        }
+    }
+}
+
 /// Some axes of a domain, walked in row-major order by the number `flat`.
 pub(super) struct Walk {
     sizes: SmallVec<[usize; 4]>,
-    /// The shader's variable that counts the walk, a `u32`.
+    /// The shader's variable that counts the walk, a `u32`; where an invocation takes several elements, one for each.
     flat: &'static str,
     /// Prefix of the variables that hold coordinates.
     coordinate: &'static str,
     /// Size parameters of all axes but the first, once they are asked for.
     parameters: Vec<String>,
+    spread: Spread,
 }
 
 impl Walk {
     pub(super) fn new(sizes: &[usize], flat: &'static str, coordinate: &'static str) -> Self {
-        Self { sizes: SmallVec::from_slice(sizes), flat, coordinate, parameters: Vec::new() }
+        Self { sizes: SmallVec::from_slice(sizes), flat, coordinate, parameters: Vec::new(), spread: Spread::Single }
+    }
+
+    fn flat(&self, lane: usize) -> String {
+        if self.spread == Spread::Single { self.flat.to_owned() } else { format!("{}_{lane}", self.flat) }
+    }
+
+    fn coordinate(&self, axis: usize, lane: usize) -> String {
+        let name = self.coordinate;
+        match self.spread {
+            Spread::Single => format!("{name}{axis}"),
+            Spread::Along if axis + 1 < self.sizes.len() => format!("{name}{axis}_0"),
+            Spread::Along | Spread::Apart => format!("{name}{axis}_{lane}"),
+        }
     }
 
     /// The common factor where `strides` walk row-major without gaps.
@@ -133,21 +177,30 @@ impl Walk {
         if self.parameters.is_empty() {
             self.parameters = self.sizes[1..].iter().map(|&size| source.size(size)).collect();
         }
-        let (flat, name) = (self.flat, self.coordinate);
-        let mut rest = flat.to_owned();
-        for axis in (1..self.sizes.len()).rev() {
-            let size = &self.parameters[axis - 1];
-            source.line(format!("let {name}{axis} = i32({rest} % {size});"));
-            source.line(format!("let {name}_rest{axis} = {rest} / {size};"));
-            rest = format!("{name}_rest{axis}");
+        for lane in 0..self.spread.lanes() {
+            let last = self.sizes.len() - 1;
+            if lane > 0 && self.spread == Spread::Along {
+                let (own, first) = (self.coordinate(last, lane), self.coordinate(last, 0));
+                source.line(format!("let {own} = {first} + {lane};"));
+                continue;
+            }
+            let mut rest = self.flat(lane);
+            for axis in (1..=last).rev() {
+                let size = &self.parameters[axis - 1];
+                let own = self.coordinate(axis, lane);
+                source.line(format!("let {own} = i32({rest} % {size});"));
+                source.line(format!("let rest_{own} = {rest} / {size};"));
+                rest = format!("rest_{own}");
+            }
+            source.line(format!("let {} = i32({rest});", self.coordinate(0, lane)));
         }
-        source.line(format!("let {name}0 = i32({rest});"));
     }
 
-    /// Appends the terms of an index.
+    /// Appends the terms of an index, for one of the invocation's elements.
     pub(super) fn terms(
         &self,
         strides: &[i64],
+        lane: usize,
         parameters: &mut dyn FnMut(usize, i64) -> String,
         terms: &mut Vec<String>,
     ) {
@@ -157,10 +210,10 @@ impl Walk {
             _ => terms.push(format!("{variable} * {}", parameters(axis, stride))),
         };
         match self.factor(strides) {
-            Some(factor) => push(format!("i32({})", self.flat), self.sizes.len() - 1, factor),
+            Some(factor) => push(format!("i32({})", self.flat(lane)), self.sizes.len() - 1, factor),
             None => {
                 for (axis, &stride) in strides.iter().enumerate() {
-                    push(format!("{}{axis}", self.coordinate), axis, stride);
+                    push(self.coordinate(axis, lane), axis, stride);
                 }
             }
         }
@@ -175,8 +228,11 @@ pub(super) struct Domain {
     outer: Walk,
     inner: Walk,
     vectors: Vec<(SmallVec<[i64; 4]>, StrideNames)>,
-    guards: Vec<(Guard, String)>,
+    guards: Vec<(Guard, Lanes)>,
 }
+
+/// A text for each of the invocation's elements, or one for all.
+pub(super) type Lanes = SmallVec<[String; FOUR]>;
 
 impl Domain {
     /// Rows are counted by `row`, elements by `element`.
@@ -186,6 +242,26 @@ impl Domain {
             inner: Walk::new(&group.inner, "element", "e"),
             vectors: Vec::new(),
             guards: Vec::new(),
+        }
+    }
+
+    /// Says which elements an invocation works on; rows of several are `row_0`, ….
+    pub(super) fn spread_rows(&mut self, spread: Spread) {
+        self.outer.spread = spread;
+        self.guards.clear();
+    }
+
+    /// Which elements an invocation works on.
+    pub(super) fn spread(&self) -> Spread {
+        self.outer.spread
+    }
+
+    /// Whether the invocation's elements lie next to each other where an index over rows has these strides.
+    pub(super) fn is_together(&self, strides: &[i64]) -> bool {
+        match self.outer.spread {
+            Spread::Single => false,
+            Spread::Along => strides.last() == Some(&1),
+            Spread::Apart => self.outer.factor(strides) == Some(1),
         }
     }
 
@@ -199,8 +275,13 @@ impl Domain {
         self.inner.open(source);
     }
 
-    /// The value of an affine function as an `i32` expression; `argument` is what it indexes.
-    pub(super) fn index(&mut self, source: &mut Source<'_>, affine: &Affine, argument: Option<usize>) -> String {
+    /// The values of an affine function as `i32` expressions, and the parameter where it starts; `argument` is what it indexes.
+    pub(super) fn indices(
+        &mut self,
+        source: &mut Source<'_>,
+        affine: &Affine,
+        argument: Option<usize>,
+    ) -> (Lanes, Option<String>) {
         let split = self.outer.sizes.len();
         let known = match self.vectors.iter().position(|(strides, _)| *strides == affine.strides) {
             Some(known) => known,
@@ -210,33 +291,45 @@ impl Domain {
             }
         };
         let names = &mut self.vectors[known].1;
-        let mut terms: Vec<String> = source.start(argument, &affine.offset).into_iter().collect();
-        for (walk, first, strides) in
-            [(&self.outer, 0, &affine.strides[..split]), (&self.inner, split, &affine.strides[split..])]
-        {
-            let mut name =
-                |axis: usize, stride: i64| names[first + axis].get_or_insert_with(|| source.number(stride)).clone();
-            walk.terms(strides, &mut name, &mut terms);
-        }
-        if terms.is_empty() { "0".to_owned() } else { terms.join(" + ") }
+        let start = source.start(argument, &affine.offset);
+        let differs = self.outer.spread.differs(&affine.strides[..split]);
+        let lanes = if differs { FOUR } else { 1 };
+        let texts = (0..lanes).map(|lane| {
+            let mut terms: Vec<String> = start.iter().cloned().collect();
+            for (walk, first, strides) in
+                [(&self.outer, 0, &affine.strides[..split]), (&self.inner, split, &affine.strides[split..])]
+            {
+                let mut name =
+                    |axis: usize, stride: i64| names[first + axis].get_or_insert_with(|| source.number(stride)).clone();
+                walk.terms(strides, lane, &mut name, &mut terms);
+            }
+            if terms.is_empty() { "0".to_owned() } else { terms.join(" + ") }
+        });
+        let texts = texts.collect();
+        (texts, start)
     }
 
-    /// Whether all guards hold, as an expression.
-    pub(super) fn inside(&mut self, source: &mut Source<'_>, guards: &[Guard]) -> String {
-        let conditions: Vec<String> = guards
+    /// Whether all guards hold, as expressions.
+    pub(super) fn inside(&mut self, source: &mut Source<'_>, guards: &[Guard]) -> Lanes {
+        let conditions: Vec<Lanes> = guards
             .iter()
             .map(|guard| {
-                if let Some((_, text)) = self.guards.iter().find(|(known, _)| known == guard) {
-                    return text.clone();
+                if let Some((_, texts)) = self.guards.iter().find(|(known, _)| known == guard) {
+                    return texts.clone();
                 }
-                let position = self.index(source, &guard.position, None);
+                let positions = self.indices(source, &guard.position, None).0;
                 let size = source.size(guard.size);
                 // A negative position becomes a number that no size reaches.
-                let text = format!("u32({position}) < {size}");
-                self.guards.push((guard.clone(), text.clone()));
-                text
+                let texts: Lanes = positions.iter().map(|position| format!("u32({position}) < {size}")).collect();
+                self.guards.push((guard.clone(), texts.clone()));
+                texts
             })
             .collect();
-        if conditions.is_empty() { "true".to_owned() } else { conditions.join(" && ") }
+        let lanes = conditions.iter().map(|texts| texts.len()).max().unwrap_or(1);
+        let joined = |lane: usize| {
+            let texts: Vec<&str> = conditions.iter().map(|texts| texts[lane.min(texts.len() - 1)].as_str()).collect();
+            if texts.is_empty() { "true".to_owned() } else { texts.join(" && ") }
+        };
+        (0..lanes).map(joined).collect()
     }
 }

@@ -1,15 +1,16 @@
-//! The shaders of a Group: one invocation per element, per row, or a workgroup per row. Depends on `values`.
+//! The shaders of a Group: one invocation per element or four, per row, or a workgroup per row. Depends on `values` and `fours`.
 //! Invariant: an invocation reads all that a pass needs before it stores, and stores in the last pass only, so that an output
 //! may lie in the place of an input that is read at the same index.
 
 use super::domain::merged;
+use super::fours;
 use super::source::{Source, WORKGROUP};
 use super::split;
 use super::values::{Printer, Reduction};
 use super::wide;
 use crate::error::Result;
 use crate::group::{Group, Instr, Scope, Store};
-use crate::plan::{Argument, Candidate, Caps};
+use crate::plan::{Argument, Candidate, Caps, Launch};
 
 /// Rows up to this length are folded by one invocation each; longer ones where neighbours in memory are neighbouring rows.
 const SHORT_ROW: usize = 32;
@@ -51,12 +52,29 @@ fn walks_across_rows(group: &Group) -> bool {
     votes > 0
 }
 
-fn single(key: &str, launch: crate::plan::Launch) -> Candidate {
+fn single(key: &str, launch: Launch) -> Candidate {
     Candidate { key: key.to_owned(), temporaries: Vec::new(), launches: vec![launch] }
 }
 
-/// One invocation per element.
+/// One invocation per element, or four elements each.
 fn elementwise(group: &Group, arguments: &[Argument], caps: &Caps) -> Result<Candidate> {
+    let launch = match fours::spread(group, arguments, caps) {
+        None => one_by_one(group, arguments, caps)?,
+        Some(spread) => {
+            let mut launch = fours::launch(group, arguments, spread, true, caps)?;
+            if !launch.aligned.is_empty() {
+                launch.otherwise = Some(Box::new(match fours::stores_halves(group, arguments) {
+                    true => fours::launch(group, arguments, spread, false, caps)?,
+                    false => one_by_one(group, arguments, caps)?,
+                }));
+            }
+            launch
+        }
+    };
+    Ok(single("elementwise", launch))
+}
+
+fn one_by_one(group: &Group, arguments: &[Argument], caps: &Caps) -> Result<Launch> {
     let mut printer = Printer::new(group, arguments);
     open_rows(&mut printer.source, group.rows());
     printer.domain.open_row(&mut printer.source);
@@ -66,7 +84,7 @@ fn elementwise(group: &Group, arguments: &[Argument], caps: &Caps) -> Result<Can
     group.stores.iter().for_each(|store| printer.store(store));
     printer.source.line("}");
     let units = group.rows().div_ceil(WORKGROUP as usize);
-    Ok(single("elementwise", printer.source.finish("elementwise: one invocation per element", WORKGROUP, units, caps)?))
+    printer.source.finish("elementwise: one invocation per element", WORKGROUP, units, caps)
 }
 
 /// Opens a block for the invocation's own row.
@@ -80,7 +98,7 @@ fn open_rows(source: &mut Source<'_>, rows: usize) {
 fn serial(group: &Group, arguments: &[Argument], caps: &Caps) -> Result<Candidate> {
     let mut printer = Printer::new(group, arguments);
     open_rows(&mut printer.source, group.rows());
-    rows(&mut printer, group, None);
+    rows(&mut printer, group, None, caps);
     printer.source.line("}");
     let units = group.rows().div_ceil(WORKGROUP as usize);
     Ok(single("serial", printer.source.finish("rows: one invocation per row", WORKGROUP, units, caps)?))
@@ -95,17 +113,18 @@ fn tree(group: &Group, arguments: &[Argument], caps: &Caps) -> Result<Candidate>
     // The same for the whole workgroup, so that the barriers below are reached by all or none.
     printer.source.line("let row = unit;");
     printer.source.line(format!("if (row < {count}) {{"));
-    rows(&mut printer, group, Some(invocations));
+    rows(&mut printer, group, Some(invocations), caps);
     printer.source.line("}");
     let what = "rows: one workgroup per row, a tree over its invocations";
     Ok(single("tree", printer.source.finish(what, invocations, group.rows(), caps)?))
 }
 
 /// The passes over one row. `together` is the number of invocations that share it; `None` where one walks it alone.
-fn rows(printer: &mut Printer<'_>, group: &Group, together: Option<u32>) {
+fn rows(printer: &mut Printer<'_>, group: &Group, together: Option<u32>, caps: &Caps) {
     printer.source.steps = 16 * (group.row_length() as u64).div_ceil(together.unwrap_or(1).into());
     printer.domain.open_row(&mut printer.source);
     let length = printer.source.size(group.row_length());
+    let many = together.is_some_and(|step| fours::folds_many(group, group.row_length(), step, caps));
     for pass in 0..=printer.passes() {
         printer.row_values(pass).into_iter().for_each(|id| printer.value(id));
         let reductions = printer.reductions(pass + 1);
@@ -113,9 +132,14 @@ fn rows(printer: &mut Printer<'_>, group: &Group, together: Option<u32>) {
             continue;
         }
         open_folds(printer, &reductions);
-        open_elements(printer, &length, together);
-        fold_elements(printer, &reductions);
-        printer.source.line("}");
+        match together {
+            Some(step) if many => fold_many(printer, &reductions, "lane", &length, step),
+            _ => {
+                open_elements(printer, &length, together);
+                fold_elements(printer, &reductions);
+                printer.source.line("}");
+            }
+        }
         close_folds(printer, &reductions, together);
     }
     let elements: Vec<_> = group.stores.iter().filter(|store| !is_row(group, store)).collect();
@@ -172,6 +196,27 @@ pub(super) fn fold_elements(printer: &mut Printer<'_>, reductions: &[Reduction])
         let lifted = folding.lift(&format!("v{operand}"), "element");
         printer.source.line(format!("a{id} = {};", folding.combine(&format!("a{id}"), &lifted)));
     }
+}
+
+/// Folds the elements `first`, `first + step`, … below `end`, four at a time: their reads are on the way together. The order stays.
+pub(super) fn fold_many(printer: &mut Printer<'_>, reductions: &[Reduction], first: &str, end: &str, step: u32) {
+    let last = 3 * step;
+    printer.source.line(format!("for (var next = {first}; next < {end}; next = next + {}u) {{", 4 * step));
+    printer.source.line(format!("if (next + {last}u < {end}) {{"));
+    for number in 0..4 {
+        printer.source.line("{");
+        printer.source.line(format!("let element = next + {}u;", number * step));
+        printer.domain.open_element(&mut printer.source);
+        fold_elements(printer, reductions);
+        printer.source.line("}");
+    }
+    printer.source.line("} else {");
+    printer.source.line(format!("for (var element = next; element < {end}; element = element + {step}u) {{"));
+    printer.domain.open_element(&mut printer.source);
+    fold_elements(printer, reductions);
+    printer.source.line("}");
+    printer.source.line("}");
+    printer.source.line("}");
 }
 
 /// Makes `t{id}`, the running value of the workgroup, of those of its invocations.

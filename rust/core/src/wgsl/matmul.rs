@@ -5,7 +5,9 @@
 
 use smallvec::SmallVec;
 
-use super::domain::{Walk, merge, merged};
+use super::cooperative;
+use super::domain::{FOUR, Spread, Walk, merge, merged};
+use super::fours::{along_or_apart, in_one_window, possible};
 use super::source::{Memory, Source, WORKGROUP, too_large};
 use super::squares::{ENOUGH, Square};
 use super::types::{Type, WORD_BYTES, element_bytes, rounding, wrapped};
@@ -52,9 +54,9 @@ pub(super) fn candidates(matmul: &Matmul, arguments: &[Argument], caps: &Caps) -
     let batches = matmul.batch.iter().product();
     let square = Square::of(matmul.m, matmul.n, batches, caps);
     let parts = (ENOUGH / square.count(matmul.m, matmul.n, batches).max(1)).min(matmul.k / (LONG / 4)).max(1);
-    if parts > 1 && matmul.k >= LONG && kind == Type::F32 {
+    if parts > 1 && matmul.k >= LONG && kind == Type::F32 && !cooperative::pays(matmul, arguments, caps) {
         way.temporaries.push(parts * elements * WORD_BYTES);
-        way.launches.push(squares(matmul, arguments, kind, square, parts, None, caps)?);
+        way.launches.push(tiled(matmul, arguments, square, parts, None, caps)?);
         way.launches.push(summed(matmul, arguments, elements, parts, caps)?);
         after(&mut way)?;
         return Ok(vec![way]);
@@ -63,7 +65,7 @@ pub(super) fn candidates(matmul: &Matmul, arguments: &[Argument], caps: &Caps) -
     let inside = fitted.map(|group| merged(&group)).transpose()?;
     let inside = inside.filter(|group| works_in_place(group, matmul.result));
     // An epilogue that binds too much runs as a launch of its own.
-    match squares(matmul, arguments, kind, square, 1, inside.as_ref(), caps) {
+    match tiled(matmul, arguments, square, 1, inside.as_ref(), caps) {
         Ok(launch) => {
             way.launches.push(launch);
             if inside.is_none() {
@@ -71,7 +73,7 @@ pub(super) fn candidates(matmul: &Matmul, arguments: &[Argument], caps: &Caps) -
             }
         }
         Err(_) if inside.is_some() => {
-            way.launches.push(squares(matmul, arguments, kind, square, 1, None, caps)?);
+            way.launches.push(tiled(matmul, arguments, square, 1, None, caps)?);
             after(&mut way)?;
         }
         Err(error) => return Err(error),
@@ -89,18 +91,45 @@ fn works_in_place(group: &Group, result: usize) -> bool {
     group.is_elementwise() && loads.into_iter().all(|access| access.index == own && access.guards.is_empty())
 }
 
-/// Squares of the result, or of the parts of the sums where there are several; `epilogue` works on finished elements.
-fn squares(
+/// Squares of the result, and what runs where operands are not aligned as vectors want it.
+fn tiled(
     matmul: &Matmul,
     arguments: &[Argument],
-    kind: Type,
     square: Square,
     parts: usize,
     epilogue: Option<&Group>,
     caps: &Caps,
 ) -> Result<Launch> {
+    let cooperative = parts == 1 && cooperative::pays(matmul, arguments, caps);
+    let vectors = (cooperative || square.per() == FOUR) && caps.vectors != Some(false);
+    let print = |vectors: bool| match cooperative {
+        true => cooperative::launch(matmul, arguments, epilogue, vectors, caps),
+        false => squares(matmul, arguments, square, parts, epilogue, vectors, caps),
+    };
+    let mut launch = print(vectors)?;
+    if !launch.aligned.is_empty() {
+        let scalars = print(false)?;
+        // The checks of an epilogue are counted before it is known which of both runs.
+        if !launch.checks.is_empty() {
+            return Ok(scalars);
+        }
+        launch.otherwise = Some(Box::new(scalars));
+    }
+    Ok(launch)
+}
+
+/// Squares of the result, or of the parts of the sums where there are several; `epilogue` works on finished elements.
+fn squares(
+    matmul: &Matmul,
+    arguments: &[Argument],
+    square: Square,
+    parts: usize,
+    epilogue: Option<&Group>,
+    vectors: bool,
+    caps: &Caps,
+) -> Result<Launch> {
     let Square { side, each, depth } = square;
-    let invocations = square.invocations();
+    let (kind, invocations) = (Type::of(matmul.dtype), square.invocations());
     let mut printer = epilogue.map(|group| Printer::new(group, arguments));
     let mut source = printer
         .as_mut()
@@ -112,17 +141,18 @@ fn squares(
     let batches: usize = matmul.batch.iter().product();
     let [tiles_down, tiles_across] = [matmul.m, matmul.n].map(|size| size.div_ceil(side));
     let [down, across, count] = [tiles_down, tiles_across, batches].map(|size| source.size(size));
-    let tiles = square.tiles(&mut source, kind);
-    let [tile_a, tile_b] = &tiles;
+    let turns = square.turns(kind);
+    let tiles = square.tiles(&mut source, kind, turns);
+    let chunk = matmul.k.div_ceil(parts).next_multiple_of(FOUR);
     source.line(format!("let tile_column = (unit % {across}) * {side}u;"));
     source.line(format!("let tile_row = (unit / {across}) % {down} * {side}u;"));
     if parts > 1 {
-        let chunk = source.size(matmul.k.div_ceil(parts));
+        let chunk = source.size(chunk);
         source.line(format!("let number = unit / {across} / {down};"));
         source.line(format!("let batch = number % {count};"));
         source.line(format!("let part = number / {count};"));
         let parts = source.size(parts);
-        source.line(format!("let begin = part * {chunk};"));
+        source.line(format!("let begin = min(part * {chunk}, {length});"));
         source.line(format!("let end = min(begin + {chunk}, {length});"));
         source.line(format!("if (part < {parts}) {{"));
     } else {
@@ -133,64 +163,223 @@ fn squares(
     }
     let [lhs, rhs] = operands(&mut source, matmul, arguments, kind)?;
     square.open_sums(&mut source, kind);
-    source.line(format!("for (var first = begin; first < end; first = first + {depth}u) {{"));
-    // Each invocation brings every `invocations`-th element of both tiles; neighbours in memory go to neighbouring invocations.
-    let bring =
-        |source: &mut Source<'_>, tile: &str, operand: &Operand, along_rows: bool, origin: &str, bound: &str| {
-            for load in 0..square.loads() {
-                let number = format!("(lane + {}u)", load * invocations);
-                let (place, term) = if operand.unit_step(along_rows) {
-                    (format!("({number} % {side}u)"), format!("({number} / {side}u)"))
-                } else {
-                    (format!("({number} / {depth}u)"), format!("({number} % {depth}u)"))
-                };
-                source.line("{");
-                source.line(format!("let place = {place};"));
-                source.line(format!("let term = {term};"));
-                source.line(format!("var value = {};", kind.zero()));
-                source.line(format!("if ({origin} + place < {bound} && first + term < end) {{"));
-                let (row, column) = (format!("({origin} + place)"), "(first + term)".to_owned());
-                let (row, column) = if along_rows { (row, column) } else { (column, row) };
-                source.line(format!("value = {};", operand.element(&row, &column)));
-                source.line("}");
-                square.put(source, tile);
-                source.line("}");
-            }
-        };
-    bring(&mut source, tile_a, &lhs, true, "tile_row", &rows);
-    bring(&mut source, tile_b, &rhs, false, "tile_column", &columns);
-    square.multiply(&mut source, &tiles);
+    let sides = [
+        Bringing::new(&mut source, matmul, arguments, &lhs, true, square, vectors, caps),
+        Bringing::new(&mut source, matmul, arguments, &rhs, false, square, vectors, caps),
+    ];
+    let bounds = [("tile_row", &rows), ("tile_column", &columns)];
+    if turns == 1 {
+        source.line(format!("for (var first = begin; first < end; first = first + {depth}u) {{"));
+        for ((bringing, tile), (origin, bound)) in sides.iter().zip(&tiles).zip(bounds) {
+            bringing.fetch(&mut source, origin, bound);
+            bringing.put(&mut source, tile, "");
+        }
+        square.multiply(&mut source, &tiles);
+    } else {
+        // What is on its way from memory is waited for only after a tile has been multiplied. A tile is written when all have done with
+        // the one before the last, so one barrier is enough.
+        let vectors = side * depth / square.per();
+        source.line("var turn = 0u;");
+        source.line(format!("for (var first = begin; first < end + {depth}u; first = first + {depth}u) {{"));
+        for (bringing, (origin, bound)) in sides.iter().zip(bounds) {
+            bringing.fetch(&mut source, origin, bound);
+        }
+        source.line("if (first > begin) {");
+        square.add(&mut source, &tiles, "turn + ");
+        source.line("}");
+        source.line(format!("turn = {vectors}u - turn;"));
+        for (bringing, tile) in sides.iter().zip(&tiles) {
+            bringing.put(&mut source, tile, "turn + ");
+        }
+        source.line("workgroupBarrier();");
+    }
     source.line("}");
-    square.open_results(&mut source, kind);
+    let finish = Finish::new(matmul, arguments, epilogue, vectors && square.per() == FOUR, caps);
+    if finish.fours {
+        square.open_fours(&mut source, kind);
+    } else {
+        square.open_results(&mut source, kind);
+    }
     source.line(format!("if (down < {rows} && along < {columns}) {{"));
     source.line(format!("let row = (batch * {rows} + down) * {columns} + along;"));
     if parts > 1 {
-        source.line(format!("store_{result}(i32((part * {count} * {rows}) * {columns} + row), sum);"));
-    } else {
-        let start = source.start(Some(matmul.result), &Linear::constant(arguments[matmul.result].layout.offset as i64));
-        let start = start.map_or(String::new(), |start| format!("{start} + "));
-        let finished = match rounding(matmul.dtype) {
-            Some(round) => format!("{round}(sum)"),
-            None => wrapped(matmul.dtype, "sum".to_owned()),
-        };
-        source.line(format!("sum = {finished};"));
-        source.line(format!("store_{result}({start}i32(row), sum);"));
-    }
-    if let (Some(printer), Some(group)) = (printer.as_mut(), epilogue) {
-        printer.source = source;
-        printer.given = Some((matmul.result, "sum".to_owned()));
-        printer.domain.open_row(&mut printer.source);
-        for id in printer.needed(group.stores.iter().map(|store| store.value), Scope::Row) {
-            printer.value(id);
+        if finish.fours {
+            source.in_vectors(to, None);
         }
-        group.stores.iter().for_each(|store| printer.store(store));
-        source = std::mem::replace(&mut printer.source, Source::new(&[]));
+        let four = if finish.fours { "4" } else { "" };
+        source.line(format!("store{four}_{result}(i32((part * {count} * {rows}) * {columns} + row), sum);"));
+    } else {
+        source = finish.print(source, &result, printer);
     }
     source.line("}");
     source.line("}");
     source.line("}");
     let units = tiles_down * tiles_across * batches * parts;
     source.finish(&format!("matmul: a workgroup per square of {side}"), invocations as u32, units, caps)
+}
+
+/// What is done with finished sums: rounded, stored, handed to the epilogue.
+pub(super) struct Finish<'a> {
+    matmul: &'a Matmul,
+    arguments: &'a [Argument],
+    epilogue: Option<&'a Group>,
+    vectors: bool,
+    /// Whether `sum` is a vector of four neighbours of a row.
+    pub(super) fours: bool,
+}
+
+impl<'a> Finish<'a> {
+    /// `vectors` says whether four may be stored at once.
+    pub(super) fn new(
+        matmul: &'a Matmul,
+        arguments: &'a [Argument],
+        epilogue: Option<&'a Group>,
+        vectors: bool,
+        caps: &Caps,
+    ) -> Self {
+        let fours = vectors
+            && matmul.n.is_multiple_of(FOUR)
+            && !Type::of(matmul.dtype).is_wide()
+            && in_one_window(&arguments[matmul.result], caps)
+            && epilogue.is_none_or(|group| possible(group, arguments, caps));
+        Self { matmul, arguments, epilogue, vectors, fours }
+    }
+
+    /// Prints it where `sum` is known, and `row`, the number of its first element in the result; `printer` is the epilogue's.
+    pub(super) fn print<'s>(&self, mut source: Source<'s>, result: &str, printer: Option<Printer<'s>>) -> Source<'s> {
+        let Self { matmul, arguments, vectors, fours, .. } = *self;
+        let start = source.start(Some(matmul.result), &Linear::constant(arguments[matmul.result].layout.offset as i64));
+        if fours && !source.is_half(matmul.result) {
+            source.in_vectors(matmul.result, start.as_deref());
+        }
+        let finished = match rounding(matmul.dtype) {
+            Some(round) if fours => {
+                format!("vec4<f32>({round}(sum.x), {round}(sum.y), {round}(sum.z), {round}(sum.w))")
+            }
+            Some(round) => format!("{round}(sum)"),
+            None => wrapped(matmul.dtype, "sum".to_owned()),
+        };
+        source.line(format!("sum = {finished};"));
+        let start = start.map_or(String::new(), |start| format!("{start} + "));
+        let four = if fours { "4" } else { "" };
+        source.line(format!("store{four}_{result}({start}i32(row), sum);"));
+        let (Some(mut printer), Some(group)) = (printer, self.epilogue) else { return source };
+        printer.source = source;
+        printer.spread(if fours { along_or_apart(group) } else { Spread::Single }, vectors);
+        let names: &[&str] = if fours { &["sum.x", "sum.y", "sum.z", "sum.w"] } else { &["sum"] };
+        printer.given = Some((matmul.result, names.iter().map(|&name| name.to_owned()).collect()));
+        for lane in 0..if fours { FOUR } else { 0 } {
+            printer.source.line(format!("let row_{lane} = row + {lane}u;"));
+        }
+        printer.domain.open_row(&mut printer.source);
+        for id in printer.needed(group.stores.iter().map(|store| store.value), Scope::Row) {
+            printer.value(id);
+        }
+        group.stores.iter().for_each(|store| printer.store(store));
+        printer.source
+    }
+}
+
+/// How invocations bring an operand's tile: each every n-th element, or vectors of four, so that neighbours in memory go to neighbouring
+/// invocations.
+struct Bringing<'a> {
+    operand: &'a Operand,
+    square: Square,
+    kind: Type,
+    /// Whether places are the operand's rows.
+    along_rows: bool,
+    /// Whether neighbouring places, not neighbouring terms, are neighbours in memory.
+    places: bool,
+    vectors: bool,
+    /// What its variables begin with.
+    name: &'static str,
+}
+
+impl<'a> Bringing<'a> {
+    fn new(
+        source: &mut Source<'_>,
+        matmul: &Matmul,
+        arguments: &[Argument],
+        operand: &'a Operand,
+        along_rows: bool,
+        square: Square,
+        vectors: bool,
+        caps: &Caps,
+    ) -> Self {
+        let (kind, places) = (Type::of(matmul.dtype), operand.unit_step(along_rows));
+        let (argument, across) = if along_rows { (matmul.lhs, matmul.m) } else { (matmul.rhs, matmul.n) };
+        let layout = &arguments[argument].layout;
+        let rank = matmul.batch.len();
+        // The axis along which elements are neighbours, and the sizes of the tile's and the operand's part along it.
+        let axis = rank + usize::from(along_rows != places);
+        let size = if places { across } else { matmul.k };
+        let half = source.is_half(argument);
+        let steps = layout.strides.iter().enumerate().filter(|&(other, _)| other != axis);
+        let vectors = vectors
+            && layout.strides[axis] == 1
+            && size.is_multiple_of(FOUR)
+            && !kind.is_wide()
+            && in_one_window(&arguments[argument], caps)
+            && (half || steps.map(|(_, stride)| stride).all(|stride| stride % FOUR as isize == 0));
+        if vectors && !half {
+            source.in_vectors(argument, operand.first.as_deref());
+        }
+        Self { operand, square, kind, along_rows, places, vectors, name: if along_rows { "left" } else { "right" } }
+    }
+
+    /// Declares the variables `place` and `term` of load `number`.
+    fn place(&self, source: &mut Source<'_>, number: usize) {
+        let Square { side, depth, .. } = self.square;
+        let number = format!("(lane + {}u)", number * self.square.invocations());
+        let each = if self.vectors { FOUR } else { 1 };
+        let ((quick, most), slow) =
+            if self.places { (("place", side / each), "term") } else { (("term", depth / each), "place") };
+        let times = if self.vectors { format!(" * {FOUR}u") } else { String::new() };
+        source.line(format!("let {quick} = {number} % {most}u{times};"));
+        source.line(format!("let {slow} = {number} / {most}u;"));
+    }
+
+    fn loads(&self) -> usize {
+        self.square.loads() / if self.vectors { FOUR } else { 1 }
+    }
+
+    /// Reads what the invocation brings of the tile of the terms from `first` on.
+    fn fetch(&self, source: &mut Source<'_>, origin: &str, bound: &str) {
+        let zero = if self.vectors { format!("vec4<{}>()", self.kind.name()) } else { self.kind.zero().to_owned() };
+        for number in 0..self.loads() {
+            let value = format!("{}_{number}", self.name);
+            source.line(format!("var {value} = {zero};"));
+            source.line("{");
+            self.place(source, number);
+            source.line(format!("if ({origin} + place < {bound} && first + term < end) {{"));
+            let (row, column) = (format!("({origin} + place)"), "(first + term)".to_owned());
+            let (row, column) = if self.along_rows { (row, column) } else { (column, row) };
+            let index = self.operand.index(&row, &column);
+            let four = if self.vectors { "4" } else { "" };
+            source.line(format!("{value} = load{four}_{}({index});", self.operand.memory));
+            source.line("}");
+            source.line("}");
+        }
+    }
+
+    /// Writes that into the tile that begins `from` vectors on.
+    fn put(&self, source: &mut Source<'_>, tile: &str, from: &str) {
+        for number in 0..self.loads() {
+            let value = format!("{}_{number}", self.name);
+            source.line("{");
+            self.place(source, number);
+            if self.vectors && self.places {
+                source.line(format!("{tile}[{from}term * {}u + place / 4u] = {value};", self.square.side / FOUR));
+            } else if self.vectors {
+                for (lane, part) in ["x", "y", "z", "w"].into_iter().enumerate() {
+                    self.square.put_at(source, tile, from, &format!("(term + {lane}u)"), &format!("{value}.{part}"));
+                }
+            } else {
+                self.square.put_at(source, tile, from, "term", &value);
+            }
+            source.line("}");
+        }
+    }
 }
 
 /// Adds up the parts of the sums.
@@ -261,12 +450,14 @@ fn vector(matmul: &Matmul, arguments: &[Argument], kind: Type, caps: &Caps) -> R
 }
 
 /// An operand: where its matrix of the batch starts, and its steps along rows and columns.
-struct Operand {
-    memory: String,
+pub(super) struct Operand {
+    pub(super) memory: String,
     start: &'static str,
     steps: [Option<String>; 2],
     /// Whether neighbours along rows and along columns are neighbours in memory.
-    unit: [bool; 2],
+    pub(super) unit: [bool; 2],
+    /// The parameter where the argument starts.
+    pub(super) first: Option<String>,
 }
 
 impl Operand {
@@ -277,18 +468,28 @@ impl Operand {
 
     /// The element at these coordinates, which are `u32` expressions.
     fn element(&self, row: &str, column: &str) -> String {
+        format!("load_{}({})", self.memory, self.index(row, column))
+    }
+
+    /// Where it lies.
+    pub(super) fn index(&self, row: &str, column: &str) -> String {
         let mut index = self.start.to_owned();
         for (coordinate, step) in [row, column].into_iter().zip(&self.steps) {
             if let Some(step) = step {
                 index.push_str(&format!(" + i32({coordinate}){step}"));
             }
         }
-        format!("load_{}({index})", self.memory)
+        index
     }
 }
 
 /// Declares where the operands' matrices start for the number `batch`.
-fn operands(source: &mut Source<'_>, matmul: &Matmul, arguments: &[Argument], kind: Type) -> Result<[Operand; 2]> {
+pub(super) fn operands(
+    source: &mut Source<'_>,
+    matmul: &Matmul,
+    arguments: &[Argument],
+    kind: Type,
+) -> Result<[Operand; 2]> {
     let rank = matmul.batch.len();
     let mut affines = [matmul.lhs, matmul.rhs].map(|argument| {
         let layout = &arguments[argument].layout;
@@ -309,8 +510,9 @@ fn operands(source: &mut Source<'_>, matmul: &Matmul, arguments: &[Argument], ki
         let layout = &arguments[argument].layout;
         let memory = source.memory(Memory { argument, element: kind, write: false });
         let offset = Linear::constant(layout.offset as i64);
-        let mut terms: Vec<String> = source.start(Some(argument), &offset).into_iter().collect();
-        walk.terms(strides, &mut |_, stride| source.number(stride), &mut terms);
+        let first = source.start(Some(argument), &offset);
+        let mut terms: Vec<String> = first.iter().cloned().collect();
+        walk.terms(strides, 0, &mut |_, stride| source.number(stride), &mut terms);
         let start = if terms.is_empty() { "0".to_owned() } else { terms.join(" + ") };
         source.line(format!("let {name} = {start};"));
         let steps = [layout.strides[rank], layout.strides[rank + 1]].map(|stride| match stride {
@@ -319,7 +521,7 @@ fn operands(source: &mut Source<'_>, matmul: &Matmul, arguments: &[Argument], ki
             _ => Some(format!(" * {}", source.number(stride as i64))),
         });
         let unit = [layout.strides[rank], layout.strides[rank + 1]].map(|stride| stride == 1);
-        Operand { memory, start: name, steps, unit }
+        Operand { memory, start: name, steps, unit, first }
     };
     Ok([bound(matmul.lhs, "lhs", &strides[0]), bound(matmul.rhs, "rhs", &strides[1])])
 }

@@ -5,7 +5,9 @@
 //! In shaders an element is one 32-bit word: booleans and narrow integers are widened when they are copied to the device.
 //! Two 16-bit floats share a word; dtypes of 64 bits, where the adapter has them, take two.
 
+mod cooperative;
 mod domain;
+mod fours;
 mod kernels;
 mod library;
 mod matmul;

@@ -37,6 +37,14 @@ pub(crate) struct Source<'a> {
     arguments: &'a [Argument],
     memories: Vec<Memory>,
     parameters: Vec<(Parameter, Type)>,
+    /// Arguments that are bound as vectors of four.
+    vectors: Vec<usize>,
+    /// Parameters that must be multiples of four for that.
+    aligned: Vec<usize>,
+    /// Arguments of float16 that the shader reads as such.
+    stored: Vec<usize>,
+    /// Extensions of the language.
+    enabled: Vec<&'static str>,
     shared: Vec<(String, String)>,
     checks: Vec<IndexCheck>,
     /// Steps of one invocation, about.
@@ -54,6 +62,10 @@ impl<'a> Source<'a> {
             arguments,
             memories: Vec::new(),
             parameters: Vec::new(),
+            vectors: Vec::new(),
+            aligned: Vec::new(),
+            stored: Vec::new(),
+            enabled: Vec::new(),
             shared: Vec::new(),
             checks: Vec::new(),
             steps: 16,
@@ -107,6 +119,33 @@ impl<'a> Source<'a> {
             }
         };
         format!("b{number}")
+    }
+
+    /// Whether an argument's elements are 16-bit floats.
+    pub(super) fn is_half(&self, argument: usize) -> bool {
+        self.arguments.get(argument).is_some_and(|argument| rounding(argument.dtype).is_some())
+    }
+
+    /// Reads an argument of float16 as `f16`, which shaders with that extension know.
+    pub(super) fn as_stored(&mut self, argument: usize) {
+        self.stored.push(argument);
+    }
+
+    /// Uses an extension of the language.
+    pub(super) fn enable(&mut self, extension: &'static str) {
+        self.enabled.push(extension);
+    }
+
+    /// Binds an argument as vectors of four: `load4_{name}(index)` and `store4_{name}(index, vector)` take indices that are multiples
+    /// of four, which they are where the parameter `start` is one.
+    pub(super) fn in_vectors(&mut self, argument: usize, start: Option<&str>) {
+        if !self.vectors.contains(&argument) {
+            self.vectors.push(argument);
+        }
+        let number = start.and_then(|start| start.strip_prefix("p.w")).and_then(|number| number.parse().ok());
+        if let Some(number) = number.filter(|number| !self.aligned.contains(number)) {
+            self.aligned.push(number);
+        }
     }
 
     /// A parameter of its own, even if another has the same number: equal sizes are no structure.
@@ -192,6 +231,7 @@ impl<'a> Source<'a> {
             ));
         }
         let mut text = format!("// {what}\n");
+        self.enabled.iter().for_each(|extension| text.push_str(&format!("enable {extension};\n")));
         let mut emit = |line: std::fmt::Arguments<'_>| text.write_fmt(line).expect("a String takes everything");
         if !self.parameters.is_empty() {
             emit(format_args!("struct Parameters {{\n"));
@@ -221,7 +261,7 @@ impl<'a> Source<'a> {
         }
         let body = format!("{accessors}{}", self.body);
         emit(format_args!("\n{}{accessors}", library::used_by(&body)));
-        let subgroups = if self.body.contains("subgroup_size") { SUBGROUPS } else { "" };
+        let subgroups = if self.body.contains("subgroup") { SUBGROUPS } else { "" };
         emit(format_args!(
             "@compute @workgroup_size({invocations})\nfn main(\n    @builtin(workgroup_id) group: vec3<u32>,\n    \
              @builtin(num_workgroups) groups: vec3<u32>,\n    @builtin(local_invocation_index) lane: u32,\n{subgroups}) {{\n    \
@@ -239,6 +279,8 @@ impl<'a> Source<'a> {
             grid: grid(units, caps)?,
             work: self.steps * units as u64 * u64::from(invocations),
             foreign: None,
+            aligned: self.aligned,
+            otherwise: None,
         })
     }
 
@@ -250,7 +292,10 @@ impl<'a> Source<'a> {
         let reach = argument.and_then(|argument| argument.layout.reach());
         let span = reach.map_or(0, |(low, high)| (high - low + 1) as u64 * bytes as u64);
         let windows = caps.windows(span);
-        Stored { kind: memory.element, half: dtype, write: memory.write, windows, window: caps.window_bytes() }
+        let vectors = self.vectors.contains(&memory.argument);
+        let (kind, write) = (memory.element, memory.write);
+        let exact = self.stored.contains(&memory.argument);
+        Stored { kind, half: dtype, exact, write, vectors, windows, window: caps.window_bytes() }
     }
 }
 

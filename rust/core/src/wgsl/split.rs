@@ -1,7 +1,8 @@
 //! Few long rows: each is cut into chunks, one workgroup for each, and a second launch folds what the chunks give.
 //! Depends on `kernels` and `values`. Invariant: chunks depend on the shape alone.
 
-use super::kernels::{close_folds, fold_elements, open_folds, store_rows, tree_of_folds};
+use super::fours::folds_many;
+use super::kernels::{close_folds, fold_elements, fold_many, open_folds, store_rows, tree_of_folds};
 use super::source::{Memory, WORKGROUP};
 use super::types::Type;
 use super::values::{Printer, Reduction};
@@ -61,10 +62,16 @@ pub(super) fn candidate(group: &Group, arguments: &[Argument], caps: &Caps) -> R
     first.row_values(0).into_iter().for_each(|id| first.value(id));
     let reductions = first.reductions(1);
     open_folds(&mut first, &reductions);
-    first.source.line(format!("for (var element = start + lane; element < end; element = element + {WORKGROUP}u) {{"));
-    first.domain.open_element(&mut first.source);
-    fold_elements(&mut first, &reductions);
-    first.source.line("}");
+    if folds_many(group, length, WORKGROUP, caps) {
+        fold_many(&mut first, &reductions, "start + lane", "end", WORKGROUP);
+    } else {
+        first
+            .source
+            .line(format!("for (var element = start + lane; element < end; element = element + {WORKGROUP}u) {{"));
+        first.domain.open_element(&mut first.source);
+        fold_elements(&mut first, &reductions);
+        first.source.line("}");
+    }
     tree_of_folds(&mut first, &reductions, WORKGROUP);
     first.source.line("if (lane == 0u) {");
     for (number, reduction) in reductions.iter().enumerate() {

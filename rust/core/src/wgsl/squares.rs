@@ -5,6 +5,9 @@ use super::source::Source;
 use super::types::Type;
 use crate::plan::Caps;
 
+/// Bytes of workgroup memory that every device has.
+const WORKGROUP_BYTES: usize = 16384;
+
 /// Workgroups from which on a GPU is busy.
 pub(crate) const ENOUGH: usize = 128;
 
@@ -55,18 +58,24 @@ impl Square {
         self.side * self.depth / self.invocations()
     }
 
+    /// Tiles of each operand: the next is brought while one is multiplied, where both fit what every device has.
+    pub(crate) fn turns(self, kind: Type) -> usize {
+        let bytes = 2 * self.side * self.depth * kind.bytes();
+        if self.each >= 4 && 2 * bytes <= WORKGROUP_BYTES { 2 } else { 1 }
+    }
+
     fn held(self, kind: Type) -> String {
         if self.each >= 4 { format!("vec4<{}>", kind.name()) } else { kind.name().to_owned() }
     }
 
     /// Elements of a vector of a tile.
-    fn per(self) -> usize {
+    pub(crate) fn per(self) -> usize {
         if self.each >= 4 { 4 } else { 1 }
     }
 
     /// Workgroup memory for the tiles of both operands.
-    pub(crate) fn tiles(self, source: &mut Source<'_>, kind: Type) -> [String; 2] {
-        let words = (self.side * self.depth / self.per()) as u32;
+    pub(crate) fn tiles(self, source: &mut Source<'_>, kind: Type, turns: usize) -> [String; 2] {
+        let words = (turns * self.side * self.depth / self.per()) as u32;
         ["a", "b"].map(|name| source.workgroup_named(&format!("tile_{name}"), &self.held(kind), words))
     }
 
@@ -85,21 +94,32 @@ impl Square {
 
     /// Puts `value` into a tile at `place`, for the tile's term `term`.
     pub(crate) fn put(self, source: &mut Source<'_>, tile: &str) {
+        self.put_at(source, tile, "", "term", "value");
+    }
+
+    /// The same for a value of any name and term, into the tile that begins `from` vectors on.
+    pub(crate) fn put_at(self, source: &mut Source<'_>, tile: &str, from: &str, term: &str, value: &str) {
         if self.per() == 4 {
-            source.line(format!("{tile}[term * {}u + place / 4u][place % 4u] = value;", self.side / 4));
+            source.line(format!("{tile}[{from}{term} * {}u + place / 4u][place % 4u] = {value};", self.side / 4));
         } else {
-            source.line(format!("{tile}[term * {}u + place] = value;", self.side));
+            source.line(format!("{tile}[{from}{term} * {}u + place] = {value};", self.side));
         }
     }
 
     /// Adds the products of both tiles to the sums, with barriers around.
-    pub(crate) fn multiply(self, source: &mut Source<'_>, [tile_a, tile_b]: &[String; 2]) {
-        let (wide, blocks) = (self.side / self.per(), self.each.div_ceil(4));
+    pub(crate) fn multiply(self, source: &mut Source<'_>, tiles: &[String; 2]) {
         source.line("workgroupBarrier();");
+        self.add(source, tiles, "");
+        source.line("workgroupBarrier();");
+    }
+
+    /// The same without barriers, on the tiles that begin `from` vectors on: nothing, or an expression that ends with a plus.
+    pub(crate) fn add(self, source: &mut Source<'_>, [tile_a, tile_b]: &[String; 2], from: &str) {
+        let (wide, blocks) = (self.side / self.per(), self.each.div_ceil(4));
         for term in 0..self.depth {
             for block in 0..blocks {
-                source.line(format!("let a{term}_{block} = {tile_a}[{}u + y * {blocks}u];", term * wide + block));
-                source.line(format!("let b{term}_{block} = {tile_b}[{}u + x * {blocks}u];", term * wide + block));
+                source.line(format!("let a{term}_{block} = {tile_a}[{from}{}u + y * {blocks}u];", term * wide + block));
+                source.line(format!("let b{term}_{block} = {tile_b}[{from}{}u + x * {blocks}u];", term * wide + block));
             }
             for row in 0..self.each {
                 let part = if self.per() == 4 { format!(".{}", ["x", "y", "z", "w"][row % 4]) } else { String::new() };
@@ -109,7 +129,22 @@ impl Square {
                 }
             }
         }
-        source.line("workgroupBarrier();");
+    }
+
+    /// Opens a block for each four neighbours of a row of finished sums, one after the other: `down`, `along` of the first and the vector
+    /// `sum` are known within. Closed by one brace.
+    pub(crate) fn open_fours(self, source: &mut Source<'_>, kind: Type) {
+        let (each, blocks) = (self.each, self.each.div_ceil(4));
+        source.line(format!("var sums: array<{}, {}>;", self.held(kind), each * blocks));
+        for row in 0..each {
+            for block in 0..blocks {
+                source.line(format!("sums[{}] = sum_{row}_{block};", row * blocks + block));
+            }
+        }
+        source.line(format!("for (var number = 0u; number < {}u; number = number + 1u) {{", each * blocks));
+        source.line(format!("let down = tile_row + y * {each}u + number / {blocks}u;"));
+        source.line(format!("let along = tile_column + x * {each}u + number % {blocks}u * 4u;"));
+        source.line("var sum = sums[number];");
     }
 
     /// Opens a block for each finished sum, one after the other: `down`, `along` and `sum` are known within. Closed by one brace.

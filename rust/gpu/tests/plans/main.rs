@@ -10,3 +10,4 @@ mod groups;
 mod matmul;
 mod naive;
 mod reductions;
+mod units;

@@ -164,7 +164,7 @@ fn squares(product: &Product<'_>, square: Square, parts: usize, caps: &Caps) -> 
             Line { stride, dilation, padding, size }
         })
         .collect();
-    let tiles = square.tiles(&mut source, kind);
+    let tiles = square.tiles(&mut source, kind, 1);
     source.line(format!("let tile_column = (unit % {tiles_across}) * {side}u;"));
     source.line(format!("let tile_row = (unit / {tiles_across}) % {tiles_down} * {side}u;"));
     source.line(format!("let number_of_square = unit / {tiles_across} / {tiles_down};"));

@@ -1,5 +1,7 @@
 //! Every printed shader must be valid WGSL, checked with naga; and sizes must not show in the text.
 
+mod routines;
+
 use smallvec::{SmallVec, smallvec};
 
 use super::*;
@@ -10,7 +12,7 @@ use crate::layout::Layout;
 use crate::plan::{Argument, Matmul, Parameter, Place, row_major};
 use crate::shape::Shape;
 
-fn caps() -> Caps {
+pub(super) fn caps() -> Caps {
     Caps {
         subgroup: (0, 0),
         workgroup_bytes: 16384,
@@ -21,6 +23,8 @@ fn caps() -> Caps {
         grid: 65535,
         dtypes: DTYPES.into_iter().chain(WIDE_DTYPES).collect(),
         tile: None,
+        vectors: None,
+        cooperative: None,
     }
 }
 
@@ -33,15 +37,16 @@ fn validate(kernel: &Kernel) -> Vec<Candidate> {
     // A few windows on the largest argument.
     let largest = kernel.arguments.iter().map(|argument| 4 * argument.layout.shape.elements() as u64).max();
     let windowed = (largest.unwrap_or(0) / 4).next_multiple_of(256).max(1024);
-    for (subgroup, binding_bytes, tile) in [
-        ((8, 32), 1 << 27, Some(16)),
-        ((0, 0), 1 << 27, Some(32)),
-        ((4, 64), 1 << 27, Some(64)),
-        ((0, 0), windowed, Some(128)),
+    for (subgroup, binding_bytes, tile, vectors) in [
+        ((8, 32), 1 << 27, Some(16), true),
+        ((0, 0), 1 << 27, Some(32), true),
+        ((4, 64), 1 << 27, Some(64), false),
+        ((0, 0), windowed, Some(128), true),
     ] {
-        let other = Caps { subgroup, binding_bytes, tile, bindings: 64, ..caps() };
+        let other = Caps { subgroup, binding_bytes, tile, vectors: Some(vectors), bindings: 64, ..caps() };
         for launch in lower(kernel, &other).unwrap().iter().flat_map(|way| &way.launches) {
             check(&launch.wgsl);
+            launch.otherwise.iter().for_each(|other| check(&other.wgsl));
         }
     }
     let ways = lower(kernel, &caps()).unwrap();
@@ -54,7 +59,7 @@ fn validate(kernel: &Kernel) -> Vec<Candidate> {
     ways
 }
 
-fn check(text: &str) {
+pub(super) fn check(text: &str) {
     let module =
         naga::front::wgsl::parse_str(text).unwrap_or_else(|error| panic!("{}\n{text}", error.emit_to_string(text)));
     let mut validator = naga::valid::Validator::new(
@@ -62,7 +67,9 @@ fn check(text: &str) {
         naga::valid::Capabilities::IMMEDIATES
             | naga::valid::Capabilities::SUBGROUP
             | naga::valid::Capabilities::SHADER_INT64
-            | naga::valid::Capabilities::FLOAT64,
+            | naga::valid::Capabilities::FLOAT64
+            | naga::valid::Capabilities::SHADER_FLOAT16
+            | naga::valid::Capabilities::COOPERATIVE_MATRIX,
     );
     validator.validate(&module).unwrap_or_else(|error| panic!("{error:?}\n{text}"));
 }
@@ -292,6 +299,49 @@ fn vectors_and_long_sums() {
         let batch = SmallVec::new();
         let product = Matmul { batch, m, n, k, dtype: DType::F32, lhs: 0, rhs: 1, result: 2, epilogue: None };
         assert_eq!(validate(&Kernel::new(Work::Matmul(product), arguments))[0].launches.len(), launches);
+    }
+}
+
+#[test]
+fn products_on_units_for_matrices() {
+    for (side, lanes) in [(16, 32), (8, 8)] {
+        let caps = Caps { cooperative: Some(side), subgroup: (lanes, lanes), workgroup_bytes: 32768, ..caps() };
+        for (sizes, transposed, epilogue) in
+            [([64, 64, 64], false, true), ([70, 52, 45], true, true), ([33, 47, 100], false, false)]
+        {
+            let [m, n, k] = sizes;
+            let mut arguments = vec![
+                argument(Place::Input(0), DType::F16, &[m, k]),
+                argument(Place::Input(1), DType::F16, &[k, n]),
+                argument(Place::Temporary(0), DType::F16, &[m, n]),
+                argument(Place::Output(0), DType::F32, &[m, n]),
+            ];
+            if transposed {
+                arguments[0].layout.strides = smallvec![1, m as isize];
+            }
+            let values = vec![
+                load(2, DType::F16, Scope::Row, &[n as i64, 1]),
+                value(Instr::Cast { operand: 0 }, DType::F32, Scope::Row),
+            ];
+            let stores = vec![Store { value: 1, argument: 3, index: row_major(&[m, n], 0) }];
+            let group = Group { outer: smallvec![m, n], inner: smallvec![], values, stores };
+            let product = Matmul {
+                batch: SmallVec::new(),
+                m,
+                n,
+                k,
+                dtype: DType::F16,
+                lhs: 0,
+                rhs: 1,
+                result: 2,
+                epilogue: epilogue.then_some(group),
+            };
+            let ways = lower(&Kernel::new(Work::Matmul(product), arguments), &caps).unwrap();
+            let launch = &ways[0].launches[0];
+            check(&launch.wgsl);
+            launch.otherwise.iter().for_each(|other| check(&other.wgsl));
+            assert!(launch.wgsl.contains(&format!("coop_mat{side}x{side}<f32, C>")), "{}", launch.wgsl);
+        }
     }
 }
 
