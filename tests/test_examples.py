@@ -9,6 +9,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import inspect
+import os
 import pkgutil
 import subprocess
 import sys
@@ -26,6 +27,12 @@ ROOT = Path(__file__).parent.parent
 PROGRAMS = sorted((ROOT / "examples").rglob("*.py"))
 MODULES = ["adret", *(found.name for found in pkgutil.walk_packages(ad.__path__, "adret."))]
 SECONDS = 120
+# On a GPU in software, the others take minutes.
+QUICK_ON_GPUS = {"01", "02", "03", "04", "05", "08", "14", "16"}
+SECONDS_ON_GPUS = 1800
+PROGRAMS_ON_GPUS = [
+    pytest.param(program, marks=[] if program.name[:2] in QUICK_ON_GPUS else [pytest.mark.full]) for program in PROGRAMS
+]
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: str(path.relative_to(ROOT / "examples")))
@@ -34,6 +41,19 @@ def test_program_succeeds(program: Path, tmp_path: Path) -> None:
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"
     assert not list(tmp_path.iterdir()), "the program left files behind"
+
+
+@pytest.mark.parametrize("program", PROGRAMS_ON_GPUS, ids=lambda path: str(path.relative_to(ROOT / "examples")))
+@pytest.mark.parametrize("device", ["gpu"], indirect=True)
+def test_program_succeeds_on_a_gpu(program: Path, device: str, tmp_path: Path) -> None:
+    if "float64" in program.read_text(encoding="utf-8") and "float64" not in ad.devices()[device]["features"]:
+        pytest.skip("the program computes in float64, which the adapter has not")
+    command = [sys.executable, "-W", "error", str(program)]
+    environment = {**os.environ, "ADRET_DEVICE": device}
+    result = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=SECONDS_ON_GPUS, check=False
+    )
+    assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"
 
 
 def documented(module: ModuleType) -> Iterator[tuple[str, str]]:

@@ -39,7 +39,7 @@ outputs = perceptron(inputs, weights, ad.broadcast_to(bias, shape).flatten())  #
 def most_right(target: list[float]) -> int:
     """How many of the four points the best of all units gets right."""
     right = outputs == ad.expand_dims(ad.tensor(target), 1)
-    return int(right.astype(ad.int64).sum(axis=0).max().item())
+    return int(right.astype(ad.int32).sum(axis=0).max().item())
 
 
 print(f"OR : the best of {41**3} units gets {most_right([0.0, 1.0, 1.0, 1.0])} of 4 points right")

@@ -172,7 +172,7 @@ tf = SimpleNamespace(
         conv2d=conv2d,
         bias_add=lambda x, bias: Node(ad.add, x, bias),
         sparse_softmax_cross_entropy_with_logits=lambda labels, logits: Node(
-            lambda z, y: ad.cross_entropy(z, y.astype(ad.int64), reduction="none"), logits, labels
+            lambda z, y: ad.cross_entropy(z, y.astype(ad.int32), reduction="none"), logits, labels
         ),
     ),
     train=SimpleNamespace(GradientDescentOptimizer=GradientDescentOptimizer),

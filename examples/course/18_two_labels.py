@@ -88,7 +88,7 @@ def right(net: TwoHeads, x: ad.Tensor, kind: ad.Tensor, mood: ad.Tensor) -> Pair
     with ad.no_grad():
         answers = net(x)
     return tuple(
-        ((logit > 0).astype(ad.int64) == label).astype(ad.float32)
+        ((logit > 0).astype(ad.int32) == label).astype(ad.float32)
         for logit, label in zip(answers, (kind, mood), strict=True)
     )
 
@@ -133,7 +133,7 @@ assert sum(shares) < 1.3, "what never came apart cannot be told apart"
 figures = Path("figures")
 if figures.is_dir():
     with ad.no_grad():
-        answers = [(logit > 0).astype(ad.int64).tolist() for logit in net(x[test][:24])]
+        answers = [(logit > 0).astype(ad.int32).tolist() for logit in net(x[test][:24])]
     titles = [f"{MOODS[m]} {KINDS[k]}" for k, m in zip(*answers, strict=True)]
     try:
         ad.plot.image_grid(x[test][:24], columns=6, titles=titles, path=figures / "18_answers.png")

@@ -81,7 +81,7 @@ print(f"{alike:.0%} of held-out digits lie next to one of their kind")
 assert alike > 0.55
 # On the way from one code to another there are pictures too.
 with ad.no_grad():
-    begin, end = (test_codes[(test_y == digit).astype(ad.int64).argmax()] for digit in (0, 6))
+    begin, end = (test_codes[(test_y == digit).astype(ad.int32).argmax()] for digit in (0, 6))
     way = ad.stack([begin + (end - begin) * (step / 6) for step in range(7)])
     between = bent.decoder(way).reshape(7, 8, 8)
 print("from a 0 to a 6:", *lines(between), sep="\n    ")

@@ -96,7 +96,7 @@ def gram(features: ad.Tensor) -> ad.Tensor:
     return flat @ flat.T / flat.shape[1]
 
 
-content = ad.data.Resize(24)(test_x[(test_y == 0).astype(ad.int64).argmax()][None])  # a 0 [1, 1, 24, 24]
+content = ad.data.Resize(24)(test_x[(test_y == 0).astype(ad.int32).argmax()][None])  # a 0 [1, 1, 24, 24]
 place = ad.arange(24).reshape(1, 24) + ad.arange(24).reshape(24, 1)
 style = (place % 6 < 3).astype(ad.float32).reshape(1, 1, 24, 24)  # slanting stripes
 wanted = second(first(content))
