@@ -25,7 +25,9 @@ fn tensor(dtype: DType, sizes: &[usize]) -> Tensor {
 /// Names of the routines of a plan, all shaders of which are valid.
 fn routines(targets: &[Tensor]) -> Vec<String> {
     let options = Options { fuse: true };
-    let Walk::Graph(snapshot) = Snapshot::walk(targets, &[], Device::Cpu, options) else { panic!("no graph") };
+    let Walk::Graph(snapshot) = Walk::from(targets, &[], Device::Cpu, options, Snapshot::default()) else {
+        panic!("no graph")
+    };
     let plan = plan(&snapshot, options);
     let mut names = Vec::new();
     for kernel in &plan.kernels {
