@@ -24,7 +24,7 @@ _MODES = ("zeros", "reflect", "replicate", "circular")
 def _numbers(layer: str, what: str, given: _Sizes, rank: int, least: int) -> tuple[int, ...]:
     """One number per axis."""
     try:
-        each: Iterable[Any] = given if isinstance(given, Iterable) and not isinstance(given, str) else (given,) * rank
+        each: Any = given if isinstance(given, Iterable) and not isinstance(given, str) else (given,) * rank
         numbers = tuple(index(number) for number in each)
     except TypeError:
         raise TypeError(f"{layer}: {what} is {given!r}. Use an int, or {rank} of them.") from None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from operator import index
+from typing import Any
 
 from .._core import DomainError, ShapeError, Tensor
 from . import functional as F
@@ -22,9 +23,9 @@ class _Pad(Module):
     def __init__(self, padding: int | Sequence[int]) -> None:
         """Takes one amount for all sides, or (before, after) of each axis, beginning with the last."""
         name = type(self).__name__
-        each = (
-            padding if isinstance(padding, Iterable) and not isinstance(padding, str) else (padding,) * (2 * self._axes)
-        )
+        sides = 2 * self._axes
+        many = isinstance(padding, Iterable) and not isinstance(padding, str)
+        each: Any = padding if many else (padding,) * sides
         try:
             amounts = tuple(index(amount) for amount in each)
         except TypeError:
