@@ -203,6 +203,18 @@ MISTAKES = [
     Mistake("uniform, NaN", lambda: ad.random.uniform((2,), low=float("nan"), high=1.0), "DomainError", ("uniform",)),
     Mistake("learning rate", lambda: optim.SGD([leaf()], lr=-1.0), "DomainError", ("SGD", "-1.0")),
     Mistake("no parameters", lambda: optim.SGD([], lr=1.0), "DomainError", ("SGD", "parameters")),
+    Mistake(
+        "a module for its parameters",
+        lambda: optim.SGD(nn.Linear(3, 2), lr=1.0),
+        "DTypeError",
+        ("Linear", ".parameters()"),
+    ),
+    Mistake("a rate in words", lambda: optim.Adam([leaf()], lr="fast"), "DTypeError", ("lr", "str")),
+    Mistake("state of no names", lambda: nn.Linear(3, 2).load_state_dict(3), "TypeError", ("load_state_dict", "int")),
+    Mistake(
+        "a list for a layer", lambda: nn.Linear(3, 2)([1.0, 2.0, 3.0]), "TypeError", ("Linear", "list", "ad.tensor")
+    ),
+    Mistake("a word for a layer", lambda: nn.LayerNorm(3)("x"), "TypeError", ("LayerNorm", "str", "ad.tensor")),
     # Devices.
     Mistake("unknown device", lambda: ad.zeros(2, device="tpu"), "DeviceError", ("tpu", "cpu")),
     Mistake("bad number", lambda: ad.zeros(2, device="gpu:x"), "DeviceError", ("gpu:x",)),

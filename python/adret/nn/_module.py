@@ -31,6 +31,14 @@ def _locate(error: AdretError, name: str) -> None:
     error.args = (text if text.startswith(f"{path}: ") else f"{path}: {text}",)
 
 
+def _explain(module: Module, args: tuple[Any, ...], error: AttributeError) -> None:
+    """Raises what is wrong with the input of one of the library's layers, where it is no tensor."""
+    if args and not isinstance(args[0], Tensor) and type(module).__module__.startswith("adret."):
+        given = type(args[0]).__name__
+        text = f"{type(module).__name__}: expected a Tensor, not {given}. Make one with ad.tensor(…)."
+        raise TypeError(text) from error
+
+
 # Stands for an attribute that is not there yet: different from every value.
 _ABSENT = object()
 
@@ -70,16 +78,21 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Computes `forward(*args, **kwargs)`; errors raised within name the module."""
-        if not self._scope:
-            return _hooks.call(self, args, kwargs) if self._hooks else self.forward(*args, **kwargs)
-        push_scope(self._scope)
+        scope = self._scope
+        if scope:
+            push_scope(scope)
         try:
             return _hooks.call(self, args, kwargs) if self._hooks else self.forward(*args, **kwargs)
         except AdretError as error:
-            _locate(error, self._scope)
+            if scope:
+                _locate(error, scope)
+            raise
+        except AttributeError as error:
+            _explain(self, args, error)
             raise
         finally:
-            pop_scope()
+            if scope:
+                pop_scope()
 
     # Attributes
 

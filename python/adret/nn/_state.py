@@ -44,6 +44,10 @@ def _value(given: Any, dtype: DType) -> Tensor:
 
 def load(module: Module, state: Mapping[str, Any], strict: bool) -> IncompatibleKeys:
     """Checks everything, then gives the module's tensors the state's values."""
+    if not isinstance(state, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(
+            f"load_state_dict: the state is a {type(state).__name__}. Pass what state_dict() or ad.load gave."
+        )
     own = dict(entries(module))
     missing = [path for path in own if path not in state]
     unexpected = [path for path in state if path not in own]

@@ -91,6 +91,9 @@ class Optimizer(ABC):
         self.param_groups: list[ParameterGroup] = []
         if isinstance(params, Tensor):
             raise DTypeError(f"{self._name()}: params is one Tensor. Pass a list: [tensor].")
+        if hasattr(params, "parameters"):
+            kind = type(params).__name__
+            raise DTypeError(f"{self._name()}: params is a {kind}. Pass what it trains: module.parameters().")
         groups = list(params)
         if not groups:
             raise DomainError(
@@ -144,7 +147,11 @@ class Optimizer(ABC):
         """Raises on settings that make no sense; a subclass adds its own."""
         for name in ("lr", "eps", "weight_decay", "momentum"):
             value = group.get(name, 0)
-            if not isinstance(value, Tensor) and not value >= 0:
+            if isinstance(value, Tensor):
+                continue
+            if not hasattr(value, "__float__"):
+                raise DTypeError(f"{self._name()}: {name} is a {type(value).__name__}. Use a number of 0 or more.")
+            if not value >= 0:
                 raise DomainError(f"{self._name()}: {name} is {value}. Use 0 or more.")
 
     def numbers(self, step: int, group: Mapping[str, Any]) -> tuple[float | Tensor, ...]:
