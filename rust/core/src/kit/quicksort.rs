@@ -153,8 +153,9 @@ macro_rules! keys {
                     from
                 };
                 // SAFETY: the arrays fill registers.
-                let (low, high) =
-                    unsafe { (_mm512_loadu_si512(from[0].as_ptr().cast()), _mm512_loadu_si512(from[1].as_ptr().cast())) };
+                let low = unsafe { _mm512_loadu_si512(from[0].as_ptr().cast()) };
+                // SAFETY: as above.
+                let high = unsafe { _mm512_loadu_si512(from[1].as_ptr().cast()) };
                 ($permute_two(a, low, b), $permute_two(a, high, b))
             }
         }

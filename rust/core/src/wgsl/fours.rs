@@ -106,7 +106,7 @@ pub(super) fn launch(
     }
     elements(&mut printer, group);
     printer.source.line("}");
-    if group.rows() % FOUR != 0 {
+    if !group.rows().is_multiple_of(FOUR) {
         // One invocation has what is left.
         printer
             .source
