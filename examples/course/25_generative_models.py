@@ -13,7 +13,7 @@ import adret as ad
 from adret import nn, optim
 
 NOISE = 24
-STEPS = 1500
+STEPS = 2500
 BATCH = 96
 
 train_x, train_y, test_x, test_y = ad.data.digits(test_size=297, seed=0)
