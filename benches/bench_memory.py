@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench_step import LIBRARIES, PLAIN
+from bench_step import LIBRARIES, NETS
 from report import Row, conclusion, machine, save
 from yardstick import QUICK_ROUNDS, choose, in_times, options, summary, warn
 
@@ -23,7 +23,7 @@ ROUNDS = 3
 STEPS = 10
 LATER = ", after a step"
 # Those whose arrays are larger than what a library needs for itself.
-STEPPED = [name for name in PLAIN if name.startswith("mlp") and not any(word in name for word in ("-8-", "-64-"))]
+STEPPED = [name for name in NETS if name.startswith("mlp") and not any(word in name for word in ("-8-", "-64-"))]
 NAMES = [f"memory of {name}{when}" for name in STEPPED for when in ("", LATER)]
 
 
