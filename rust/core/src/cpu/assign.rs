@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use smallvec::SmallVec;
 
 use super::domain::Order;
-use super::fused::{factors, fused};
+use super::fused::{exponent, factors, fused};
 use super::levels::operands;
 use super::prepare::Builder;
 use super::program::{Direct, Folded, Level, Place, Program, Step, StoreStep};
@@ -88,8 +88,8 @@ impl Pass {
             || others.iter().any(|pass| pass.index != self.index && reads(pass))
     }
 
-    /// The factors of what is summed as `operand`, if that is a product that is computed last and read by nobody else: the sum multiplies then.
-    pub(super) fn take_product(
+    /// How `operand`, which is summed, is computed, if that comes last: a product that nobody else reads, or exponentials. The sum does it then.
+    pub(super) fn take_last(
         &self,
         builder: &mut Builder<'_>,
         operand: ValueId,
@@ -97,13 +97,19 @@ impl Pass {
         others: &[Pass],
     ) -> Option<Folded> {
         let is_operand_of_one = self.folds.iter().filter(|fold| fold.1 == operand).count() == 1;
-        if !is_operand_of_one || self.keeps(builder, operand, others) {
+        if !is_operand_of_one {
             return None;
         }
+        let keeps = self.keeps(builder, operand, others);
         let steps = &mut builder.program.segments[self.index].element;
-        let factors = factors(steps.last()?, place)?;
+        let last = steps.last()?;
+        let folded = match (exponent(last, place), factors(last, place)) {
+            (Some([a, b]), _) => Folded::Exponential { a, b, dst: keeps.then_some(place) },
+            (_, Some(factors)) if !keeps => Folded::Product(factors),
+            _ => return None,
+        };
         steps.pop();
-        Some(Folded::Product(factors))
+        Some(folded)
     }
 
     fn visit(&mut self, node: Option<Node>, done: &mut [bool]) {

@@ -52,6 +52,18 @@ pub(super) fn factors(step: &Step, place: Place) -> Option<[Place; 2]> {
     }
 }
 
+/// The minuend and the row value of exp(a − b) that a step writes to `place`.
+pub(super) fn exponent(step: &Step, place: Place) -> Option<[Place; 2]> {
+    match step {
+        Step::ExpOfDifference { operands: [a, b], dst }
+            if *dst == place && is_vector(a) && matches!(b.place, Place::Row(_)) =>
+        {
+            Some([a.place, b.place])
+        }
+        _ => None,
+    }
+}
+
 /// Whether a slot certainly holds a value for every element.
 fn is_vector(slot: &Slot) -> bool {
     matches!(slot.place, Place::Tile(_) | Place::Pointer(_))

@@ -15,6 +15,9 @@ use crate::code::{Code, Fold};
 use crate::dtype::{Compute, DType};
 use crate::group::{Affine, Group, Guard, Instr, ValueId};
 
+/// Nanoseconds of an exponential of a difference.
+const EXPONENTIAL: f64 = 0.4;
+
 /// What is known while a program is made.
 pub(super) struct Builder<'a> {
     pub(super) group: &'a Group,
@@ -267,8 +270,8 @@ impl Builder<'_> {
             // Whole rows of one block.
             let sums = fold == Fold::Sum && walk.order == Order::Rows && walk.piece == walk.length;
             let alone = sums && walk.length <= BLOCK && !is_short(&walk);
-            let product = if alone { pass.take_product(self, operand, place, passes) } else { None };
-            let operand = product.unwrap_or(Folded::At(place));
+            let last = if alone { pass.take_last(self, operand, place, passes) } else { None };
+            let operand = last.unwrap_or(Folded::At(place));
             let step = FoldStep { fold, dtype, operand, result, partial, positions, lanes };
             self.program.segments[index].folds.push(step);
         }
@@ -309,7 +312,7 @@ impl Builder<'_> {
             }
             Step::Random { .. } => 1.0,
             Step::Pair { .. } => 0.08,
-            Step::ExpOfDifference { .. } => 0.5,
+            Step::ExpOfDifference { .. } => EXPONENTIAL,
             Step::Scalar { .. } | Step::Expand { .. } => 0.0,
             _ => 0.15,
         };
@@ -319,9 +322,11 @@ impl Builder<'_> {
         let mut per_row = sum(&self.program.finish) + 0.3 * self.program.row_stores.len() as f64;
         for segment in &self.program.segments {
             per_row += sum(&segment.row) + 3.0 * segment.folds.len() as f64;
-            per_element += sum(&segment.element) + 0.08 * segment.folds.len() as f64;
+            let exponentials = segment.folds.iter().filter(|fold| matches!(fold.operand, Folded::Exponential { .. }));
+            let exponentials = EXPONENTIAL * exponentials.count() as f64;
+            per_element += sum(&segment.element) + exponentials + 0.08 * segment.folds.len() as f64;
             per_element += segment.stores.iter().map(|store| 0.06 * store.memory.dtype.size() as f64).sum::<f64>();
-            heaviness += segment.element.iter().map(arithmetic).sum::<f64>();
+            heaviness += segment.element.iter().map(arithmetic).sum::<f64>() + exponentials;
         }
         (per_element + per_row / walk.length.max(1) as f64, heaviness)
     }

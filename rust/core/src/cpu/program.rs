@@ -117,6 +117,8 @@ pub(super) enum Folded {
     At(Place),
     /// The products of what lies at two places.
     Product([Place; 2]),
+    /// exp(a − b) in float32, b being a row value; written to `dst` if that is read.
+    Exponential { a: Place, b: Place, dst: Option<Place> },
 }
 
 /// A reduction at the end of a segment.

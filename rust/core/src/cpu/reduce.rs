@@ -45,12 +45,21 @@ pub(super) unsafe fn fold_rows(machine: &Machine<'_>, step: &FoldStep, rows: Row
     let compute = step.dtype.compute();
     let is_float = matches!(compute, Compute::F32 | Compute::F64);
     if step.fold == Fold::Sum && is_float && elements == walk.length && elements <= BLOCK {
-        let [a, b] = match step.operand {
-            Folded::At(place) => [machine.address(place), std::ptr::null_mut()],
-            Folded::Product(places) => places.map(|place| machine.address(place)),
-        };
         // SAFETY: the operands hold `rows.count · elements` values, row memory a slot per row.
-        unsafe { tiles::sum_rows(compute, rows.count, elements, a, b, machine.row.add(step.partial).cast()) };
+        unsafe {
+            let sums = machine.row.add(step.partial).cast();
+            let [a, b] = match step.operand {
+                Folded::At(place) => [machine.address(place), std::ptr::null_mut()],
+                Folded::Product(places) => places.map(|place| machine.address(place)),
+                Folded::Exponential { a, b, dst } => {
+                    let [a, b] = [a, b].map(|place| machine.address(place).cast::<f32>().cast_const());
+                    let dst = dst.map_or(std::ptr::null_mut(), |place| machine.address(place).cast());
+                    tiles::Exponentials { rows: rows.count, length: elements, a, b, dst, sums }.run();
+                    return;
+                }
+            };
+            tiles::sum_rows(compute, rows.count, elements, a, b, sums);
+        }
         return;
     }
     let (run, line, form) = (chunk_length(walk.length), line_bytes(walk.block), width(compute));

@@ -24,8 +24,13 @@ const NARROWEST: usize = 64;
 const SQUARE: usize = 64;
 /// Rows at least this long are walked one by one: their row values are scalars then.
 const ALONE: usize = 128;
-/// Elements of a tile of several rows: twice as many where nothing but their folds is asked for.
-const SEVERAL: usize = 4096;
+/// Elements of a tile of several rows: short ones, others, and such that are folded in one pass. A block of rows costs some 20 ns per step
+/// on row values, so that more rows pay even where the tile leaves the L1 cache.
+const SHORT_ROWS: usize = 4096;
+const SEVERAL: usize = 8192;
+const FOLDED: usize = 16_384;
+/// Bytes of values between loads and results beside which such a tile stays in the L2 cache; a tile of more bytes has half the elements.
+const HELD_ROWS: usize = 131_072;
 /// Most columns of a block; and blocks that threads should have to share, where that leaves a block at least so many.
 const COLUMNS: usize = 1024;
 const BLOCKS: usize = 8;
@@ -61,12 +66,12 @@ impl Walk {
                 walk(last, block, piece, true, RowUse::Expand)
             }
             Order::Rows if length < ALONE && rows > 1 => {
-                let block = (TILE / length.max(1)).next_multiple_of(8).min(rows);
+                let block = (tile_of_rows(SHORT_ROWS, held) / length.max(1)).next_multiple_of(8).min(rows);
                 walk(rows, block, length, false, RowUse::Expand)
             }
-            Order::Rows if folds && joined && length <= SEVERAL / 2 => {
-                let most = if plain && passes == 1 { 2 * SEVERAL } else { SEVERAL };
-                let block = (most / length.max(1)).min(rows / BLOCKS).max(1);
+            Order::Rows if folds && joined && 2 * length <= SEVERAL => {
+                let most = if passes == 1 { FOLDED } else { SEVERAL };
+                let block = (tile_of_rows(most, held) / length.max(1)).min(rows / BLOCKS).max(1);
                 walk(rows, block, length, false, RowUse::Scalar)
             }
             Order::Rows if !folds && joined && 2 * length <= largest_tile(rows * length, held) => {
@@ -115,6 +120,11 @@ impl Walk {
 fn largest_tile(elements: usize, held: usize) -> usize {
     let most = if held == 0 { STREAMED_TILE } else { LARGE_TILE };
     (HELD / held.max(1)).min(elements / TILES).clamp(TILE, most)
+}
+
+/// Elements of a tile of several rows: `most`, or half as many where they hold many values.
+fn tile_of_rows(most: usize, held: usize) -> usize {
+    if held * most <= HELD_ROWS { most } else { most / 2 }
 }
 
 /// Cuts `length` into the fewest pieces of at most about `most`, as even as multiples of 16 allow;

@@ -1,11 +1,12 @@
-//! Vectors of the processor, as far as products of matrices and convolutions need them. Depends on `simd`.
+//! Vectors of the processor, as far as products of matrices, convolutions and row chains need them. Depends on `simd` and `math`.
 //! Invariant: an implementation beyond `Plain` is only reached through `launch`, which asks for its instructions.
 #![allow(clippy::needless_range_loop, reason = "iterators over arrays may stay calls inside code of other features")]
 
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-use crate::kit::simd::Path;
+use crate::kit::math::{double, single};
+use crate::kit::simd::{Machine, Path, PortableMachine};
 #[cfg(target_arch = "x86_64")]
 use crate::kit::simd::path;
 
@@ -13,6 +14,8 @@ use crate::kit::simd::path;
 pub(crate) trait Vector: Copy {
     /// What a lane holds.
     type Element: Copy;
+    /// Arithmetic on one lane, to the same bits.
+    type Machine: Machine;
     /// How many there are.
     const LANES: usize;
     /// Whether there are 32 registers, or 16.
@@ -55,6 +58,25 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// As for `splat`.
     unsafe fn sum(self) -> Self::Element;
+    /// e to each lane, to the bits of `kit::math`.
+    ///
+    /// # Safety
+    /// As for `splat`.
+    #[inline(always)]
+    unsafe fn exp(self) -> Self
+    where
+        Self::Element: Element,
+    {
+        // SAFETY: as the caller vouches; there is room for the widest vector.
+        unsafe {
+            let mut lanes = [Self::Element::ZERO; 16];
+            self.store(lanes.as_mut_ptr());
+            for i in 0..Self::LANES {
+                lanes[i] = lanes[i].exp::<Self::Machine>();
+            }
+            Self::load(lanes.as_ptr())
+        }
+    }
     /// Asks for what lies there, if the processor can.
     #[inline(always)]
     fn fetch(from: *const Self::Element) {
@@ -155,6 +177,8 @@ pub(crate) trait Element:
     const ZERO: Self;
     /// The bits that are set in a mask.
     fn masked(self, mask: u64) -> Self;
+    /// eˣ
+    fn exp<M: Machine>(self) -> Self;
     #[cfg(target_arch = "x86_64")]
     #[doc(hidden)]
     type Wide: Vector<Element = Self>;
@@ -171,6 +195,10 @@ impl Element for f32 {
     fn masked(self, mask: u64) -> Self {
         Self::from_bits(self.to_bits() & mask as u32)
     }
+    #[inline(always)]
+    fn exp<M: Machine>(self) -> Self {
+        single::exp::<M>(self)
+    }
     #[cfg(target_arch = "x86_64")]
     type Wide = x86::F32x16;
     #[cfg(target_arch = "x86_64")]
@@ -183,6 +211,10 @@ impl Element for f64 {
     #[inline(always)]
     fn masked(self, mask: u64) -> Self {
         Self::from_bits(self.to_bits() & mask)
+    }
+    #[inline(always)]
+    fn exp<M: Machine>(self) -> Self {
+        double::exp::<M>(self)
     }
     #[cfg(target_arch = "x86_64")]
     type Wide = x86::F64x8;
@@ -293,6 +325,7 @@ macro_rules! plain {
     ($type:ty, $lanes:literal) => {
         impl Vector for Plain<$type, $lanes> {
             type Element = $type;
+            type Machine = PortableMachine;
             const LANES: usize = $lanes;
             const MANY: bool = cfg!(target_arch = "aarch64");
 

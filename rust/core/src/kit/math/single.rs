@@ -4,10 +4,14 @@ use super::select;
 use crate::kit::simd::Machine;
 
 /// Adding it rounds to an integer, which then stands in the low bits: 1.5 · 2²³.
-const MAGIC: f32 = 12_582_912.0;
+pub(in crate::kit) const MAGIC: f32 = 12_582_912.0;
 /// ln 2 in two parts; a product of the first with a 9-bit integer is exact.
-const LN2_HIGH: f32 = 0.693_359_4;
-const LN2_LOW: f32 = -2.121_944_4e-4;
+pub(in crate::kit) const LN2_HIGH: f32 = 0.693_359_4;
+pub(in crate::kit) const LN2_LOW: f32 = -2.121_944_4e-4;
+/// eʳ for |r| ≤ ½ ln 2, the constant first.
+pub(in crate::kit) const EXP: [f32; 7] = [1.0, 1.0, 0.5, 0.166_665_76, 4.166_637_4e-2, 8.363_295e-3, 1.394_132_3e-3];
+/// Below the first, eˣ is 0; above the second, it is infinite.
+pub(in crate::kit) const EXP_RANGE: [f32; 2] = [-104.0, 89.0];
 
 /// c₀ + c₁x + c₂x² + …
 #[inline(always)]
@@ -27,8 +31,7 @@ fn exp_parts<M: Machine>(x: f32) -> (f32, u32) {
     let shifted = M::fma32(x, std::f32::consts::LOG2_E, MAGIC);
     let n = shifted - MAGIC;
     let r = M::fma32(n, -LN2_LOW, M::fma32(n, -LN2_HIGH, x));
-    let p = polynomial::<M, 7>(r, [1.0, 1.0, 0.5, 0.166_665_76, 4.166_637_4e-2, 8.363_295e-3, 1.394_132_3e-3]);
-    (p, shifted.to_bits())
+    (polynomial::<M, 7>(r, EXP), shifted.to_bits())
 }
 
 /// eˣ where the result is a normal number: x in [−87, 88].
@@ -50,8 +53,9 @@ fn exp_clamped<M: Machine>(x: f32) -> f32 {
 /// eˣ; 2 ULP.
 #[inline(always)]
 pub fn exp<M: Machine>(x: f32) -> f32 {
-    let x = select(x < -104.0, -104.0, x);
-    exp_clamped::<M>(select(x > 89.0, 89.0, x))
+    let [least, most] = EXP_RANGE;
+    let x = select(x < least, least, x);
+    exp_clamped::<M>(select(x > most, most, x))
 }
 
 /// 1 / (1 + e⁻ˣ), by e^(−|x|), which never overflows; 3 ULP.

@@ -1,6 +1,7 @@
 //! The functions of `Code` on f32 and f64 tiles, one table each. Depends on `loops` and `math`.
 //! Invariant: what stands in a table is what `Code`'s docs say, at NaN, infinities and zeros too.
 
+use super::exponential::Exponentials;
 use super::loops::{Function, Strided, each, function, map, map_mended};
 use super::mended::{Cos, Sin, Tan, powers};
 use super::pointwise::{Operand, binary, symmetric, tile};
@@ -117,7 +118,10 @@ unsafe fn more_f32(code: Code, n: usize, dst: *mut f32, operands: &[Operand]) {
     // SAFETY: the caller's promises are the callees'.
     unsafe {
         match code {
-            Code::Exp => map(n, dst, tile(operands), function!(|x: f32| -> f32 { single::exp::<M>(x) })),
+            Code::Exp => {
+                let a = tile::<f32>(operands).0.0;
+                Exponentials { rows: 1, length: n, a, b: &0.0, dst, sums: std::ptr::null_mut() }.run();
+            }
             Code::Expm1 => map(n, dst, tile(operands), function!(|x: f32| -> f32 { wide::expm1::<M>(x) })),
             Code::Log => map(n, dst, tile(operands), function!(|x: f32| -> f32 { single::log::<M>(x) })),
             Code::Log1p => map(n, dst, tile(operands), function!(|x: f32| -> f32 { single::log1p::<M>(x) })),

@@ -9,6 +9,7 @@ mod best;
 mod cast;
 mod convert;
 mod divide;
+mod exponential;
 mod few;
 mod float;
 mod fold;
@@ -28,6 +29,7 @@ mod tests;
 pub use best::best_of_row;
 pub use cast::cast;
 pub use convert::{load, store};
+pub use exponential::Exponentials;
 pub use few::{Best, best_of_columns, fold_few};
 pub use fold::{
     BLOCK, LANES, arg_better, combine, fold_block, fold_columns, fold_lanes, fold_rows, identity, round_lines, round_to,

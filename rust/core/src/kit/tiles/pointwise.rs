@@ -1,6 +1,7 @@
 //! `pointwise`: the functions of `Code` over tiles, by compute type. Depends on `loops` and the tables in `float` and `integer`.
 //! Invariant: the result is rounded or wrapped to its dtype before it leaves this file.
 
+use super::exponential::Exponentials;
 use super::loops::{Function, Source, Splat, Stream, function, map};
 use super::number::{Number, compute_size, with_compute};
 use super::{float, integer, rounding};
@@ -118,12 +119,24 @@ impl Operand {
 /// As `pointwise`.
 pub unsafe fn exp_of_difference(n: usize, dst: *mut u8, operands: [Operand; 2]) {
     let length = row_length(&operands).unwrap_or(n).max(1);
+    if let [Operand::Vector(a), Operand::Rows { start, .. }] = operands
+        && n.is_multiple_of(length)
+    {
+        let (a, b, dst) = (a.cast(), start.cast(), dst.cast());
+        // SAFETY: as for this function: there is a number for each of the rows.
+        unsafe { Exponentials { rows: n / length, length, a, b, dst, sums: std::ptr::null_mut() }.run() };
+        return;
+    }
     for (row, first) in (0..n).step_by(length).enumerate() {
         // SAFETY: as for this function, for the elements of the row.
         unsafe {
             let [a, b] = operands.map(|operand| operand.of_row(Compute::F32, row, first));
             let (count, dst) = (length.min(n - first), dst.add(first * size_of::<f32>()));
-            if matches!((a, b), (Operand::Scalar(_), Operand::Scalar(_))) {
+            if let (Operand::Vector(a), Operand::Scalar(b)) = (a, b) {
+                let b = f32::from_bits(b as u32);
+                let sums = std::ptr::null_mut();
+                Exponentials { rows: 1, length: count, a: a.cast(), b: &b, dst: dst.cast(), sums }.run();
+            } else if matches!((a, b), (Operand::Scalar(_), Operand::Scalar(_))) {
                 pointwise(Code::Sub, DType::F32, count, dst, &[a, b]);
                 pointwise(Code::Exp, DType::F32, count, dst, &[Operand::Vector(dst)]);
             } else {

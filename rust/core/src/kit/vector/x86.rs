@@ -5,6 +5,8 @@
 use std::arch::x86_64::*;
 
 use super::Vector;
+use crate::kit::math::single::{EXP, EXP_RANGE, LN2_HIGH, LN2_LOW, MAGIC};
+use crate::kit::simd::FusedMachine;
 
 macro_rules! wide {
     ($name:ident, $register:ty, $type:ty, $lanes:literal, $mask:ty, $set:ident, $load:ident, $load_some:ident, $store:ident,
@@ -16,6 +18,7 @@ macro_rules! wide {
         // SAFETY of all functions: the processor has AVX-512, and memory is as the trait's callers vouch.
         impl Vector for $name {
             type Element = $type;
+            type Machine = FusedMachine;
             const LANES: usize = $lanes;
             const MANY: bool = true;
 
@@ -95,6 +98,11 @@ wide!(
     _mm512_add_ps,
     _mm512_mul_ps,
     _mm512_reduce_add_ps,
+    #[inline(always)]
+    unsafe fn exp(self) -> Self {
+        // SAFETY: as above.
+        Self(unsafe { exp_16(self.0) })
+    },
     #[inline(always)]
     unsafe fn turn(from: &[*const f32], to: *mut f32, to_row: usize) {
         // SAFETY: as above.
@@ -190,6 +198,51 @@ unsafe fn plus_pairs(a: __m512, b: __m512, sum: __m512) -> __m512 {
     }
 }
 
+/// `single::exp` of sixteen, where one instruction multiplies by 2ⁿ and rounds once. Of two operands, one of them NaN, minimum and maximum
+/// are the second.
+#[inline(always)]
+unsafe fn exp_16(x: __m512) -> __m512 {
+    // SAFETY: the processor has AVX-512.
+    unsafe {
+        let x = _mm512_min_ps(_mm512_set1_ps(EXP_RANGE[1]), _mm512_max_ps(_mm512_set1_ps(EXP_RANGE[0]), x));
+        let magic = _mm512_set1_ps(MAGIC);
+        let n = _mm512_sub_ps(_mm512_fmadd_ps(x, _mm512_set1_ps(std::f32::consts::LOG2_E), magic), magic);
+        let r = _mm512_fmadd_ps(n, _mm512_set1_ps(-LN2_LOW), _mm512_fmadd_ps(n, _mm512_set1_ps(-LN2_HIGH), x));
+        let mut p = _mm512_set1_ps(EXP[6]);
+        let mut i = 6;
+        while i > 0 {
+            i -= 1;
+            p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(EXP[i]));
+        }
+        _mm512_scalef_ps(p, n)
+    }
+}
+
+/// `single::exp` of eight.
+#[inline(always)]
+unsafe fn exp_8(x: __m256) -> __m256 {
+    // SAFETY: the processor has AVX2 and FMA.
+    unsafe {
+        let x = _mm256_min_ps(_mm256_set1_ps(EXP_RANGE[1]), _mm256_max_ps(_mm256_set1_ps(EXP_RANGE[0]), x));
+        let magic = _mm256_set1_ps(MAGIC);
+        let shifted = _mm256_fmadd_ps(x, _mm256_set1_ps(std::f32::consts::LOG2_E), magic);
+        let n = _mm256_sub_ps(shifted, magic);
+        let r = _mm256_fmadd_ps(n, _mm256_set1_ps(-LN2_LOW), _mm256_fmadd_ps(n, _mm256_set1_ps(-LN2_HIGH), x));
+        let mut p = _mm256_set1_ps(EXP[6]);
+        let mut i = 6;
+        while i > 0 {
+            i -= 1;
+            p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(EXP[i]));
+        }
+        let bias = _mm256_set1_epi32((MAGIC.to_bits() as i32).wrapping_sub(254));
+        let biased = _mm256_sub_epi32(_mm256_castps_si256(shifted), bias);
+        let half = _mm256_srli_epi32::<1>(biased);
+        let first = _mm256_castsi256_ps(_mm256_slli_epi32::<23>(half));
+        let rest = _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_sub_epi32(biased, half)));
+        _mm256_mul_ps(_mm256_mul_ps(p, first), rest)
+    }
+}
+
 /// Sixteen rows of sixteen: pairs, then fours, then the quarters of registers change places.
 #[inline(always)]
 unsafe fn turn_16(from: &[*const f32], to: *mut f32, to_row: usize) {
@@ -250,7 +303,7 @@ unsafe fn turn_8(from: &[*const f32], to: *mut f32, to_row: usize) {
 
 macro_rules! half {
     ($name:ident, $register:ty, $type:ty, $lanes:literal, $set:ident, $load:ident, $load_some:ident, $store:ident, $fma:ident, $add:ident, $mul:ident,
-     $integer:ident, $ones:ident, $equal:ident, [$($bit:literal)*], $($turn:item)?) => {
+     $integer:ident, $ones:ident, $equal:ident, [$($bit:literal)*], $($own:item),*) => {
         /// 256 bits.
         #[derive(Clone, Copy)]
         pub(crate) struct $name($register);
@@ -258,6 +311,7 @@ macro_rules! half {
         // SAFETY of all functions: the processor has AVX2 and FMA, and memory is as the trait's callers vouch.
         impl Vector for $name {
             type Element = $type;
+            type Machine = FusedMachine;
             const LANES: usize = $lanes;
             const MANY: bool = false;
 
@@ -336,7 +390,7 @@ macro_rules! half {
                 }
                 lanes[0]
             }
-            $($turn)?
+            $($own)*
         }
     };
 }
@@ -344,6 +398,11 @@ macro_rules! half {
 half!(
     F32x8, __m256, f32, 8, _mm256_set1_ps, _mm256_loadu_ps, _mm256_maskload_ps, _mm256_storeu_ps, _mm256_fmadd_ps, _mm256_add_ps, _mm256_mul_ps,
     _mm256_setr_epi32, _mm256_set1_epi32, _mm256_cmpeq_epi32, [1 2 4 8 16 32 64 128],
+    #[inline(always)]
+    unsafe fn exp(self) -> Self {
+        // SAFETY: as above.
+        Self(unsafe { exp_8(self.0) })
+    },
     #[inline(always)]
     unsafe fn turn(from: &[*const f32], to: *mut f32, to_row: usize) {
         // SAFETY: as above.

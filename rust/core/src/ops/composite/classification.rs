@@ -1,5 +1,5 @@
 //! Losses of classifiers. Depends on `expr`, `gather` and `reduce`.
-//! Invariant: labels are compared with class numbers, not gathered, so that a loss is one chain of row work.
+//! Invariant: where a gradient may follow, labels are compared with class numbers, not gathered, so that a loss is one chain of row work.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::super::axes::Axes;
 use super::super::create::index_grid;
 use super::super::custom::{unrecorded, with_vjp};
 use super::super::expr::Expr;
-use super::super::gather::{checked, label_dtype};
+use super::super::gather::{checked, label_dtype, take_along_checked};
 use super::super::movement::{broadcast_to, keep_axes, reshape_to};
 use super::super::pointwise::astype;
 use super::super::reduce::{extreme, sum_axes};
@@ -19,7 +19,7 @@ use super::{Reduce, float, same_shape};
 use crate::code::{Code, Fold};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::graph::{Cotangent, Tensor, Vjp, identity};
+use crate::graph::{Cotangent, Tensor, Vjp, grad_enabled, identity};
 use crate::shape::Shape;
 
 /// −(t · ln x + (1 − t) · ln(1 − x)) · weight for probabilities x; logarithms below −100 count as −100.
@@ -113,6 +113,8 @@ fn sample_shape(input: &Shape, axis: usize) -> Shape {
 
 /// Class labels against an input of `[batch, classes, …]`.
 struct Labels {
+    /// One label per sample, the ignored one as it is.
+    of_samples: Tensor,
     /// Whether an element is that of its sample's class; of the input's shape. The ignored label may be a class.
     chosen: Expr,
     /// Whether a sample counts; `None` where all do.
@@ -140,7 +142,28 @@ fn read_labels(
     let narrow = if i32::try_from(shape[axis]).is_ok() { DType::I32 } else { labels.dtype() };
     let classes = astype(&index_grid(shape, axis, target.device())?, narrow)?;
     let spread = broadcast_to(&keep_axes(&astype(&labels, narrow)?, shape, &[axis])?, shape)?;
-    Ok(Labels { chosen: Expr::from(&spread).with(Code::Equal, Expr::from(&classes)), valid })
+    let chosen = Expr::from(&spread).with(Code::Equal, Expr::from(&classes));
+    Ok(Labels { of_samples: labels, chosen, valid })
+}
+
+impl Labels {
+    /// The entry of each sample's class; anything for ignored samples.
+    fn entries(&self, input: &Tensor, axis: usize) -> Expr {
+        if grad_enabled() && input.requires_grad() || input.storage().is_none() {
+            return class_sum(&self.chosen.choose(Expr::from(input), 0.0), axis);
+        }
+        // Of a value that is there and needs no gradient, only these are read.
+        let inside = match &self.valid {
+            Some(valid) => valid.choose(Expr::from(&self.of_samples), 0i64),
+            None => Expr::from(&self.of_samples),
+        };
+        inside.then(|inside| {
+            let shape = input.shape();
+            let sizes = (0..shape.rank()).map(|other| if other == axis { 1 } else { shape[other] });
+            let entries = take_along_checked(input, &reshape_to(inside, &Shape::from_sound(sizes))?, axis)?;
+            reshape_to(&entries, &sample_shape(shape, axis))
+        })
+    }
 }
 
 /// Weights of the classes at every element of the input.
@@ -184,7 +207,7 @@ pub fn nll_loss(
     let axis = class_axis("nll_loss", input)?;
     let input = float(input).done()?;
     let labels = read_labels("nll_loss", input.shape(), axis, target, ignore_index)?;
-    let mut losses = -class_sum(&labels.chosen.choose(Expr::from(&input), 0.0), axis);
+    let mut losses = -labels.entries(&input, axis);
     let weights = sample_weights("nll_loss", &input, axis, weight, &labels)?;
     if let (Some(weights), Some(_)) = (&weights, weight) {
         losses = losses * weights;
@@ -270,7 +293,7 @@ pub fn cross_entropy(
     let labels = read_labels(NAME, shape, axis, target, ignore_index)?;
     let sample_weights = sample_weights(NAME, &input, axis, weight, &labels)?;
     // The logit of the class, less the maximum only then: one subtraction per sample instead of one per element.
-    let own = class_sum(&labels.chosen.choose(Expr::from(&input), 0.0), axis);
+    let own = labels.entries(&input, axis);
     let mut losses = &log_sum - (own - Expr::from(reshape_to(&largest, &sample_shape(shape, axis))));
     if let (Some(weights), Some(_)) = (&sample_weights, weight) {
         losses = losses * weights;

@@ -47,7 +47,12 @@ pub fn take_along_axis(x: &Tensor, indices: &Tensor, axis: isize) -> Result<Tens
     if !fits {
         return Err(misfit("take_along_axis", x, &indices, axis));
     }
-    apply(TakeAlong { axis }, &[&broadcast_to(x, &to_x)?, &broadcast_to(&indices, &to_indices)?])
+    take_along_checked(&broadcast_to(x, &to_x)?, &broadcast_to(&indices, &to_indices)?, axis)
+}
+
+/// As `take_along_axis`, for indices in range and shapes that agree in all axes but `axis`.
+pub(crate) fn take_along_checked(x: &Tensor, indices: &Tensor, axis: usize) -> Result<Tensor> {
+    apply(TakeAlong { axis }, &[x, indices])
 }
 
 /// `x` with `updates` added: `result[…, indices[…, i, …], …] += updates[…, i, …]`, repeated indices adding up.

@@ -17,6 +17,7 @@ pub use put::{put_slice, put_take};
 pub use sort::{argsort, sort};
 pub use take::{one_hot, take};
 
+pub(crate) use along::take_along_checked;
 pub(crate) use check::{checked, label_dtype};
 pub(crate) use scatter::{IndexError, Part, add_slice, scatter};
 pub(crate) use take::take_checked;
