@@ -266,6 +266,15 @@ pub(super) unsafe fn finish(machine: &Machine<'_>, step: &FoldStep, rows: Rows, 
             tiles::round_lines(step.dtype, rows.count, result);
             return;
         }
+        if runs == 1 && !step.is_arg() {
+            match form {
+                1 => narrow::<u8>(rows.count, partial, stride, result),
+                4 => narrow::<u32>(rows.count, partial, stride, result),
+                _ => narrow::<u64>(rows.count, partial, stride, result),
+            }
+            tiles::round_lines(step.dtype, rows.count, result);
+            return;
+        }
         for row in 0..rows.count {
             let read = |run: usize| read_slot(partial.add(run * line + row * stride), compute);
             if step.is_arg() {
@@ -282,6 +291,18 @@ pub(super) unsafe fn finish(machine: &Machine<'_>, step: &FoldStep, rows: Rows, 
             let bits = combine_runs(step, runs, read);
             write_slot(result.add(row * form), compute, tiles::round_to(step.dtype, bits));
         }
+    }
+}
+
+/// Puts the first bytes of `count` slots side by side: on processors that store the low bytes first, the values.
+///
+/// # Safety
+/// The memory holds them.
+unsafe fn narrow<T: Copy>(count: usize, slots: *const u8, stride: usize, to: *mut u8) {
+    const { assert!(cfg!(target_endian = "little")) };
+    for row in 0..count {
+        // SAFETY: as the caller vouches.
+        unsafe { to.cast::<T>().add(row).write_unaligned(slots.add(row * stride).cast::<T>().read_unaligned()) };
     }
 }
 

@@ -6,9 +6,9 @@
 mod x86;
 
 use crate::kit::math::{double, single};
-use crate::kit::simd::{Machine, Path, PortableMachine};
 #[cfg(target_arch = "x86_64")]
 use crate::kit::simd::path;
+use crate::kit::simd::{Machine, Path, PortableMachine};
 
 /// A vector of floats. A set bit `i` of a mask stands for lane `i`.
 pub(crate) trait Vector: Copy {

@@ -1,8 +1,8 @@
 //! The shape of every loop over a tile: read sources, apply a function, write the destination.
 //! Depends on `simd`. Invariant: an element goes through the same arithmetic wherever in a tile it lies.
 //!
-//! Where the destination is apart from all sources, whole chunks run as one plain loop. In place, LLVM's run-time checks for overlap would
-//! fail and leave scalar code; there, and for what is left of a tile, a chunk's results are collected in a local array, which aliases
+//! Where the destination is apart from all sources, whole chunks run as one plain loop, and once more the last chunk of what is left. In place, LLVM's run-time checks for overlap would
+//! fail and leave scalar code; there, and for short tiles, a chunk's results are collected in a local array, which aliases
 //! nothing, and then copied out. The rest of a tile is its last whole chunk: that comes first, while its operands are unchanged, and is
 //! written last, some of its results for the second time. Only a tile shorter than a chunk is padded to one.
 
@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use super::number::Number;
+use super::pointwise::Operand;
 use crate::kit::simd::{Kernel, Machine, PortableMachine, launch};
 
 /// Elements of a chunk: enough for the loop vectoriser, few enough that the padded rest costs little.
@@ -26,6 +27,15 @@ pub(super) trait Source: Copy {
     unsafe fn at(self, i: usize) -> Self::Item;
     /// The source from element `i` on.
     unsafe fn after(self, i: usize) -> Self;
+    /// The source of a row of `length` elements.
+    ///
+    /// # Safety
+    /// The row is one of its rows.
+    #[inline(always)]
+    unsafe fn row(self, row: usize, length: usize) -> Self {
+        // SAFETY: as the caller vouches.
+        unsafe { self.after(row * length) }
+    }
     /// Whether its first `n` elements share memory with the `bytes` bytes at `dst`.
     fn meets(self, n: usize, dst: usize, bytes: usize) -> bool;
     /// A source of `CHUNK` elements whose first `n` (at least one) are this one's.
@@ -91,6 +101,53 @@ impl<T: Number> Source for Splat<T> {
     }
 }
 
+/// One value for all elements of a row.
+#[derive(Clone, Copy)]
+pub(super) struct PerRow<T> {
+    value: T,
+    /// The values of all rows; null where they are one.
+    rows: *const T,
+}
+
+impl<T: Number> PerRow<T> {
+    /// The values of an operand that is no tile.
+    #[inline(always)]
+    pub(super) fn of(operand: Operand) -> Self {
+        match operand {
+            Operand::Scalar(bits) => Self { value: T::from_slot(bits), rows: std::ptr::null() },
+            Operand::Rows { start, .. } => Self { value: T::default(), rows: start.cast() },
+            Operand::Vector(_) => unreachable!("a tile has a value per element"),
+        }
+    }
+}
+
+impl<T: Number> Source for PerRow<T> {
+    type Item = T;
+    type Pad = ();
+
+    #[inline(always)]
+    unsafe fn at(self, _: usize) -> T {
+        self.value
+    }
+    #[inline(always)]
+    unsafe fn after(self, _: usize) -> Self {
+        self
+    }
+    #[inline(always)]
+    unsafe fn row(self, row: usize, _: usize) -> Self {
+        // SAFETY: as the caller vouches.
+        if self.rows.is_null() { self } else { Self { value: unsafe { self.rows.add(row).read_unaligned() }, ..self } }
+    }
+    #[inline(always)]
+    fn meets(self, _: usize, _: usize, _: usize) -> bool {
+        false
+    }
+    #[inline(always)]
+    unsafe fn padded(self, _: usize, _: &mut MaybeUninit<()>) -> Self {
+        self
+    }
+}
+
 /// Sources side by side.
 macro_rules! tuple_source {
     ($($part:ident $pad:ident $index:tt),*) => {
@@ -107,6 +164,11 @@ macro_rules! tuple_source {
             unsafe fn after(self, i: usize) -> Self {
                 // SAFETY: as the parts ask.
                 unsafe { ($(self.$index.after(i),)*) }
+            }
+            #[inline(always)]
+            unsafe fn row(self, row: usize, length: usize) -> Self {
+                // SAFETY: as the parts ask.
+                unsafe { ($(self.$index.row(row, length),)*) }
             }
             #[inline(always)]
             fn meets(self, n: usize, dst: usize, bytes: usize) -> bool {
@@ -157,6 +219,8 @@ macro_rules! function {
 pub(super) use function;
 
 struct Map<S, F, R> {
+    rows: usize,
+    /// Elements of a row.
     n: usize,
     dst: *mut R,
     source: S,
@@ -273,16 +337,29 @@ impl<S: Source, F: Function<S::Item>> Kernel for Map<S, F, F::Output> {
 
     #[inline(always)]
     fn run<M: Machine>(self) {
-        let mut first = 0;
-        if !self.source.meets(self.n, self.dst as usize, self.n * size_of::<F::Output>()) {
-            while first < self.n & !(CHUNK - 1) {
-                // SAFETY: sources and destination have n elements, by the contract of `map`.
-                unsafe { self.dst.add(first).write_unaligned(F::apply::<M>(self.source.at(first))) };
-                first += 1;
+        let n = self.n;
+        for row in 0..self.rows {
+            // SAFETY: sources and destination have n elements per row, by the contract of `map_rows`.
+            unsafe {
+                let (source, dst) = (self.source.row(row, n), self.dst.add(row * n));
+                if n < CHUNK || source.meets(n, dst as usize, n * size_of::<F::Output>()) {
+                    each_chunk::<M, S, Plain<F>>(0, n, dst, source);
+                    continue;
+                }
+                // Whole chunks, then the last one, which may do elements again.
+                let (mut first, mut last) = (0, n & !(CHUNK - 1));
+                loop {
+                    while first < last {
+                        dst.add(first).write_unaligned(F::apply::<M>(source.at(first)));
+                        first += 1;
+                    }
+                    if last == n {
+                        break;
+                    }
+                    (first, last) = (n - CHUNK, n);
+                }
             }
         }
-        // SAFETY: as above.
-        unsafe { each_chunk::<M, S, Plain<F>>(first, self.n, self.dst, self.source) };
     }
 }
 
@@ -291,7 +368,18 @@ impl<S: Source, F: Function<S::Item>> Kernel for Map<S, F, F::Output> {
 /// # Safety
 /// Source and destination have n elements; they coincide or are apart, as the module's head says.
 pub(super) unsafe fn map<S: Source, F: Function<S::Item>>(n: usize, dst: *mut F::Output, source: S, _: F) {
-    launch(Map { n, dst, source, function: PhantomData::<F> });
+    launch(Map { rows: 1, n, dst, source, function: PhantomData::<F> });
+}
+
+/// As `map`, for `rows` rows of `n` elements each.
+///
+/// # Safety
+/// As `map`, for every row.
+pub(super) unsafe fn map_rows<S: Source, F>((rows, n): (usize, usize), dst: *mut F::Output, source: S, _: F)
+where
+    F: Function<S::Item>,
+{
+    launch(Map { rows, n, dst, source, function: PhantomData::<F> });
 }
 
 struct Update<T, S, F> {
@@ -394,7 +482,7 @@ impl<S: Source, F: Mended<S::Item>> Kernel for MendedMap<S, F, F::Output> {
 /// # Safety
 /// As `map`.
 pub(super) unsafe fn map_mended<S: Source, F: Mended<S::Item>>(n: usize, dst: *mut F::Output, source: S, _: F) {
-    launch(MendedMap(Map { n, dst, source, function: PhantomData::<F> }));
+    launch(MendedMap(Map { rows: 1, n, dst, source, function: PhantomData::<F> }));
 }
 
 /// Elements that may all be one and the same, decided at run time: for functions so slow that one compiled loop serves all cases.
@@ -407,11 +495,11 @@ pub(super) struct Strided<T> {
 
 impl<T: Number> Strided<T> {
     /// Consecutive elements, or one value.
-    pub(super) fn new(operand: super::Operand) -> Self {
+    pub(super) fn new(operand: Operand) -> Self {
         match operand {
-            super::Operand::Vector(start) => Self { start: start.cast(), stride: 1, splat: T::default() },
-            super::Operand::Rows { .. } => unreachable!("rows come one by one"),
-            super::Operand::Scalar(bits) => Self { start: std::ptr::null(), stride: 0, splat: T::from_slot(bits) },
+            Operand::Vector(start) => Self { start: start.cast(), stride: 1, splat: T::default() },
+            Operand::Rows { .. } => unreachable!("rows come one by one"),
+            Operand::Scalar(bits) => Self { start: std::ptr::null(), stride: 0, splat: T::from_slot(bits) },
         }
     }
 

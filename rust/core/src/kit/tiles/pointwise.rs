@@ -2,7 +2,7 @@
 //! Invariant: the result is rounded or wrapped to its dtype before it leaves this file.
 
 use super::exponential::Exponentials;
-use super::loops::{Function, Source, Splat, Stream, function, map};
+use super::loops::{Function, PerRow, Source, Splat, Stream, function, map, map_rows};
 use super::number::{Number, compute_size, with_compute};
 use super::{float, integer, rounding};
 use crate::code::Code;
@@ -38,7 +38,9 @@ pub unsafe fn pointwise(code: Code, dtype: DType, n: usize, dst: *mut u8, operan
     }
     let compute = dtype.compute();
     let result = if code.is_predicate() { Compute::Mask } else { compute };
-    if let Some(length) = row_length(operands) {
+    if let Some(length) = row_length(operands)
+        && !takes_rows(code, compute, n, operands)
+    {
         // SAFETY: the caller's promises are the callee's.
         unsafe { by_rows(code, dtype, (n, length), dst, operands) };
         return;
@@ -71,6 +73,19 @@ pub(super) fn row_length(operands: &[Operand]) -> Option<usize> {
         Operand::Rows { length, .. } => Some(*length),
         _ => None,
     })
+}
+
+/// Rows, and elements of each.
+pub(super) fn rows_of(n: usize, operands: &[Operand]) -> (usize, usize) {
+    row_length(operands).map_or((1, n), |length| (n / length, length))
+}
+
+/// Whether one loop goes over all rows of a tile and one value for each: the functions that chains of rows are made of.
+fn takes_rows(code: Code, compute: Compute, n: usize, operands: &[Operand]) -> bool {
+    let is_usual = matches!(code, Code::Add | Code::Sub | Code::Mul | Code::Div | Code::Maximum | Code::Minimum);
+    let has_tile = operands.iter().any(|operand| matches!(operand, Operand::Vector(_)));
+    let whole = row_length(operands).is_some_and(|length| length > 0 && n.is_multiple_of(length));
+    is_usual && matches!(compute, Compute::F32 | Compute::F64) && has_tile && whole
 }
 
 /// Some operands have one value per row: row after row, with scalars in their place.
@@ -174,13 +189,14 @@ pub(super) unsafe fn binary<T: Number, F>(n: usize, dst: *mut F::Output, operand
 where
     F: Function<(T, T)>,
 {
+    let shape = rows_of(n, operands);
     // SAFETY: the caller's promises are the callee's.
     unsafe {
         match (operands[0], operands[1]) {
             (Operand::Vector(a), Operand::Vector(b)) => map(n, dst, (Stream(a.cast()), Stream(b.cast())), f),
-            (Operand::Vector(a), Operand::Scalar(b)) => map(n, dst, (Stream(a.cast()), Splat(T::from_slot(b))), f),
-            (Operand::Scalar(a), Operand::Vector(b)) => map(n, dst, (Splat(T::from_slot(a)), Stream(b.cast())), f),
-            _ => unreachable!("constants are computed once, rows one by one"),
+            (Operand::Vector(a), b) => map_rows(shape, dst, (Stream(a.cast()), PerRow::<T>::of(b)), f),
+            (a, Operand::Vector(b)) => map_rows(shape, dst, (PerRow::<T>::of(a), Stream(b.cast())), f),
+            _ => unreachable!("constants are computed once"),
         }
     }
 }
@@ -193,14 +209,15 @@ pub(super) unsafe fn symmetric<T: Number, F>(n: usize, dst: *mut F::Output, oper
 where
     F: Function<(T, T)>,
 {
+    let shape = rows_of(n, operands);
     // SAFETY: the caller's promises are the callee's.
     unsafe {
         match (operands[0], operands[1]) {
             (Operand::Vector(a), Operand::Vector(b)) => map(n, dst, (Stream(a.cast()), Stream(b.cast())), f),
-            (Operand::Vector(a), Operand::Scalar(b)) | (Operand::Scalar(b), Operand::Vector(a)) => {
-                map(n, dst, (Stream(a.cast()), Splat(T::from_slot(b))), f);
+            (Operand::Vector(a), b) | (b, Operand::Vector(a)) => {
+                map_rows(shape, dst, (Stream(a.cast()), PerRow::<T>::of(b)), f);
             }
-            _ => unreachable!("constants are computed once, rows one by one"),
+            _ => unreachable!("constants are computed once"),
         }
     }
 }

@@ -374,3 +374,67 @@ fn pairs_have_the_bits_of_their_steps() {
         }
     }
 }
+
+/// A tile of rows and one value per row, against the value repeated over the row: apart and in place, for short and long rows.
+#[test]
+fn values_of_rows_have_the_bits_of_repeated_values() {
+    const ROWS: usize = 3;
+    let usual = [Code::Add, Code::Sub, Code::Mul, Code::Div, Code::Maximum, Code::Minimum, Code::Less, Code::Pow];
+    for dtype in [DType::F32, DType::F64, DType::F16, DType::I32] {
+        let compute = dtype.compute();
+        let taken = usual.into_iter().filter(|&code| dtype.is_float() || (code != Code::Div && code != Code::Pow));
+        for (code, length) in taken.flat_map(|code| [1, 7, 63, 64, 65, 130, 200].map(|n| (code, n))) {
+            let n = ROWS * length;
+            let result = if code.is_predicate() { Compute::Mask } else { compute };
+            let (own, per_row) = (samples(dtype, n, 5), samples(dtype, ROWS, 6));
+            let repeated: Vec<u64> = (0..n).map(|i| per_row[i / length]).collect();
+            let mut rows = Tile::of(compute, &per_row);
+            let rows = Operand::Rows { start: rows.start(), length };
+            let mut all = Tile::of(compute, &repeated);
+            for turned in [false, true] {
+                let order = |a: Operand, b: Operand| if turned { [b, a] } else { [a, b] };
+                let (mut x, mut expected, mut got) =
+                    (Tile::of(compute, &own), Tile::new(result, n), Tile::new(result, n));
+                let tile = Operand::Vector(x.start());
+                // SAFETY: tiles have n values, and there is a value for each row; masks are narrower than what they are made of.
+                unsafe {
+                    pointwise(code, dtype, n, expected.start(), &order(tile, Operand::Vector(all.start())));
+                    pointwise(code, dtype, n, got.start(), &order(tile, rows));
+                    pointwise(code, dtype, n, x.start(), &order(tile, rows));
+                }
+                let expected = expected.slots(result, n);
+                let is_nan = |slot: u64| matches!(Value::of(dtype, slot), Float(x) if x.is_nan());
+                for got in [got.slots(result, n), x.slots(result, n)] {
+                    let alike = got.iter().zip(&expected).all(|(&x, &y)| x == y || (is_nan(x) && is_nan(y)));
+                    assert!(alike, "{code:?} {dtype} {length} {turned}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn pairs_take_values_of_rows() {
+    const ROWS: usize = 4;
+    let (dtype, compute) = (DType::F32, Compute::F32);
+    for length in [5, 64, 100] {
+        let n = ROWS * length;
+        let mut tiles: Vec<Tile> = (0..3).map(|seed| Tile::of(compute, &samples(dtype, n, seed + 3))).collect();
+        let mut rows: Vec<Tile> = (0..2).map(|seed| Tile::of(compute, &samples(dtype, ROWS, seed + 9))).collect();
+        let vectors: Vec<Operand> = tiles.iter_mut().map(|tile| Operand::Vector(tile.start())).collect();
+        let values: Vec<Operand> = rows.iter_mut().map(|tile| Operand::Rows { start: tile.start(), length }).collect();
+        for (b, c) in [(values[0], values[1]), (values[0], vectors[2]), (vectors[1], values[1])] {
+            let (mut once, mut between, mut twice) =
+                (Tile::new(compute, n), Tile::new(compute, n), Tile::new(compute, n));
+            // SAFETY: all tiles have n values, and there is a value for each row.
+            unsafe {
+                pair(Code::Sub, Then::Mul, n, once.start(), [vectors[0], b, c]);
+                pointwise(Code::Sub, dtype, n, between.start(), &[vectors[0], b]);
+                pointwise(Code::Mul, dtype, n, twice.start(), &[Operand::Vector(between.start()), c]);
+            }
+            let is_nan = |slot: u64| f32::from_slot(slot).is_nan();
+            let pairs = once.slots(compute, n).into_iter().zip(twice.slots(compute, n));
+            assert!(pairs.into_iter().all(|(x, y)| x == y || (is_nan(x) && is_nan(y))), "rows of {length}");
+        }
+    }
+}
