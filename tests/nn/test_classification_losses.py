@@ -1,11 +1,10 @@
-"""Losses of classifiers: without a gradient, labels are looked up; with one, they are compared. The values are the same."""
+"""Losses of classifiers: labels are looked up without a gradient, compared with one; the values are the same."""
 
 from __future__ import annotations
 
+import adret as ad
 import numpy as np
 import pytest
-
-import adret as ad
 from adret.nn import functional as F
 
 CASES = range(40)
