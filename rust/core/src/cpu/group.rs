@@ -37,7 +37,7 @@ impl Program {
     }
 
     /// Whether there are more elements than fit the L2 cache.
-    fn is_large(&self) -> bool {
+    pub(super) fn is_large(&self) -> bool {
         self.walk.rows * self.walk.length > LARGE
     }
 
@@ -405,7 +405,9 @@ impl Machine<'_> {
     /// Notes what the next tile touches.
     fn foresee(&mut self, segment: &Segment, tile: Tile) {
         for step in &segment.element {
-            if let Step::Load { memory, .. } = step {
+            if let Step::Load { memory, pointer, .. } = step
+                && self.bound.program.fetched != Some(*pointer)
+            {
                 self.ahead.add(self.bound, memory, tile, false);
             }
         }

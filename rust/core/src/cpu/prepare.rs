@@ -4,7 +4,7 @@
 use smallvec::SmallVec;
 
 use super::access::Pattern;
-use super::assign::{Node, Pass, Sites};
+use super::assign::{Node, Pass, Sites, lies_as_computed};
 use super::domain::{Domain, Order, value_affines};
 use super::levels::{Levels, operands};
 use super::padded::Padded;
@@ -47,6 +47,7 @@ impl Program {
             row_bytes: 0,
             tile_bytes: 0,
             pointers: 0,
+            fetched: None,
             contexts: Vec::new(),
             cost: 0.0,
             arithmetic: 0.0,
@@ -272,9 +273,24 @@ impl Builder<'_> {
             let alone = sums && walk.length <= BLOCK && !is_short(&walk);
             let last = if alone { pass.take_last(self, operand, place, passes) } else { None };
             let operand = last.unwrap_or(Folded::At(place));
+            if let Folded::Exponential { a: Place::Pointer(pointer), .. } = operand
+                && self.is_read_in_place(pointer)
+            {
+                self.program.fetched = Some(pointer);
+            }
             let step = FoldStep { fold, dtype, operand, result, partial, positions, lanes };
             self.program.segments[index].folds.push(step);
         }
+    }
+
+    /// Whether a pointer is that of a load of blocks of rows that lie in memory as registers would hold them.
+    fn is_read_in_place(&self, pointer: usize) -> bool {
+        let mut steps = self.program.segments.iter().flat_map(|segment| &segment.element);
+        let reads = |step: &Step| match step {
+            Step::Load { memory, pointer: own, .. } => *own == pointer && lies_as_computed(memory.dtype),
+            _ => false,
+        };
+        self.program.walk.block > 1 && steps.any(reads)
     }
 
     pub(super) fn vector_place(&self, id: ValueId, sites: &Sites) -> Place {

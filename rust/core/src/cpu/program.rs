@@ -271,6 +271,8 @@ pub(super) struct Program {
     pub(super) tile_bytes: usize,
     /// Pointers of a tile.
     pub(super) pointers: usize,
+    /// The pointer whose next block is asked of memory by the sum of exponentials that it is read for.
+    pub(super) fetched: Option<usize>,
     /// Texts of the checks.
     pub(super) contexts: Vec<String>,
     /// Estimated nanoseconds per element on one thread; decides how finely work is cut.

@@ -8,7 +8,7 @@
 
 use super::domain::Order;
 use super::machine::{Machine, read_slot, write_slot};
-use super::program::{FoldStep, Folded, Rows, Walk};
+use super::program::{FoldStep, Folded, Place, Rows, Walk};
 use super::registers::width;
 use crate::code::Fold;
 use crate::dtype::{Compute, DType};
@@ -52,9 +52,12 @@ pub(super) unsafe fn fold_rows(machine: &Machine<'_>, step: &FoldStep, rows: Row
                 Folded::At(place) => [machine.address(place), std::ptr::null_mut()],
                 Folded::Product(places) => places.map(|place| machine.address(place)),
                 Folded::Exponential { a, b, dst } => {
+                    let program = machine.bound.program;
+                    let is_fetched = program.fetched.is_some_and(|pointer| a == Place::Pointer(pointer));
+                    let ahead = if is_fetched && program.is_large() { rows.count * elements } else { 0 };
                     let [a, b] = [a, b].map(|place| machine.address(place).cast::<f32>().cast_const());
                     let dst = dst.map_or(std::ptr::null_mut(), |place| machine.address(place).cast());
-                    tiles::Exponentials { rows: rows.count, length: elements, a, b, dst, sums }.run();
+                    tiles::Exponentials { rows: rows.count, length: elements, a, b, dst, ahead, sums }.run();
                     return;
                 }
             };

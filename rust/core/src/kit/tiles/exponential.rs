@@ -20,6 +20,8 @@ pub struct Exponentials {
     pub b: *const f32,
     /// Where the exponentials go, which may be `a`; null where only their sums are asked for.
     pub dst: *mut f32,
+    /// Elements from a row to one that is asked of memory while its sum is computed; 0 for none.
+    pub ahead: usize,
     /// Slots for the sums of rows of at most `BLOCK` elements; null where they are not asked for.
     pub sums: *mut u64,
 }
@@ -48,6 +50,9 @@ impl Exponentials {
                 while first < whole {
                     for k in 0..vectors {
                         let at = first + k * V::LANES;
+                        if SUM {
+                            V::fetch(a.wrapping_add(at + self.ahead));
+                        }
                         let term = V::load(a.add(at)).plus(b).exp();
                         if STORE {
                             term.store(dst.add(at));
@@ -129,7 +134,8 @@ mod tests {
         for path in Path::available() {
             let mut y = vec![0.0; x.len()];
             let (a, dst) = (x.as_ptr(), y.as_mut_ptr());
-            let routine = Exponentials { rows: 1, length: x.len(), a, b: &0.0, dst, sums: std::ptr::null_mut() };
+            let routine =
+                Exponentials { rows: 1, length: x.len(), a, b: &0.0, dst, ahead: 0, sums: std::ptr::null_mut() };
             // SAFETY: both hold `length` values, and the path is available.
             unsafe { launch(path, routine) };
             for (&x, &y) in x.iter().zip(&y) {
@@ -147,7 +153,7 @@ mod tests {
                 let terms: Vec<f32> = (0..rows * length).map(|i| exact(path, a[i] - b[i / length])).collect();
                 let (mut stored, mut sums, mut alone) = (a.clone(), vec![0u64; rows], vec![0u64; rows]);
                 let (dst, both) = (stored.as_mut_ptr(), sums.as_mut_ptr());
-                let routine = Exponentials { rows, length, a: a.as_ptr(), b: b.as_ptr(), dst, sums: both };
+                let routine = Exponentials { rows, length, a: a.as_ptr(), b: b.as_ptr(), dst, ahead: 0, sums: both };
                 // SAFETY: all have the sizes that the routine asks for; in the first, the result takes the place of its operand.
                 unsafe {
                     launch(path, Exponentials { a: dst, ..routine });

@@ -120,7 +120,7 @@ unsafe fn more_f32(code: Code, n: usize, dst: *mut f32, operands: &[Operand]) {
         match code {
             Code::Exp => {
                 let a = tile::<f32>(operands).0.0;
-                Exponentials { rows: 1, length: n, a, b: &0.0, dst, sums: std::ptr::null_mut() }.run();
+                Exponentials { rows: 1, length: n, a, b: &0.0, dst, ahead: 0, sums: std::ptr::null_mut() }.run();
             }
             Code::Expm1 => map(n, dst, tile(operands), function!(|x: f32| -> f32 { wide::expm1::<M>(x) })),
             Code::Log => map(n, dst, tile(operands), function!(|x: f32| -> f32 { single::log::<M>(x) })),

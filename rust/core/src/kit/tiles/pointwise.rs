@@ -139,7 +139,7 @@ pub unsafe fn exp_of_difference(n: usize, dst: *mut u8, operands: [Operand; 2]) 
     {
         let (a, b, dst) = (a.cast(), start.cast(), dst.cast());
         // SAFETY: as for this function: there is a number for each of the rows.
-        unsafe { Exponentials { rows: n / length, length, a, b, dst, sums: std::ptr::null_mut() }.run() };
+        unsafe { Exponentials { rows: n / length, length, a, b, dst, ahead: 0, sums: std::ptr::null_mut() }.run() };
         return;
     }
     for (row, first) in (0..n).step_by(length).enumerate() {
@@ -150,7 +150,7 @@ pub unsafe fn exp_of_difference(n: usize, dst: *mut u8, operands: [Operand; 2]) 
             if let (Operand::Vector(a), Operand::Scalar(b)) = (a, b) {
                 let b = f32::from_bits(b as u32);
                 let sums = std::ptr::null_mut();
-                Exponentials { rows: 1, length: count, a: a.cast(), b: &b, dst: dst.cast(), sums }.run();
+                Exponentials { rows: 1, length: count, a: a.cast(), b: &b, dst: dst.cast(), ahead: 0, sums }.run();
             } else if matches!((a, b), (Operand::Scalar(_), Operand::Scalar(_))) {
                 pointwise(Code::Sub, DType::F32, count, dst, &[a, b]);
                 pointwise(Code::Exp, DType::F32, count, dst, &[Operand::Vector(dst)]);
