@@ -28,15 +28,15 @@ def compile(f: Callable[..., Any] | None = None) -> Any:
     outside are found by themselves: parameters, gradients, an optimiser's state, buffers, random numbers. Where a
     module or an optimiser has been changed since (`eval()`, a replaced layer), `f` is recorded again; a changed rate
     of `SGD` or `Adam` is used at once. Other Python values are frozen as they were in the recorded call, and other
-    side effects of `f`, such as printing, happen only where `f` runs.
+    side effects of `f`, such as printing, happen only where `f` runs. A function whose results can still be
+    differentiated is called itself every time, without a recording: put `backward` inside to have the step compiled.
 
     Args:
         f: A function of tensors; typically a whole training step, with `backward` and `optimizer.step()`.
 
     Raises:
         CompileError: In the second call, if `f` does what cannot be replayed: asks for values (`item`, `bool`,
-            `print`), makes tensors of Python data, keeps new tensors beyond the call without returning them, or
-            returns tensors that can still be differentiated.
+            `print`), makes tensors of Python data, or keeps new tensors beyond the call without returning them.
 
     Example:
         >>> w = ad.tensor([1.0, 2.0], requires_grad=True)

@@ -444,10 +444,8 @@ ERRORS = {
     "host data": (lambda x: x + ad.tensor([1.0, 2.0]), "Python or NumPy data"),
     "index list": (lambda x: x[[0, 1]], "Python or NumPy data"),
     "seed": (lambda x: ad.manual_seed(1), "seed"),
-    "history": (lambda x: x * W, "differentiated"),
     "mask": (lambda x: x[x > 0], "freeze"),
 }
-W = ad.tensor([1.0, 2.0], requires_grad=True)
 
 
 @pytest.mark.parametrize("case", ERRORS)

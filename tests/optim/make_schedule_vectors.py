@@ -14,6 +14,20 @@ STEPS = 12
 METRICS = [1.0, 0.8, 0.8, 0.79999, 0.9, 0.95, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7]
 CASES = [
     ("StepLR", {"step_size": 3}),
+    ("PolynomialLR", {}),
+    ("PolynomialLR", {"total_iters": 9, "power": 0.5}),
+    ("CosineAnnealingWarmRestarts", {"T_0": 4}),
+    ("CosineAnnealingWarmRestarts", {"T_0": 2, "T_mult": 2, "eta_min": 0.01}),
+    ("CosineAnnealingWarmRestarts", {"T_0": 1, "T_mult": 3}),
+    ("CyclicLR", {"base_lr": 0.1, "max_lr": 0.5, "step_size_up": 3}),
+    (
+        "CyclicLR",
+        {"base_lr": [0.1, 0.2], "max_lr": [0.5, 1.0], "step_size_up": 2, "step_size_down": 3, "mode": "triangular2"},
+    ),
+    (
+        "CyclicLR",
+        {"base_lr": 0.1, "max_lr": 0.5, "step_size_up": 4, "mode": "exp_range", "gamma": 0.9, "cycle_momentum": False},
+    ),
     ("StepLR", {"step_size": 1, "gamma": 0.5}),
     ("MultiStepLR", {"milestones": [2, 5, 5, 9], "gamma": 0.5}),
     ("ConstantLR", {}),

@@ -40,6 +40,18 @@ CASES = [
     ("Adagrad", {}),
     ("Adagrad", {"lr": 0.1, "lr_decay": 0.5, "eps": 1e-3, "weight_decay": 0.1}),
     ("Adagrad", {"lr": 0.1, "initial_accumulator_value": 0.25, "maximize": True}),
+    ("Adadelta", {}),
+    ("Adadelta", {"lr": 0.5, "rho": 0.7, "eps": 1e-3, "weight_decay": 0.1, "maximize": True}),
+    ("Adamax", {}),
+    ("Adamax", {"lr": 0.1, "betas": [0.8, 0.9], "eps": 1e-3, "weight_decay": 0.1, "maximize": True}),
+    ("NAdam", {}),
+    ("NAdam", {"lr": 0.1, "betas": [0.8, 0.9], "eps": 1e-3, "weight_decay": 0.1, "momentum_decay": 0.5}),
+    ("NAdam", {"lr": 0.1, "weight_decay": 0.1, "decoupled_weight_decay": True, "maximize": True}),
+    ("RAdam", {}),
+    ("RAdam", {"lr": 0.1, "betas": [0.8, 0.9], "eps": 1e-3, "weight_decay": 0.1}),
+    ("RAdam", {"lr": 0.1, "betas": [0.5, 0.99], "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    ("Rprop", {}),
+    ("Rprop", {"lr": 0.1, "etas": [0.25, 1.5], "step_sizes": [0.05, 0.12], "maximize": True}),
 ]
 
 
@@ -59,6 +71,8 @@ def run(name: str, settings: dict[str, object]) -> list[list[list[float]]]:
 
 
 if __name__ == "__main__":
+    # Products of momenta are kept in the default dtype.
+    torch.set_default_dtype(torch.float64)
     vectors = {
         "source": f"torch {torch.__version__}",
         "start": START,

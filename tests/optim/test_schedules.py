@@ -152,3 +152,80 @@ def test_a_cycle_ends() -> None:
     schedule.step()
     with pytest.raises(ad.DomainError, match="over"):
         schedule.step()
+
+
+def test_sequential_and_chained_schedules() -> None:
+    def made() -> tuple[optim.SGD, lr_scheduler.SequentialLR]:
+        optimizer = optimizer_of([1.0, 0.5])
+        parts = [
+            lr_scheduler.LinearLR(optimizer, start_factor=0.25, total_iters=3),
+            lr_scheduler.CosineAnnealingLR(optimizer, T_max=4),
+            lr_scheduler.ExponentialLR(optimizer, gamma=0.5),
+        ]
+        return optimizer, lr_scheduler.SequentialLR(optimizer, parts, milestones=[3, 6])
+
+    optimizer, schedule = made()
+    rates = [schedule.get_last_lr()[0]]
+    for number in range(8):
+        if number == 4:
+            saved = (optimizer.state_dict(), schedule.state_dict())
+        optimizer.step()
+        schedule.step()
+        rates.append(optimizer.param_groups[0]["lr"])
+    # PyTorch 2's rates for the same three schedules.
+    expected = [0.25, 0.5, 0.75, 1.0, 0.8535533905932737, 0.5, 1.0, 0.5, 0.25]
+    np.testing.assert_allclose(rates, expected, rtol=1e-12)
+
+    other, again = made()
+    other.load_state_dict(saved[0])
+    again.load_state_dict(saved[1])
+    for expected_rate in rates[5:]:
+        again.step()
+        np.testing.assert_allclose(again.get_last_lr()[0], expected_rate, rtol=1e-12)
+
+    optimizer = optimizer_of([1.0])
+    chained = lr_scheduler.ChainedScheduler(
+        [lr_scheduler.ConstantLR(optimizer, factor=0.1, total_iters=2), lr_scheduler.ExponentialLR(optimizer, 0.9)]
+    )
+    found = [chained.get_last_lr()[0]]
+    for _ in range(3):
+        chained.step()
+        found += chained.get_last_lr()
+    np.testing.assert_allclose(found, [0.1, 0.09, 0.81, 0.729], rtol=1e-12)
+
+
+def test_multiplicative_rates() -> None:
+    optimizer = optimizer_of([1.0, 0.5])
+    schedule = lr_scheduler.MultiplicativeLR(optimizer, lambda epoch: 1 / (1 + epoch))
+    for _ in range(3):
+        schedule.step()
+    np.testing.assert_allclose(schedule.get_last_lr(), [1 / 24, 1 / 48], rtol=1e-12)
+
+
+def test_warm_restarts_go_to_fractions_of_epochs() -> None:
+    optimizer = optimizer_of([1.0])
+    schedule = lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=2, T_mult=2)
+    schedule.step(0.5)
+    np.testing.assert_allclose(schedule.get_last_lr(), [(1 + np.cos(np.pi / 4)) / 2], rtol=1e-12)
+    schedule.step(4)
+    np.testing.assert_allclose(schedule.get_last_lr(), [0.5], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "make"),
+    [
+        ("2 schedules and 0 milestones", lambda o, s: lr_scheduler.SequentialLR(o, [s, s], [])),
+        ("milestones are [3, 2]", lambda o, s: lr_scheduler.SequentialLR(o, [s, s, s], [3, 2])),
+        ("schedule 0 is of another optimiser", lambda o, s: lr_scheduler.SequentialLR(optimizer_of([1.0]), [s], [])),
+        ("there are no schedules", lambda o, s: lr_scheduler.ChainedScheduler([])),
+        ("T_0 is 0", lambda o, s: lr_scheduler.CosineAnnealingWarmRestarts(o, 0)),
+        ("mode is 'up'", lambda o, s: lr_scheduler.CyclicLR(o, 0.1, 1.0, mode="up")),
+        ("max_lr has 2 entries for 1 groups", lambda o, s: lr_scheduler.CyclicLR(o, 0.1, [1.0, 2.0])),
+        ("total_iters is 0", lambda o, s: lr_scheduler.PolynomialLR(o, 0)),
+    ],
+)
+def test_mistakes_of_composed_schedules(text: str, make: Any) -> None:
+    optimizer = optimizer_of([1.0])
+    with pytest.raises(ad.DomainError) as raised:
+        make(optimizer, lr_scheduler.ExponentialLR(optimizer, 0.9))
+    assert text in str(raised.value)

@@ -19,6 +19,23 @@ from ._activation import (
     Softplus,
     Tanh,
 )
+from ._activation_rare import (
+    CELU,
+    GLU,
+    SELU,
+    Hardshrink,
+    Hardsigmoid,
+    Hardswish,
+    Hardtanh,
+    LogSigmoid,
+    Mish,
+    Softmax2d,
+    Softmin,
+    Softshrink,
+    Softsign,
+    Tanhshrink,
+    Threshold,
+)
 from ._adaptive import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -41,12 +58,12 @@ from ._batchnorm import (
     InstanceNorm3d,
 )
 from ._cells import GRUCell, LSTMCell, RNNCell
-from ._containers import ModuleDict, ModuleList, ParameterList, Sequential
+from ._containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from ._conv import Conv1d, Conv2d, Conv3d
 from ._conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ._dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d
 from ._embedding import Embedding
-from ._linear import Identity, Linear
+from ._linear import Bilinear, Identity, Linear
 from ._losses import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -56,6 +73,20 @@ from ._losses import (
     MSELoss,
     NLLLoss,
     SmoothL1Loss,
+)
+from ._losses_rare import (
+    CosineEmbeddingLoss,
+    CosineSimilarity,
+    GaussianNLLLoss,
+    HingeEmbeddingLoss,
+    KLDivLoss,
+    MarginRankingLoss,
+    MultiLabelSoftMarginLoss,
+    MultiMarginLoss,
+    PairwiseDistance,
+    PoissonNLLLoss,
+    SoftMarginLoss,
+    TripletMarginLoss,
 )
 from ._module import Module
 from ._normalization import GroupNorm, LayerNorm, RMSNorm
@@ -77,16 +108,19 @@ from ._padding import (
     ZeroPad3d,
 )
 from ._parameter import Parameter
-from ._pooling import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
+from ._pooling import AvgPool1d, AvgPool2d, AvgPool3d, LPPool1d, LPPool2d, LPPool3d, MaxPool1d, MaxPool2d, MaxPool3d
 from ._positional import PositionalEncoding
 from ._recurrent import GRU, LSTM, RNN
 from ._resampling import (
+    ChannelShuffle,
     Fold,
     LocalResponseNorm,
     PixelShuffle,
     PixelUnshuffle,
     Unfold,
     Upsample,
+    UpsamplingBilinear2d,
+    UpsamplingNearest2d,
 )
 from ._shape import Flatten, Unflatten
 from ._transformer import Transformer, TransformerDecoder, TransformerEncoder
@@ -108,6 +142,9 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "Bilinear",
+    "CELU",
+    "ChannelShuffle",
     "CircularPad1d",
     "CircularPad2d",
     "CircularPad3d",
@@ -120,6 +157,8 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",
+    "CosineEmbeddingLoss",
+    "CosineSimilarity",
     "CrossEntropyLoss",
     "Dropout",
     "Dropout1d",
@@ -130,40 +169,59 @@ __all__ = [
     "Flatten",
     "Fold",
     "GELU",
+    "GLU",
     "GRU",
     "GRUCell",
+    "GaussianNLLLoss",
     "GlobalAvgPool",
     "GroupNorm",
+    "Hardshrink",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
+    "HingeEmbeddingLoss",
     "HuberLoss",
     "Identity",
     "InstanceNorm1d",
     "InstanceNorm2d",
     "InstanceNorm3d",
+    "KLDivLoss",
     "L1Loss",
+    "LPPool1d",
+    "LPPool2d",
+    "LPPool3d",
     "LSTM",
     "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LocalResponseNorm",
+    "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
+    "MarginRankingLoss",
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
     "MaxUnpool1d",
     "MaxUnpool2d",
     "MaxUnpool3d",
+    "Mish",
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiLabelSoftMarginLoss",
+    "MultiMarginLoss",
     "MultiheadAttention",
     "NLLLoss",
     "PReLU",
+    "PairwiseDistance",
     "Parameter",
+    "ParameterDict",
     "ParameterList",
     "PixelShuffle",
     "PixelUnshuffle",
+    "PoissonNLLLoss",
     "PositionalEncoding",
     "RMSNorm",
     "RNN",
@@ -176,21 +234,32 @@ __all__ = [
     "ReplicationPad1d",
     "ReplicationPad2d",
     "ReplicationPad3d",
+    "SELU",
     "Sequential",
     "SiLU",
     "Sigmoid",
     "SmoothL1Loss",
+    "SoftMarginLoss",
     "Softmax",
+    "Softmax2d",
+    "Softmin",
     "Softplus",
+    "Softshrink",
+    "Softsign",
     "Tanh",
+    "Tanhshrink",
+    "Threshold",
     "Transformer",
     "TransformerDecoder",
     "TransformerDecoderLayer",
     "TransformerEncoder",
     "TransformerEncoderLayer",
+    "TripletMarginLoss",
     "Unflatten",
     "Unfold",
     "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",

@@ -13,6 +13,7 @@ from ._linear import Linear
 from ._module import Module
 from ._parameter import Parameter
 from .functional._attention import attention, causal
+from .functional._windows import share, whole
 
 
 class MultiheadAttention(Module):
@@ -69,13 +70,13 @@ class MultiheadAttention(Module):
         dtype: DType | None = None,
     ) -> None:
         """Makes and initialises the parameters."""
+        whole("MultiheadAttention", embed_dim=embed_dim, num_heads=num_heads)
         if embed_dim < 1 or num_heads < 1 or embed_dim % num_heads:
             raise DomainError(
                 f"MultiheadAttention: embed_dim is {embed_dim} and num_heads {num_heads}. "
                 "Use positive numbers of which the second divides the first."
             )
-        if not 0.0 <= dropout <= 1.0:
-            raise DomainError(f"MultiheadAttention: dropout is {dropout}. Use a probability from 0 to 1.")
+        share("MultiheadAttention", dropout=dropout)
         self.embed_dim = embed_dim
         self.num_heads = num_heads
         self.dropout = dropout

@@ -10,6 +10,7 @@ from .._core import DomainError, DType, ShapeError, Tensor, int32, int64, no_gra
 from . import functional as F
 from ._module import Module
 from ._parameter import Parameter
+from .functional._windows import whole
 
 
 class _Norm(Module):
@@ -36,8 +37,7 @@ class _Norm(Module):
     ) -> None:
         """Makes the parameters, weight 1 and bias 0, and the statistics, mean 0 and variance 1."""
         name = type(self).__name__
-        if num_features < 0:
-            raise DomainError(f"{name}: num_features is {num_features}. Use 0 or more.")
+        (num_features,) = whole(name, 0, num_features=num_features)
         if momentum is not None and not 0.0 <= momentum <= 1.0:
             raise DomainError(f"{name}: momentum is {momentum}. Use a number from 0 to 1, or None for a plain mean.")
         self.num_features = num_features

@@ -17,6 +17,7 @@ from . import init
 from ._module import Module
 from ._parameter import Parameter
 from ._recurrence import UNITS, State
+from .functional._windows import whole
 
 
 class _Cell(Module):
@@ -26,6 +27,7 @@ class _Cell(Module):
         self, mode: str, input_size: int, hidden_size: int, bias: bool, device: str | None, dtype: DType | None
     ) -> None:
         """Makes and initialises the parameters."""
+        whole(type(self).__name__, input_size=input_size, hidden_size=hidden_size)
         if input_size < 1 or hidden_size < 1:
             raise DomainError(
                 f"{type(self).__name__}: input_size is {input_size} and hidden_size {hidden_size}. "

@@ -270,6 +270,80 @@ class ParameterList(Module):
         return ((name, _Shape(value)) for name, value in vars(self).items() if isinstance(value, Parameter))
 
 
+class ParameterDict(Module):
+    """Parameters by name; plain tensors become parameters.
+
+    Args:
+        parameters: The parameters by name, or pairs.
+
+    Raises:
+        DTypeError: If a name is not a text.
+
+    Example:
+        >>> weights = ParameterDict({"left": ad.zeros(2)})
+        >>> weights["right"] = ad.ones(3)
+        >>> list(weights), weights["right"].shape
+        (['left', 'right'], (3,))
+    """
+
+    def __init__(self, parameters: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]] = ()) -> None:
+        """Takes the parameters."""
+        self.update(parameters)
+
+    def _dict(self) -> dict[str, Parameter]:
+        return {name: value for name, value in vars(self).items() if isinstance(value, Parameter)}
+
+    def __len__(self) -> int:
+        """Number of parameters."""
+        return len(self._dict())
+
+    def __iter__(self) -> Iterator[str]:
+        """The names in order."""
+        return iter(self._dict())
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a parameter of that name."""
+        return name in self._dict()
+
+    def __getitem__(self, name: str) -> Parameter:
+        """The parameter of that name."""
+        return self._dict()[name]
+
+    def __setitem__(self, name: str, value: Tensor) -> None:
+        """Adds or replaces a parameter."""
+        if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise DTypeError(f"ParameterDict: the name {name!r} is a {type(name).__name__}. Use a text.")
+        if name not in self:
+            self._check_new(name)
+        setattr(self, name, value if isinstance(value, Parameter) else Parameter(value))
+
+    def __delitem__(self, name: str) -> None:
+        """Removes a parameter."""
+        del self._dict()[name]
+        delattr(self, name)
+
+    def keys(self) -> Iterable[str]:
+        """The names."""
+        return self._dict().keys()
+
+    def values(self) -> Iterable[Parameter]:
+        """The parameters."""
+        return self._dict().values()
+
+    def items(self) -> Iterable[tuple[str, Parameter]]:
+        """Names and parameters."""
+        return self._dict().items()
+
+    def update(self, parameters: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]]) -> None:
+        """Adds or replaces parameters."""
+        pairs = cast("Mapping[str, Tensor]", parameters).items() if isinstance(parameters, Mapping) else parameters
+        for name, value in pairs:
+            self[name] = value
+
+    def _shown(self) -> Iterator[tuple[str, object]]:
+        return ((name, _Shape(value)) for name, value in self._dict().items())
+
+
 class _Shape:
     """Shows a parameter by its dtype and shape."""
 

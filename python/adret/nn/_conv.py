@@ -16,6 +16,7 @@ from . import functional as F
 from . import init
 from ._module import Module
 from ._parameter import Parameter
+from .functional._windows import whole
 
 _Sizes = int | Sequence[int]
 _MODES = ("zeros", "reflect", "replicate", "circular")
@@ -61,6 +62,7 @@ class _Conv(Module):
     ) -> None:
         """Checks the sizes; makes and initialises the parameters."""
         layer, rank = type(self).__name__, self._rank
+        whole(layer, in_channels=in_channels, out_channels=out_channels, groups=groups)
         if in_channels < 1 or out_channels < 1:
             raise DomainError(f"{layer}: channels are {in_channels} and {out_channels}. Use 1 or more.")
         if groups < 1:

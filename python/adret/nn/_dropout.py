@@ -5,9 +5,10 @@ Depends on `functional`. Invariant: the mean of the output is the input, trainin
 
 from __future__ import annotations
 
-from .._core import DomainError, Tensor
+from .._core import Tensor
 from . import functional as F
 from ._module import Module
+from .functional._windows import share
 
 
 class _Dropout(Module):
@@ -15,8 +16,7 @@ class _Dropout(Module):
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         """Takes the probability."""
-        if not 0.0 <= p <= 1.0:
-            raise DomainError(f"{type(self).__name__}: p is {p}. Use a probability from 0 to 1.")
+        share(type(self).__name__, p=p)
         self.p = p
         self.inplace = inplace
 

@@ -10,6 +10,7 @@ from . import functional as F
 from . import init
 from ._module import Module
 from ._parameter import Parameter
+from .functional._windows import whole
 
 
 class Embedding(Module):
@@ -44,6 +45,9 @@ class Embedding(Module):
         dtype: DType | None = None,
     ) -> None:
         """Makes and initialises the table."""
+        num_embeddings, embedding_dim = whole(
+            "Embedding", 0, num_embeddings=num_embeddings, embedding_dim=embedding_dim
+        )
         if padding_idx is not None:
             if not -num_embeddings <= padding_idx < num_embeddings:
                 raise DomainError(

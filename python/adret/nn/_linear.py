@@ -1,4 +1,4 @@
-"""Affine layers.
+"""Affine and bilinear layers.
 
 Depends on `functional`. Invariant: weights are laid out and initialised as PyTorch does, so trained ones carry over.
 """
@@ -12,6 +12,7 @@ from . import functional as F
 from . import init
 from ._module import Module
 from ._parameter import Parameter
+from .functional._windows import whole
 
 
 class Identity(Module):
@@ -78,12 +79,9 @@ class Linear(Module):
         dtype: DType | None = None,
     ) -> None:
         """Makes and initialises the parameters."""
-        if in_features < 0 or out_features < 0:
-            raise DomainError(f"Linear: sizes are {in_features} and {out_features}. Use sizes of 0 or more.")
-        self.in_features = in_features
-        self.out_features = out_features
-        self.weight = Parameter(empty((out_features, in_features), dtype=dtype, device=device))
-        self.bias = Parameter(empty((out_features,), dtype=dtype, device=device)) if bias else None
+        self.in_features, self.out_features = whole("Linear", 0, in_features=in_features, out_features=out_features)
+        self.weight = Parameter(empty((self.out_features, self.in_features), dtype=dtype, device=device))
+        self.bias = Parameter(empty((self.out_features,), dtype=dtype, device=device)) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -102,3 +100,66 @@ class Linear(Module):
     def extra_repr(self) -> str:
         """The sizes."""
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+class Bilinear(Module):
+    """Maps two inputs to what is linear in each of them.
+
+    y[o] = x1 . weight[o] . x2 + bias[o], with weight and bias from U(-1/sqrt(in1), 1/sqrt(in1)) at first
+
+    Args:
+        in1_features: Size of the first input's last axis.
+        in2_features: Size of the second one's.
+        out_features: Size of the output's.
+        bias: Whether a bias is added.
+        device: Where the parameters are.
+        dtype: The parameters' dtype.
+
+    Shape:
+        inputs `[..., in1_features]` and `[..., in2_features]`, output `[..., out_features]`;
+        weight `[out_features, in1_features, in2_features]`, bias `[out_features]`.
+
+    Raises:
+        ShapeError: If the inputs' last axes are of other sizes, or their others differ.
+
+    Example:
+        >>> Bilinear(2, 3, 4)(ad.ones((5, 2)), ad.ones((5, 3))).shape
+        (5, 4)
+    """
+
+    def __init__(
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: str | None = None,
+        dtype: DType | None = None,
+    ) -> None:
+        """Makes and initialises the parameters."""
+        sizes = whole("Bilinear", 0, in1_features=in1_features, in2_features=in2_features, out_features=out_features)
+        if sizes[0] < 1:
+            raise DomainError(f"Bilinear: in1_features is {in1_features}. Use 1 or more.")
+        self.in1_features, self.in2_features, self.out_features = sizes
+        shape = (self.out_features, self.in1_features, self.in2_features)
+        self.weight = Parameter(empty(shape, dtype=dtype, device=device))
+        self.bias = Parameter(empty(shape[:1], dtype=dtype, device=device)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws the parameters anew."""
+        bound = 1 / math.sqrt(self.in1_features)
+        init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, input1: Tensor, input2: Tensor) -> Tensor:
+        """`x1 . weight . x2 + bias`."""
+        return F.bilinear(input1, input2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """The sizes."""
+        return (
+            f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
+            f"out_features={self.out_features}, bias={self.bias is not None}"
+        )

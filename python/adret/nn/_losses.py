@@ -10,7 +10,9 @@ from . import functional as F
 from ._module import Module
 
 
-class _Loss(Module):
+class Loss(Module):
+    """The base of losses: keeps the reduction."""
+
     def __init__(self, reduction: str = "mean") -> None:
         """Takes how the elements' losses become the result."""
         if reduction not in ("mean", "sum", "none"):
@@ -19,7 +21,7 @@ class _Loss(Module):
         self.reduction = reduction
 
 
-class MSELoss(_Loss):
+class MSELoss(Loss):
     """(input - target)^2, averaged.
 
     Args:
@@ -41,7 +43,7 @@ class MSELoss(_Loss):
         return F.mse_loss(input, target, self.reduction)
 
 
-class L1Loss(_Loss):
+class L1Loss(Loss):
     """|input - target|, averaged.
 
     Args:
@@ -63,7 +65,7 @@ class L1Loss(_Loss):
         return F.l1_loss(input, target, self.reduction)
 
 
-class SmoothL1Loss(_Loss):
+class SmoothL1Loss(Loss):
     """d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, for d = input - target, averaged.
 
     Args:
@@ -91,7 +93,7 @@ class SmoothL1Loss(_Loss):
         return F.smooth_l1_loss(input, target, self.reduction, self.beta)
 
 
-class HuberLoss(_Loss):
+class HuberLoss(Loss):
     """d^2 / 2 where |d| < delta, else delta * (|d| - delta / 2), for d = input - target, averaged.
 
     Args:
@@ -119,7 +121,7 @@ class HuberLoss(_Loss):
         return F.huber_loss(input, target, self.reduction, self.delta)
 
 
-class BCELoss(_Loss):
+class BCELoss(Loss):
     """-(target log(input) + (1 - target) log(1 - input)), averaged, for probabilities `input`.
 
     The logarithms are held at -100 or above. `BCEWithLogitsLoss` is the more exact choice.
@@ -144,7 +146,7 @@ class BCELoss(_Loss):
         return F.binary_cross_entropy(input, target, self.weight, self.reduction)
 
 
-class BCEWithLogitsLoss(_Loss):
+class BCEWithLogitsLoss(Loss):
     """`BCELoss` of sigmoid(input), computed without the detour, finite for every finite input.
 
     Args:
@@ -170,7 +172,7 @@ class BCEWithLogitsLoss(_Loss):
         return F.binary_cross_entropy_with_logits(input, target, self.weight, self.reduction, self.pos_weight)
 
 
-class NLLLoss(_Loss):
+class NLLLoss(Loss):
     """-input[target], averaged over the weights, for log-probabilities `input` as of `LogSoftmax`.
 
     Args:
@@ -198,7 +200,7 @@ class NLLLoss(_Loss):
         return F.nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
 
 
-class CrossEntropyLoss(_Loss):
+class CrossEntropyLoss(Loss):
     """-log softmax(input)[target], averaged over the weights, for logits `input`.
 
     Args:

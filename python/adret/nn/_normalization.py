@@ -11,6 +11,7 @@ from .._core import DomainError, DType, Tensor, ones, zeros
 from . import functional as F
 from ._module import Module
 from ._parameter import Parameter
+from .functional._windows import whole
 
 
 class LayerNorm(Module):
@@ -107,6 +108,7 @@ class GroupNorm(Module):
         bias: bool = True,
     ) -> None:
         """Makes the parameters: weight 1, bias 0."""
+        whole("GroupNorm", num_groups=num_groups, num_channels=num_channels)
         if num_groups < 1 or num_channels % num_groups:
             raise DomainError(
                 f"GroupNorm: {num_channels} channels are not divided by {num_groups} groups. Use a divisor."

@@ -285,3 +285,88 @@ class AvgPool3d(_AvgPool):
     """
 
     _axes = 3
+
+
+class _LPPool(Module):
+    """What they share: the settings."""
+
+    _axes: int
+
+    def __init__(
+        self, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False
+    ) -> None:
+        """Takes the power and the windows."""
+        windows(type(self).__name__, self._axes, kernel_size, stride, 0, 1, ceil_mode)
+        self.norm_type = float(norm_type)
+        self.kernel_size = kernel_size
+        self.stride = stride
+        self.ceil_mode = ceil_mode
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The roots of the sums of powers."""
+        function = (F.lp_pool1d, F.lp_pool2d, F.lp_pool3d)[self._axes - 1]
+        return function(input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}"
+
+
+class LPPool1d(_LPPool):
+    """(sum x^p)^(1/p) of every window of width.
+
+    Args:
+        norm_type: p.
+        kernel_size: Positions of a window.
+        stride: Distance of windows; kernel_size if None.
+        ceil_mode: Whether a last window may end beyond the input.
+
+    Raises:
+        DomainError: If sizes or strides are below 1.
+
+    Example:
+        >>> LPPool1d(2, 4)(ad.ones((1, 1, 4))).tolist()
+        [[[2.0]]]
+    """
+
+    _axes = 1
+
+
+class LPPool2d(_LPPool):
+    """(sum x^p)^(1/p) of every window of height and width.
+
+    Args:
+        norm_type: p.
+        kernel_size: Positions of a window.
+        stride: Distance of windows; kernel_size if None.
+        ceil_mode: Whether a last window may end beyond the input.
+
+    Raises:
+        DomainError: If sizes or strides are below 1.
+
+    Example:
+        >>> LPPool2d(2, 2)(ad.ones((1, 1, 2, 2))).tolist()
+        [[[[2.0]]]]
+    """
+
+    _axes = 2
+
+
+class LPPool3d(_LPPool):
+    """(sum x^p)^(1/p) of every window of depth, height and width.
+
+    Args:
+        norm_type: p.
+        kernel_size: Positions of a window.
+        stride: Distance of windows; kernel_size if None.
+        ceil_mode: Whether a last window may end beyond the input.
+
+    Raises:
+        DomainError: If sizes or strides are below 1.
+
+    Example:
+        >>> LPPool3d(1, 2)(ad.ones((1, 1, 2, 2, 2))).tolist()
+        [[[[[8.0]]]]]
+    """
+
+    _axes = 3

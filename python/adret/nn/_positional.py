@@ -11,6 +11,7 @@ from .. import _core
 from .._core import DomainError, DType, ShapeError, Tensor
 from ._dropout import Dropout
 from ._module import Module
+from .functional._windows import whole
 
 
 class PositionalEncoding(Module):
@@ -55,6 +56,7 @@ class PositionalEncoding(Module):
         dtype: DType | None = None,
     ) -> None:
         """Makes the table."""
+        whole("PositionalEncoding", d_model=d_model, max_len=max_len)
         if d_model < 1 or max_len < 1:
             raise DomainError(f"PositionalEncoding: d_model is {d_model} and max_len {max_len}. Use 1 or more.")
         self.d_model = d_model

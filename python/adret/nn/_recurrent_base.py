@@ -18,6 +18,7 @@ from . import init
 from ._module import Module
 from ._parameter import Parameter
 from ._recurrence import UNITS, State, scan
+from .functional._windows import share, whole
 from .utils._sequences import PackedSequence, pack_like, pad_packed_sequence, sizes_of
 
 Lengths = Tensor | Sequence[int]
@@ -65,13 +66,13 @@ class RNNBase(Module):
         name = type(self).__name__
         if mode not in UNITS:
             raise DomainError(f"{name}: mode is {mode!r}. Use one of {', '.join(UNITS)}.")
+        whole(name, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers, proj_size=proj_size)
         if input_size < 1 or hidden_size < 1 or num_layers < 1:
             raise DomainError(
                 f"{name}: input_size is {input_size}, hidden_size {hidden_size} and num_layers {num_layers}. "
                 "Use numbers of 1 or more."
             )
-        if not 0.0 <= dropout <= 1.0:
-            raise DomainError(f"{name}: dropout is {dropout}. Use a probability from 0 to 1.")
+        share(name, dropout=dropout)
         if not 0 <= proj_size < hidden_size or (proj_size and mode != "LSTM"):
             raise DomainError(
                 f"{name}: proj_size is {proj_size} and hidden_size {hidden_size}. "

@@ -65,6 +65,40 @@ class Upsample(Module):
         return f"{given}, mode={self.mode!r}"
 
 
+class UpsamplingNearest2d(Upsample):
+    """Repeats the pixels of images.
+
+    Args:
+        size: The new height and width; or
+        scale_factor: what they are multiplied by.
+
+    Example:
+        >>> UpsamplingNearest2d(scale_factor=2)(ad.ones((1, 1, 2, 3))).shape
+        (1, 1, 4, 6)
+    """
+
+    def __init__(self, size: Sizes | None = None, scale_factor: float | Sequence[float] | None = None) -> None:
+        """Takes the sizes."""
+        super().__init__(size, scale_factor, "nearest")
+
+
+class UpsamplingBilinear2d(Upsample):
+    """Interpolates images linearly, their corners staying where they are.
+
+    Args:
+        size: The new height and width; or
+        scale_factor: what they are multiplied by.
+
+    Example:
+        >>> UpsamplingBilinear2d(scale_factor=2)(ad.ones((1, 1, 2, 3))).shape
+        (1, 1, 4, 6)
+    """
+
+    def __init__(self, size: Sizes | None = None, scale_factor: float | Sequence[float] | None = None) -> None:
+        """Takes the sizes."""
+        super().__init__(size, scale_factor, "bilinear", True)
+
+
 class PixelShuffle(Module):
     """Makes pixels out of channels.
 
@@ -247,3 +281,33 @@ class LocalResponseNorm(Module):
     def extra_repr(self) -> str:
         """The settings."""
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class ChannelShuffle(Module):
+    """Mixes the channels of groups.
+
+    Args:
+        groups: Into how many groups the channels are cut.
+
+    Shape:
+        input `[batch, channels, ...]`, output the same.
+
+    Raises:
+        ShapeError: If `groups` does not divide the channels.
+
+    Example:
+        >>> ChannelShuffle(2)(ad.reshape(ad.arange(4), (1, 4, 1))).tolist()
+        [[[0], [2], [1], [3]]]
+    """
+
+    def __init__(self, groups: int) -> None:
+        """Takes the number of groups."""
+        self.groups = groups
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The channels in another order."""
+        return F.channel_shuffle(input, self.groups)
+
+    def extra_repr(self) -> str:
+        """The number of groups."""
+        return f"groups={self.groups}"

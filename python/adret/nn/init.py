@@ -10,15 +10,20 @@ import math
 
 from .. import random
 from .._core import DomainError, ShapeError, Tensor, eye, full_like, no_grad
+from ._init_structured import dirac_, orthogonal_, sparse_, trunc_normal_
 
 __all__ = [
     "calculate_gain",
     "constant_",
+    "dirac_",
     "eye_",
     "kaiming_normal_",
     "kaiming_uniform_",
     "normal_",
     "ones_",
+    "orthogonal_",
+    "sparse_",
+    "trunc_normal_",
     "uniform_",
     "xavier_normal_",
     "xavier_uniform_",

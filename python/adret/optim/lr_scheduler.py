@@ -1,68 +1,41 @@
 """Schedules of learning rates, under PyTorch's names.
 
-Depends on `_rates`; schedules by a metric and within a cycle are in `_plateau` and `_cycle`. Invariant: rates are
+Depends on `_epochs`; schedules by a metric, within cycles, and of schedules are in `_plateau`, `_cycle`, `_waves` and
+`_composed`. Invariant: rates are
 PyTorch's, step by step; `step()` goes after the optimiser's, mostly once per epoch.
 """
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 
 from .._core import DomainError
+from ._composed import ChainedScheduler, SequentialLR
 from ._cycle import OneCycleLR
+from ._epochs import LRScheduler
 from ._optimizer import Optimizer
 from ._plateau import ReduceLROnPlateau
-from ._rates import Schedule
+from ._waves import CosineAnnealingWarmRestarts, CyclicLR
 
 __all__ = [
+    "ChainedScheduler",
     "ConstantLR",
     "CosineAnnealingLR",
+    "CosineAnnealingWarmRestarts",
+    "CyclicLR",
     "ExponentialLR",
     "LRScheduler",
     "LambdaLR",
     "LinearLR",
     "MultiStepLR",
+    "MultiplicativeLR",
     "OneCycleLR",
+    "PolynomialLR",
     "ReduceLROnPlateau",
+    "SequentialLR",
     "StepLR",
 ]
-
-
-class LRScheduler(Schedule, ABC):
-    """A schedule that counts epochs; a subclass writes `get_lr`.
-
-    Args:
-        optimizer: Whose rates are set.
-        last_epoch: The epoch that was the last one, -1 to begin.
-
-    Example:
-        >>> class Halving(lr_scheduler.LRScheduler):
-        ...     def get_lr(self):
-        ...         return [rate * 0.5**self.last_epoch for rate in self.base_lrs]
-        >>> optimizer = SGD([ad.tensor([1.0], requires_grad=True)], lr=0.8)
-        >>> schedule = Halving(optimizer)
-        >>> schedule.step()
-        >>> schedule.get_last_lr()
-        [0.4]
-    """
-
-    def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
-        """Sets the rates of the first epoch."""
-        super().__init__(optimizer)
-        self.base_lrs = self._begin(last_epoch)
-        self.last_epoch = last_epoch
-        self.step()
-
-    @abstractmethod
-    def get_lr(self) -> list[float]:
-        """The rate of each group in the epoch `last_epoch`, from the rates `self.rates()` in force."""
-
-    def step(self) -> None:
-        """Goes on to the next epoch and sets its rates."""
-        self.last_epoch += 1
-        self._set(self.get_lr())
 
 
 class LambdaLR(LRScheduler):
@@ -101,6 +74,29 @@ class LambdaLR(LRScheduler):
     def get_lr(self) -> list[float]:
         """The first rates times the functions' values."""
         return [rate * f(self.last_epoch) for rate, f in zip(self.base_lrs, self.lr_lambdas, strict=True)]
+
+
+class MultiplicativeLR(LambdaLR):
+    """The rate in force times a function of the epoch.
+
+    Args:
+        optimizer: Whose rates are set.
+        lr_lambda: The factor for an epoch's number; or one function per group.
+        last_epoch: The epoch that was the last one, -1 to begin.
+
+    Example:
+        >>> optimizer = SGD([ad.ones(1, requires_grad=True)], lr=1.0)
+        >>> schedule = MultiplicativeLR(optimizer, lambda epoch: 0.5)
+        >>> for epoch in range(2): schedule.step()
+        >>> schedule.get_last_lr()
+        [0.25]
+    """
+
+    def get_lr(self) -> list[float]:
+        """The rates times the functions' values."""
+        if self.last_epoch == 0:
+            return self.rates()
+        return [rate * f(self.last_epoch) for rate, f in zip(self.rates(), self.lr_lambdas, strict=True)]
 
 
 class StepLR(LRScheduler):
@@ -278,6 +274,45 @@ class ExponentialLR(LRScheduler):
     def get_lr(self) -> list[float]:
         """The rates times gamma."""
         return [rate * self.gamma if self.last_epoch > 0 else rate for rate in self.rates()]
+
+
+class PolynomialLR(LRScheduler):
+    """The rate falls to 0 along a power of the epochs that are left.
+
+    lr = lr0 (1 - epoch / total_iters)^power until epoch total_iters, then 0
+
+    Args:
+        optimizer: Whose rates are set.
+        total_iters: Epochs until 0.
+        power: The power; 1 for a straight line.
+        last_epoch: The epoch that was the last one, -1 to begin.
+
+    Raises:
+        DomainError: If `total_iters` is below 1.
+
+    Example:
+        >>> optimizer = SGD([ad.ones(1, requires_grad=True)], lr=1.0)
+        >>> schedule = PolynomialLR(optimizer, total_iters=4, power=2.0)
+        >>> for epoch in range(2): schedule.step()
+        >>> round(schedule.get_last_lr()[0], 6)
+        0.25
+    """
+
+    def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
+        """Takes the length and the power."""
+        if total_iters < 1:
+            raise DomainError(f"PolynomialLR: total_iters is {total_iters}. Use 1 or more epochs.")
+        self.total_iters = total_iters
+        self.power = power
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        """The rates, moved by one epoch."""
+        epoch, total = self.last_epoch, self.total_iters
+        if epoch == 0 or epoch > total:
+            return self.rates()
+        share = ((1.0 - epoch / total) / (1.0 - (epoch - 1) / total)) ** self.power
+        return [rate * share for rate in self.rates()]
 
 
 class CosineAnnealingLR(LRScheduler):

@@ -2,12 +2,12 @@
 //! Depends on `tensor` and `data`. Invariant: no shape is computed here; what is handed on is what the user wrote.
 
 use adret_core::dtype::Scalar;
-use adret_core::error::Error;
+use adret_core::error::{Error, ErrorKind};
 use adret_core::graph::Tensor;
 use adret_core::ops::{self, Operand};
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyIndexError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyFloat, PyInt, PyTuple, PyType};
+use pyo3::types::{PyBool, PyFloat, PyInt, PyString, PyTuple, PyType};
 use smallvec::SmallVec;
 
 use crate::compiled::VariableObject;
@@ -108,6 +108,38 @@ pub(crate) fn operand_beside(object: &Bound<'_, PyAny>, tensor: &Tensor) -> PyRe
     }
 }
 
+/// An object as Python prints it, cut where it is long.
+fn written(object: &Bound<'_, PyAny>) -> String {
+    let text = object.repr().map_or_else(|_| "an object".to_owned(), |text| text.to_string());
+    match text.char_indices().nth(40) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// What is said of an object that is no whole number, or of one beyond 64 bits.
+fn no_integer(object: &Bound<'_, PyAny>, wanted: &str) -> PyErr {
+    let text = written(object);
+    if object.is_instance_of::<PyInt>() {
+        let message = format!("integer: {text} does not fit 64 bits. Use a smaller number.");
+        return exception(object.py(), Error::new(ErrorKind::Index, message));
+    }
+    PyTypeError::new_err(format!("integer: {text} is no whole number, but {}. Use {wanted}.", class_name(object)))
+}
+
+/// A whole number: an int, or what counts as one.
+pub(crate) fn whole<'py, N>(object: &Bound<'py, PyAny>) -> PyResult<N>
+where
+    N: for<'a> FromPyObject<'a, 'py, Error = PyErr>,
+{
+    object.extract().map_err(|_| no_integer(object, "an int"))
+}
+
+/// A whole number or None.
+pub(crate) fn whole_or_none(object: &Bound<'_, PyAny>) -> PyResult<Option<isize>> {
+    if object.is_none() { Ok(None) } else { whole(object).map(Some) }
+}
+
 /// Whole numbers: one, or a sequence.
 #[derive(Clone, Debug)]
 pub(crate) struct Integers(pub(crate) SmallVec<[isize; 4]>);
@@ -119,7 +151,11 @@ impl<'py> FromPyObject<'_, 'py> for Integers {
         if let Ok(number) = object.extract::<isize>() {
             return Ok(Self(SmallVec::from_elem(number, 1)));
         }
-        object.try_iter()?.map(|item| item?.extract::<isize>()).collect::<PyResult<_>>().map(Self)
+        let single = || no_integer(&object, "an int or a tuple of ints");
+        if object.is_instance_of::<PyString>() {
+            return Err(single());
+        }
+        object.try_iter().map_err(|_| single())?.map(|item| whole(&item?)).collect::<PyResult<_>>().map(Self)
     }
 }
 
@@ -141,7 +177,7 @@ impl<'py> FromPyObject<'_, 'py> for Count {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        let number: isize = object.extract()?;
+        let number: isize = whole(&object)?;
         usize::try_from(number)
             .map(Self)
             .map_err(|_| exception(object.py(), Error::value(format!("count: {number} is negative. Use 0 or more."))))
@@ -156,7 +192,16 @@ impl<'py> FromPyObject<'_, 'py> for Sizes {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        let Integers(numbers) = object.extract()?;
+        let Integers(numbers) = object.extract().map_err(|error: PyErr| {
+            let py = object.py();
+            if !error.is_instance_of::<PyIndexError>(py) {
+                return error;
+            }
+            exception(
+                py,
+                Error::shape(format!("shape: {} has a size beyond 64 bits. Use smaller sizes.", written(&object))),
+            )
+        })?;
         let sizes = numbers.iter().map(|&size| {
             usize::try_from(size).map_err(|_| {
                 exception(object.py(), Error::shape(format!("shape: size {size} is negative. Sizes are 0 or more.")))

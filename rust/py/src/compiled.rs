@@ -145,6 +145,8 @@ struct State {
     pending: Vec<Handle>,
     /// Calls that could not be recorded.
     failures: u32,
+    /// Where results can still be differentiated, the function itself is called as long as the counter of changes stands there.
+    plain: Option<u64>,
 }
 
 struct Entry {
@@ -235,6 +237,7 @@ impl CompiledFunction {
                     return Err(exception(py, reason));
                 }
             }
+            Outcome::Differentiable => *state = State { plain: Some(changes), ..State::default() },
             Outcome::Later(pending) => *state = State { pending, ..State::default() },
         }
         Ok(result)
@@ -307,7 +310,13 @@ impl CompiledFunction {
         if new {
             return self.run_plainly(&call);
         }
-        let recorded = entry.state.lock().recorded.clone();
+        let (recorded, plain) = {
+            let state = entry.state.lock();
+            (state.recorded.clone(), state.plain)
+        };
+        if plain.is_some() && plain == Some(self.count(args.py())?) {
+            return self.run_plainly(&call);
+        }
         if let Some(recorded) = recorded
             && recorded.changes == self.count(args.py())?
             && let Some(result) = Self::replay(&recorded, &call, &entry, &handles)?

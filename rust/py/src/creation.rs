@@ -9,7 +9,7 @@ use adret_core::ops;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-use crate::arguments::{self, Count, Sizes, TensorArgument};
+use crate::arguments::{self, Count, Sizes, TensorArgument, whole};
 use crate::device::{DeviceArgument, or_default};
 use crate::dtype::{DTypeArgument, default_float, of_scalar};
 use crate::errors::exception;
@@ -293,7 +293,7 @@ fn eye(
     py: Python<'_>,
     n_rows: Count,
     n_cols: Option<Count>,
-    k: i64,
+    #[pyo3(from_py_with = whole)] k: i64,
     dtype: Option<DTypeArgument>,
     device: Option<DeviceArgument>,
 ) -> PyResult<TensorObject> {

@@ -14,6 +14,7 @@ from ... import _core
 from ..._core import DomainError, DType, ShapeError, Tensor
 
 __all__ = [
+    "bilinear",
     "dropout",
     "elu",
     "embedding",
@@ -58,6 +59,40 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         [3.0, 3.0, 3.0, 3.0]
     """
     return _core.linear(input, weight, bias)
+
+
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """y[o] = x1 . weight[o] . x2 + bias[o].
+
+    Args:
+        input1: A tensor `[..., in1]`.
+        input2: A tensor `[..., in2]` with the same leading sizes.
+        weight: `[out, in1, in2]`.
+        bias: `[out]`, or None.
+
+    Raises:
+        ShapeError: If the sizes do not fit together.
+
+    Example:
+        >>> bilinear(ad.ones((1, 2)), ad.ones((1, 3)), ad.ones((1, 2, 3))).tolist()
+        [[6.0]]
+    """
+    if (
+        weight.ndim != 3
+        or min(input1.ndim, input2.ndim) < 1
+        or input1.shape[:-1] != input2.shape[:-1]
+        or (input1.shape[-1], input2.shape[-1]) != weight.shape[1:]
+    ):
+        raise ShapeError(
+            f"bilinear: the inputs are {input1.shape} and {input2.shape} and the weight {weight.shape}. "
+            "Give [..., in1], [..., in2] and [out, in1, in2]."
+        )
+    made, size1, size2 = weight.shape
+    # [..., in1] · [in1, out * in2], then a sum over in2
+    columns = _core.reshape(_core.permute_dims(weight, (1, 0, 2)), (size1, made * size2))
+    halves = _core.reshape(_core.matmul(input1, columns), (*input1.shape[:-1], made, size2))
+    y = _core.sum(halves * _core.expand_dims(input2, axis=-2), axis=-1)
+    return y if bias is None else y + bias
 
 
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:

@@ -12,12 +12,22 @@ import math
 from collections.abc import Sequence
 
 from ... import _core
-from ..._core import DomainError, ShapeError, Tensor
+from ..._array_api import isdtype
+from ..._core import DomainError, DTypeError, ShapeError, Tensor
+from ._antialias import resized
 from ._pad import pad
 from ._pool import avg_pool2d
 from ._windows import numbers
 
-__all__ = ["fold", "interpolate", "local_response_norm", "pixel_shuffle", "pixel_unshuffle", "unfold"]
+__all__ = [
+    "channel_shuffle",
+    "fold",
+    "interpolate",
+    "local_response_norm",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "unfold",
+]
 
 Sizes = int | Sequence[int]
 # How each mode is computed, and for how many spatial axes it is meant.
@@ -39,6 +49,7 @@ def interpolate(
     mode: str = "nearest",
     align_corners: bool | None = None,
     recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
 ) -> Tensor:
     """The input with other sizes of its spatial axes.
 
@@ -50,6 +61,8 @@ def interpolate(
             "bilinear", "trilinear" and "bicubic" are for one, two, three and two axes; "area" takes means.
         align_corners: Whether the outermost elements lie on each other, not their edges; for linear and cubic modes.
         recompute_scale_factor: Whether the factor follows from the rounded sizes.
+        antialias: Whether every output is a mean over all inputs that it covers, for "bilinear" and "bicubic" of
+            floats; without, shrinking skips inputs. The cubic kernel is then the one with slope -1/2.
 
     Raises:
         ShapeError: If the input has another number of axes than the mode takes, or sizes are below 1.
@@ -74,6 +87,8 @@ def interpolate(
         )
     if align_corners is not None and how not in ("linear", "cubic"):
         raise DomainError(f"interpolate: mode {mode!r} has no corners to align. Leave align_corners out.")
+    if antialias and mode not in ("bilinear", "bicubic"):
+        raise DomainError(f"interpolate: antialias does not go with mode {mode!r}. Use 'bilinear' or 'bicubic'.")
     if (size is None) == (scale_factor is None):
         raise DomainError("interpolate: size and scale_factor say the same. Give one of them.")
     spatial, scales = input.shape[2:], [None] * axes
@@ -88,6 +103,12 @@ def interpolate(
             scales = [1.0 / factor for factor in factors]
     if how == "area":
         return _core.adaptive_avg_pool(input, list(sizes), False)
+    if antialias:
+        if not isdtype(input.dtype, "real floating"):
+            raise DTypeError(f"interpolate: antialias takes floats, not {input.dtype}. Convert with .astype first.")
+        if min(sizes) < 1 or min(spatial) < 1:
+            raise ShapeError(f"interpolate: sizes {tuple(spatial)} to {sizes}. Use sizes of 1 or more.")
+        return resized(input, sizes, scales, how, bool(align_corners))
     return _core.interpolate(input, sizes, scales, how, bool(align_corners))
 
 
@@ -160,6 +181,35 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     x = _core.reshape(input, (*around, channels, height // factor, factor, width // factor, factor))
     x = _core.permute_dims(x, (*range(lead + 1), lead + 2, lead + 4, lead + 1, lead + 3))
     return _core.reshape(x, (*around, channels * factor**2, height // factor, width // factor))
+
+
+def channel_shuffle(input: Tensor, groups: int) -> Tensor:
+    """Mixes channels of groups: `[batch, groups * n, ...]` is read as `[groups, n]` and written as `[n, groups]`.
+
+    Args:
+        input: A tensor `[batch, channels, ...]`.
+        groups: Into how many groups the channels are cut.
+
+    Raises:
+        ShapeError: If there are fewer than three axes, or `groups` does not divide the channels.
+
+    Source:
+        Zhang et al. (2018), ShuffleNet: An Extremely Efficient Convolutional Neural Network for Mobile Devices.
+
+    Example:
+        >>> channel_shuffle(ad.reshape(ad.arange(4), (1, 4, 1)), 2).tolist()
+        [[[0], [2], [1], [3]]]
+    """
+    groups = _factor("channel_shuffle", "groups", groups, input)
+    batch, channels, *spatial = input.shape
+    if channels % groups:
+        raise ShapeError(
+            f"channel_shuffle: input {input.shape} has {channels} channels, which {groups} groups do not divide. "
+            "Use a divisor."
+        )
+    split = _core.reshape(input, (batch, groups, channels // groups, *spatial))
+    mixed = _core.permute_dims(split, (0, 2, 1, *range(3, split.ndim)))
+    return _core.reshape(mixed, input.shape)
 
 
 def _factor(name: str, what: str, factor: int, input: Tensor) -> int:

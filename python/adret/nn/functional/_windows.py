@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import index
+from typing import SupportsFloat, SupportsIndex, cast
 
 from ..._core import DomainError
 
@@ -27,6 +28,29 @@ def numbers(name: str, what: str, value: int | Sequence[int], axes: int, least: 
         raise DomainError(f"{name}: {what} is {value!r}, {len(found)} numbers. Give one, or {axes}: one for each axis.")
     if min(found) < least:
         raise DomainError(f"{name}: {what} is {value!r}. Use {least} or more.")
+    return found
+
+
+def share(name: str, **values: object) -> list[float]:
+    """Named settings as probabilities."""
+    for what, value in values.items():
+        if not isinstance(value, SupportsFloat):
+            raise TypeError(f"{name}: {what} is {value!r}, a {type(value).__name__}. Use a probability from 0 to 1.")
+        if not 0.0 <= float(value) <= 1.0:
+            raise DomainError(f"{name}: {what} is {value}. Use a probability from 0 to 1.")
+    return [float(cast("SupportsFloat", value)) for value in values.values()]
+
+
+def whole(name: str, least: int | None = None, **values: object) -> list[int]:
+    """Named settings as whole numbers, none below `least`."""
+    found: list[int] = []
+    for what, value in values.items():
+        try:
+            found.append(index(cast("SupportsIndex", value)))
+        except TypeError:
+            raise TypeError(f"{name}: {what} is {value!r}, a {type(value).__name__}. Use an int.") from None
+        if least is not None and found[-1] < least:
+            raise DomainError(f"{name}: {what} is {value}. Use {least} or more.")
     return found
 
 

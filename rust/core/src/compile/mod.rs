@@ -22,6 +22,8 @@ pub enum Outcome {
     Recorded(Box<Program>),
     /// It cannot, and this is why.
     Refused(Error),
+    /// It cannot, since what it returns can still be differentiated: the function is to be called itself.
+    Differentiable,
     /// It could be once these tensors have their values.
     Later(Vec<Handle>),
 }
@@ -84,12 +86,12 @@ pub fn finish(
     cancelled: &Cancelled<'_>,
 ) -> Result<Outcome> {
     let effects = effects(recorder, arguments, returned);
-    let effects = match effects.and_then(|effects| check(recorder, &effects).map(|()| effects)) {
-        Ok(effects) => effects,
-        Err(reason) => {
+    let effects = match effects.and_then(|effects| check(recorder, &effects).map(|open| (effects, open))) {
+        Ok((effects, false)) => effects,
+        unfit => {
             let all: Vec<Tensor> = names(&recorder.found, arguments).map(|(_, handle)| handle.tensor()).collect();
             evaluate::evaluate(&all, cancelled)?;
-            return Ok(Outcome::Refused(reason));
+            return Ok(unfit.map_or_else(Outcome::Refused, |_| Outcome::Differentiable));
         }
     };
     if !recorder.pending.is_empty() {
@@ -180,16 +182,9 @@ fn effects(recorder: &Recorder, arguments: &[Handle], handles: &[Handle]) -> Res
     Ok(effects)
 }
 
-/// Whether a replay could do the same.
-fn check(recorder: &Recorder, effects: &Effects) -> Result<()> {
+/// Whether a replay could do all but leave results that can still be differentiated, and whether there are such.
+fn check(recorder: &Recorder, effects: &Effects) -> Result<bool> {
     for tensor in &effects.results {
-        if tensor.node.history() == History::Recorded && tensor.node.slot.is_none() {
-            return Err(refuse(format!(
-                "compile: the function returns or keeps a tensor of shape {} that can still be differentiated. Call backward \
-                 inside the function, return .detach(), or compile it under ad.no_grad().",
-                tensor.shape()
-            )));
-        }
         if tensor.device() != effects.results[0].device() {
             return Err(moves());
         }
@@ -200,8 +195,13 @@ fn check(recorder: &Recorder, effects: &Effects) -> Result<()> {
              tensor made outside with .assign().",
             tensor.shape()
         ))),
-        None => Ok(()),
+        None => Ok(effects.results.iter().any(is_open)),
     }
+}
+
+/// Whether a result can still be differentiated.
+fn is_open(tensor: &Tensor) -> bool {
+    tensor.node.history() == History::Recorded && tensor.node.slot.is_none()
 }
 
 /// A tensor made in the call that somebody still holds, though it is no effect of the call.

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use super::add_functions;
-use crate::arguments::{Integers, TensorArgument};
+use crate::arguments::{Integers, TensorArgument, whole};
 use crate::engine;
 use crate::errors::exception;
 use crate::tensor::TensorObject;
@@ -61,7 +61,7 @@ fn conv(
     stride: Option<Integers>,
     padding: Option<PaddingArgument>,
     dilation: Option<Integers>,
-    groups: isize,
+    #[pyo3(from_py_with = whole)] groups: isize,
     channels_last: bool,
 ) -> PyResult<TensorObject> {
     engine::tensor(py, || {
@@ -95,7 +95,7 @@ fn conv_transpose(
     stride: Option<Integers>,
     padding: Option<Integers>,
     output_padding: Option<Integers>,
-    groups: isize,
+    #[pyo3(from_py_with = whole)] groups: isize,
     dilation: Option<Integers>,
     channels_last: bool,
 ) -> PyResult<TensorObject> {

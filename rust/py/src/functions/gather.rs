@@ -5,7 +5,7 @@ use adret_core::ops;
 use pyo3::prelude::*;
 
 use super::add_functions;
-use crate::arguments::{Count, TensorArgument};
+use crate::arguments::{Count, TensorArgument, whole};
 use crate::dtype::{DTypeArgument, default_float};
 use crate::engine;
 use crate::tensor::TensorObject;
@@ -20,7 +20,12 @@ use crate::tensor::TensorObject;
 ///     tensor([30, 10])
 #[pyfunction]
 #[pyo3(signature = (x, indices, /, *, axis = 0))]
-fn take(py: Python<'_>, x: TensorArgument, indices: TensorArgument, axis: isize) -> PyResult<TensorObject> {
+fn take(
+    py: Python<'_>,
+    x: TensorArgument,
+    indices: TensorArgument,
+    #[pyo3(from_py_with = whole)] axis: isize,
+) -> PyResult<TensorObject> {
     engine::tensor(py, || ops::take(&x.0, &indices.0, axis))
 }
 
@@ -33,7 +38,12 @@ fn take(py: Python<'_>, x: TensorArgument, indices: TensorArgument, axis: isize)
 ///             [2]])
 #[pyfunction]
 #[pyo3(signature = (x, indices, /, *, axis = -1))]
-fn take_along_axis(py: Python<'_>, x: TensorArgument, indices: TensorArgument, axis: isize) -> PyResult<TensorObject> {
+fn take_along_axis(
+    py: Python<'_>,
+    x: TensorArgument,
+    indices: TensorArgument,
+    #[pyo3(from_py_with = whole)] axis: isize,
+) -> PyResult<TensorObject> {
     engine::tensor(py, || ops::take_along_axis(&x.0, &indices.0, axis))
 }
 
@@ -49,7 +59,7 @@ fn scatter_add(
     x: TensorArgument,
     indices: TensorArgument,
     updates: TensorArgument,
-    axis: isize,
+    #[pyo3(from_py_with = whole)] axis: isize,
 ) -> PyResult<TensorObject> {
     engine::tensor(py, || ops::scatter_add(&x.0, &indices.0, axis, &updates.0))
 }
@@ -77,7 +87,13 @@ fn one_hot(
 ///     tensor([1, 2, 3])
 #[pyfunction]
 #[pyo3(signature = (x, /, *, axis = -1, descending = false, stable = true))]
-fn sort(py: Python<'_>, x: TensorArgument, axis: isize, descending: bool, stable: bool) -> PyResult<TensorObject> {
+fn sort(
+    py: Python<'_>,
+    x: TensorArgument,
+    #[pyo3(from_py_with = whole)] axis: isize,
+    descending: bool,
+    stable: bool,
+) -> PyResult<TensorObject> {
     // Equal elements always keep their order.
     let _ = stable;
     engine::tensor(py, || ops::sort(&x.0, axis, descending))
@@ -90,7 +106,13 @@ fn sort(py: Python<'_>, x: TensorArgument, axis: isize, descending: bool, stable
 ///     tensor([1, 2, 0])
 #[pyfunction]
 #[pyo3(signature = (x, /, *, axis = -1, descending = false, stable = true))]
-fn argsort(py: Python<'_>, x: TensorArgument, axis: isize, descending: bool, stable: bool) -> PyResult<TensorObject> {
+fn argsort(
+    py: Python<'_>,
+    x: TensorArgument,
+    #[pyo3(from_py_with = whole)] axis: isize,
+    descending: bool,
+    stable: bool,
+) -> PyResult<TensorObject> {
     let _ = stable;
     engine::tensor(py, || ops::argsort(&x.0, axis, descending))
 }

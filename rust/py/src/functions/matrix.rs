@@ -5,7 +5,7 @@ use adret_core::ops;
 use pyo3::prelude::*;
 
 use super::add_functions;
-use crate::arguments::TensorArgument;
+use crate::arguments::{TensorArgument, whole};
 use crate::engine;
 use crate::tensor::TensorObject;
 
@@ -34,7 +34,12 @@ fn matmul(py: Python<'_>, x1: TensorArgument, x2: TensorArgument) -> PyResult<Te
 ///     tensor(11)
 #[pyfunction]
 #[pyo3(signature = (x1, x2, /, *, axis = -1))]
-fn vecdot(py: Python<'_>, x1: TensorArgument, x2: TensorArgument, axis: isize) -> PyResult<TensorObject> {
+fn vecdot(
+    py: Python<'_>,
+    x1: TensorArgument,
+    x2: TensorArgument,
+    #[pyo3(from_py_with = whole)] axis: isize,
+) -> PyResult<TensorObject> {
     engine::tensor(py, || ops::vecdot(&x1.0, &x2.0, axis))
 }
 

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
 use super::add_functions;
-use crate::arguments::{Count, Integers, OperandArgument, Sizes, TensorArgument};
+use crate::arguments::{Count, Integers, OperandArgument, Sizes, TensorArgument, whole, whole_or_none};
 use crate::dtype::DTypeArgument;
 use crate::engine;
 use crate::tensor::TensorObject;
@@ -68,7 +68,12 @@ fn transpose(py: Python<'_>, x: TensorArgument, axis1: isize, axis2: isize) -> P
 ///     (3, 4, 2)
 #[pyfunction]
 #[pyo3(signature = (x, source, destination, /))]
-fn moveaxis(py: Python<'_>, x: TensorArgument, source: isize, destination: isize) -> PyResult<TensorObject> {
+fn moveaxis(
+    py: Python<'_>,
+    x: TensorArgument,
+    #[pyo3(from_py_with = whole)] source: isize,
+    #[pyo3(from_py_with = whole)] destination: isize,
+) -> PyResult<TensorObject> {
     engine::tensor(py, || ops::moveaxis(&x.0, source, destination))
 }
 
@@ -105,7 +110,7 @@ fn squeeze(py: Python<'_>, x: TensorArgument, axis: Option<Integers>) -> PyResul
 ///     (2, 1, 3)
 #[pyfunction]
 #[pyo3(signature = (x, /, axis = 0))]
-fn expand_dims(py: Python<'_>, x: TensorArgument, axis: isize) -> PyResult<TensorObject> {
+fn expand_dims(py: Python<'_>, x: TensorArgument, #[pyo3(from_py_with = whole)] axis: isize) -> PyResult<TensorObject> {
     engine::tensor(py, || ops::expand_dims(&x.0, axis))
 }
 
@@ -116,7 +121,12 @@ fn expand_dims(py: Python<'_>, x: TensorArgument, axis: isize) -> PyResult<Tenso
 ///     (2, 12)
 #[pyfunction]
 #[pyo3(signature = (x, /, start = 0, end = -1))]
-fn flatten(py: Python<'_>, x: TensorArgument, start: isize, end: isize) -> PyResult<TensorObject> {
+fn flatten(
+    py: Python<'_>,
+    x: TensorArgument,
+    #[pyo3(from_py_with = whole)] start: isize,
+    #[pyo3(from_py_with = whole)] end: isize,
+) -> PyResult<TensorObject> {
     engine::tensor(py, || ops::flatten(&x.0, start, end))
 }
 
@@ -168,7 +178,11 @@ fn pad(
 ///     tensor([1, 2, 3])
 #[pyfunction]
 #[pyo3(signature = (arrays, /, *, axis = Some(0)))]
-fn concat(py: Python<'_>, arrays: Vec<TensorArgument>, axis: Option<isize>) -> PyResult<TensorObject> {
+fn concat(
+    py: Python<'_>,
+    arrays: Vec<TensorArgument>,
+    #[pyo3(from_py_with = whole_or_none)] axis: Option<isize>,
+) -> PyResult<TensorObject> {
     engine::tensor(py, || {
         let tensors = arrays.into_iter().map(|array| match axis {
             Some(_) => Ok(array.0),
@@ -186,7 +200,11 @@ fn concat(py: Python<'_>, arrays: Vec<TensorArgument>, axis: Option<isize>) -> P
 ///             [3, 4]])
 #[pyfunction]
 #[pyo3(signature = (arrays, /, *, axis = 0))]
-fn stack(py: Python<'_>, arrays: Vec<TensorArgument>, axis: isize) -> PyResult<TensorObject> {
+fn stack(
+    py: Python<'_>,
+    arrays: Vec<TensorArgument>,
+    #[pyo3(from_py_with = whole)] axis: isize,
+) -> PyResult<TensorObject> {
     engine::tensor(py, || ops::stack(&arrays.into_iter().map(|array| array.0).collect::<Vec<_>>(), axis))
 }
 
@@ -201,7 +219,7 @@ fn split<'py>(
     py: Python<'py>,
     x: TensorArgument,
     sections: &Bound<'py, PyAny>,
-    axis: isize,
+    #[pyo3(from_py_with = whole)] axis: isize,
 ) -> PyResult<Bound<'py, PyList>> {
     let parts = if let Ok(sections) = sections.extract::<usize>() {
         engine::tensors(py, || ops::split(&x.0, sections, axis))?
@@ -219,7 +237,11 @@ fn split<'py>(
 ///     tensor([1, 2])
 #[pyfunction]
 #[pyo3(signature = (x, /, *, axis = 0))]
-fn unstack<'py>(py: Python<'py>, x: TensorArgument, axis: isize) -> PyResult<Bound<'py, PyTuple>> {
+fn unstack<'py>(
+    py: Python<'py>,
+    x: TensorArgument,
+    #[pyo3(from_py_with = whole)] axis: isize,
+) -> PyResult<Bound<'py, PyTuple>> {
     PyTuple::new(py, engine::tensors(py, || ops::unstack(&x.0, axis))?)
 }
 
@@ -230,7 +252,12 @@ fn unstack<'py>(py: Python<'py>, x: TensorArgument, axis: isize) -> PyResult<Bou
 ///     tensor([1, 1, 2, 2])
 #[pyfunction]
 #[pyo3(signature = (x, repeats, /, *, axis = None))]
-fn repeat(py: Python<'_>, x: TensorArgument, repeats: Count, axis: Option<isize>) -> PyResult<TensorObject> {
+fn repeat(
+    py: Python<'_>,
+    x: TensorArgument,
+    repeats: Count,
+    #[pyo3(from_py_with = whole_or_none)] axis: Option<isize>,
+) -> PyResult<TensorObject> {
     engine::tensor(py, || ops::repeat(&x.0, repeats.0, axis))
 }
 
@@ -274,7 +301,7 @@ fn roll(py: Python<'_>, x: TensorArgument, shift: Integers, axis: Option<Integer
 ///             [1., 1.]])
 #[pyfunction]
 #[pyo3(signature = (x, /, *, k = 0))]
-fn tril(py: Python<'_>, x: TensorArgument, k: i64) -> PyResult<TensorObject> {
+fn tril(py: Python<'_>, x: TensorArgument, #[pyo3(from_py_with = whole)] k: i64) -> PyResult<TensorObject> {
     engine::tensor(py, || ops::tril(&x.0, k))
 }
 
@@ -286,7 +313,7 @@ fn tril(py: Python<'_>, x: TensorArgument, k: i64) -> PyResult<TensorObject> {
 ///             [0., 1.]])
 #[pyfunction]
 #[pyo3(signature = (x, /, *, k = 0))]
-fn triu(py: Python<'_>, x: TensorArgument, k: i64) -> PyResult<TensorObject> {
+fn triu(py: Python<'_>, x: TensorArgument, #[pyo3(from_py_with = whole)] k: i64) -> PyResult<TensorObject> {
     engine::tensor(py, || ops::triu(&x.0, k))
 }
 
@@ -341,7 +368,12 @@ impl TensorObject {
 
     /// The axes from `start` to `end` joined into one.
     #[pyo3(name = "flatten", signature = (start = 0, end = -1))]
-    fn flattened(&self, py: Python<'_>, start: isize, end: isize) -> PyResult<Self> {
+    fn flattened(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = whole)] start: isize,
+        #[pyo3(from_py_with = whole)] end: isize,
+    ) -> PyResult<Self> {
         engine::tensor(py, || ops::flatten(&self.tensor(), start, end))
     }
 
@@ -352,7 +384,7 @@ impl TensorObject {
     }
 
     /// A new axis of size 1 at place `axis`.
-    fn unsqueeze(&self, py: Python<'_>, axis: isize) -> PyResult<Self> {
+    fn unsqueeze(&self, py: Python<'_>, #[pyo3(from_py_with = whole)] axis: isize) -> PyResult<Self> {
         engine::tensor(py, || ops::expand_dims(&self.tensor(), axis))
     }
 

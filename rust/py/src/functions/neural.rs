@@ -6,7 +6,7 @@ use adret_core::ops;
 use pyo3::prelude::*;
 
 use super::add_functions;
-use crate::arguments::{Count, TensorArgument};
+use crate::arguments::{Count, TensorArgument, whole};
 use crate::tensor::TensorObject;
 use crate::{engine, random};
 
@@ -17,7 +17,7 @@ use crate::{engine, random};
 ///     tensor([0.5000, 0.5000])
 #[pyfunction]
 #[pyo3(signature = (x, /, axis = -1))]
-fn softmax(py: Python<'_>, x: TensorArgument, axis: isize) -> PyResult<TensorObject> {
+fn softmax(py: Python<'_>, x: TensorArgument, #[pyo3(from_py_with = whole)] axis: isize) -> PyResult<TensorObject> {
     engine::tensor(py, || ops::softmax(&x.0, axis))
 }
 
@@ -28,7 +28,7 @@ fn softmax(py: Python<'_>, x: TensorArgument, axis: isize) -> PyResult<TensorObj
 ///     tensor([-0.6931, -0.6931])
 #[pyfunction]
 #[pyo3(signature = (x, /, axis = -1))]
-fn log_softmax(py: Python<'_>, x: TensorArgument, axis: isize) -> PyResult<TensorObject> {
+fn log_softmax(py: Python<'_>, x: TensorArgument, #[pyo3(from_py_with = whole)] axis: isize) -> PyResult<TensorObject> {
     engine::tensor(py, || ops::log_softmax(&x.0, axis))
 }
 
@@ -238,13 +238,13 @@ fn batch_norm(
 impl TensorObject {
     /// exp(x) / sum(exp(x)) along an axis.
     #[pyo3(name = "softmax", signature = (axis = -1))]
-    fn softmaxed(&self, py: Python<'_>, axis: isize) -> PyResult<Self> {
+    fn softmaxed(&self, py: Python<'_>, #[pyo3(from_py_with = whole)] axis: isize) -> PyResult<Self> {
         engine::tensor(py, || ops::softmax(&self.tensor(), axis))
     }
 
     /// x - log(sum(exp(x))) along an axis.
     #[pyo3(name = "log_softmax", signature = (axis = -1))]
-    fn log_softmaxed(&self, py: Python<'_>, axis: isize) -> PyResult<Self> {
+    fn log_softmaxed(&self, py: Python<'_>, #[pyo3(from_py_with = whole)] axis: isize) -> PyResult<Self> {
         engine::tensor(py, || ops::log_softmax(&self.tensor(), axis))
     }
 }

@@ -8,7 +8,7 @@ use adret_core::ops::{self, Reduction};
 use pyo3::prelude::*;
 
 use super::add_functions;
-use crate::arguments::{Integers, TensorArgument};
+use crate::arguments::{Integers, TensorArgument, whole_or_none};
 use crate::dtype::DTypeArgument;
 use crate::engine;
 use crate::tensor::TensorObject;
@@ -186,7 +186,7 @@ macro_rules! positions {
             )]
             #[pyfunction]
             #[pyo3(name = $method, signature = (x, /, axis = None, *, keepdims = false))]
-            fn $name(py: Python<'_>, x: TensorArgument, axis: Option<isize>, keepdims: bool) -> PyResult<TensorObject> {
+            fn $name(py: Python<'_>, x: TensorArgument, #[pyo3(from_py_with = whole_or_none)] axis: Option<isize>, keepdims: bool) -> PyResult<TensorObject> {
                 engine::tensor(py, || $function(&x.0, axis, keepdims))
             }
         )*
@@ -196,7 +196,7 @@ macro_rules! positions {
             $(
                 #[doc = concat!($summary, "\n\nThe function `adret.", $method, "` as a method.")]
                 #[pyo3(name = $method, signature = (axis = None, keepdims = false))]
-                fn $name(&self, py: Python<'_>, axis: Option<isize>, keepdims: bool) -> PyResult<Self> {
+                fn $name(&self, py: Python<'_>, #[pyo3(from_py_with = whole_or_none)] axis: Option<isize>, keepdims: bool) -> PyResult<Self> {
                     engine::tensor(py, || $function(&self.tensor(), axis, keepdims))
                 }
             )*

@@ -7,7 +7,7 @@ use adret_core::ops::{self, Running};
 use pyo3::prelude::*;
 
 use super::add_functions;
-use crate::arguments::TensorArgument;
+use crate::arguments::{TensorArgument, whole_or_none};
 use crate::dtype::DTypeArgument;
 use crate::engine;
 use crate::tensor::TensorObject;
@@ -64,7 +64,7 @@ macro_rules! scans {
             fn $name(
                 py: Python<'_>,
                 x: TensorArgument,
-                axis: Option<isize>,
+                #[pyo3(from_py_with = whole_or_none)] axis: Option<isize>,
                 dtype: Option<DTypeArgument>,
             ) -> PyResult<TensorObject> {
                 engine::tensor(py, || flat(Running::$running, &x.0, axis, dtype))
@@ -83,7 +83,7 @@ macro_rules! scans {
             fn $standard(
                 py: Python<'_>,
                 x: TensorArgument,
-                axis: Option<isize>,
+                #[pyo3(from_py_with = whole_or_none)] axis: Option<isize>,
                 dtype: Option<DTypeArgument>,
                 include_initial: bool,
             ) -> PyResult<TensorObject> {
@@ -96,7 +96,7 @@ macro_rules! scans {
             $(
                 #[doc = concat!($summary, ".\n\nThe function `adret.", $method, "` as a method.")]
                 #[pyo3(signature = (axis = None, *, dtype = None))]
-                fn $name(&self, py: Python<'_>, axis: Option<isize>, dtype: Option<DTypeArgument>) -> PyResult<Self> {
+                fn $name(&self, py: Python<'_>, #[pyo3(from_py_with = whole_or_none)] axis: Option<isize>, dtype: Option<DTypeArgument>) -> PyResult<Self> {
                     engine::tensor(py, || flat(Running::$running, &self.tensor(), axis, dtype))
                 }
             )*
