@@ -121,7 +121,10 @@ def load(path: Path, device: str | None = None) -> Any:
         ...     ad.load(f"{folder}/x")
         {'x': tensor([0, 1, 2])}
     """
-    tensors, metadata = _core._load_file(path, device)
+    try:
+        tensors, metadata = _core._load_file(path, device)
+    except FileFormatError as error:
+        raise _foreign(path) or error from None
     text = metadata.get(_STRUCTURE)
     if text is None:
         return tensors
@@ -138,6 +141,42 @@ def load(path: Path, device: str | None = None) -> Any:
             "with another safetensors reader."
         ) from None
     return value
+
+
+# How files of other formats begin, what they are, and the way from there to here.
+_TORCH = "Load it where PyTorch is installed, and write its tensors with safetensors.torch.save_file"
+_FORMATS: tuple[tuple[bytes, str, str], ...] = (
+    (b"\x93NUMPY", "a NumPy array (.npy)", "Read it with numpy.load, and make it a tensor with ad.tensor"),
+    (b"PK\x03\x04", "a zip archive", "Take out what is in it first"),
+    (b"\x89HDF\r\n", "an HDF5 file (Keras's .h5, for instance)", "Read it with h5py, and make tensors of its arrays"),
+    (b"\x80", "a pickle (an old .pt or .pkl), whose reading runs what is in it", _TORCH),
+    (b"\x1f\x8b", "compressed by gzip", "Unpack it first"),
+)
+
+
+def _foreign(path: Path, name: str = "load") -> FileFormatError | None:
+    """What to say of a file that is of another well-known format."""
+    import zipfile
+
+    try:
+        with open(path, "rb") as file:
+            start = file.read(8)
+        found = next((row for row in _FORMATS if start.startswith(row[0])), None)
+        # As the length of a header, these bytes would be one that is hardly ever met.
+        if found is None or int.from_bytes(start, "little") < 1 << 24:
+            return None
+        _, kind, advice = found
+        if start.startswith(b"PK"):
+            with zipfile.ZipFile(path) as archive:
+                members = archive.namelist()
+            if members and all(member.endswith(".npy") for member in members):
+                kind = "NumPy's archive of arrays (.npz)"
+                advice = "Read it with numpy.load, and make a dictionary of tensors with ad.tensor"
+            elif any(member.endswith("data.pkl") for member in members):
+                kind, advice = "a checkpoint of PyTorch (.pt, .pth), which is a pickle", _TORCH
+    except (OSError, zipfile.BadZipFile):
+        return None
+    return FileFormatError(f"{name}: {path} is {kind}, not a safetensors file. {advice}.")
 
 
 def inspect(path: Path) -> FileSummary:
@@ -158,7 +197,10 @@ def inspect(path: Path) -> FileSummary:
         >>> summary.tensors["x"], summary.metadata
         (StoredTensor(shape=(2, 3), dtype=adret.float32, nbytes=24), {'made by': 'me'})
     """
-    entries, metadata, nbytes = _core._inspect_file(path)
+    try:
+        entries, metadata, nbytes = _core._inspect_file(path)
+    except FileFormatError as error:
+        raise _foreign(path, "inspect") or error from None
     tensors = {name: StoredTensor(tuple(shape), dtype, size) for name, shape, dtype, size in entries}
     return FileSummary(tensors, metadata, nbytes)
 

@@ -67,6 +67,9 @@ def topk(x: Tensor, k: int, /, axis: int = -1, largest: bool = True, sorted: boo
         >>> values, indices
         (tensor([9., 5.]), tensor([1, 2]))
     """
+    for name, number in (("k", k), ("axis", axis)):
+        if not hasattr(number, "__index__"):
+            raise TypeError(f"topk: {name} is {number!r}, a {type(number).__name__}. Use an int.")
     if not -x.ndim <= axis < x.ndim:
         raise OutOfRangeError(f"topk: axis {axis} of {x.shape}. Name an existing axis.")
     if not 0 <= k <= x.shape[axis]:

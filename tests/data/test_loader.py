@@ -249,3 +249,19 @@ def test_what_the_thread_raises_is_raised_in_the_loop() -> None:
 def test_mistakes_are_explained(make: Any, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         make()
+
+
+@pytest.mark.parametrize(
+    ("text", "call"),
+    [
+        ("batch_size is 'a', a str", lambda: ad.data.DataLoader([1], batch_size="a")),  # type: ignore[arg-type]
+        ("batch_size is 2.5, a float", lambda: ad.data.DataLoader([1], batch_size=2.5)),  # type: ignore[arg-type]
+        ("prefetch is None, a NoneType", lambda: ad.data.DataLoader([1], prefetch=None)),  # type: ignore[arg-type]
+        ("lengths is a int", lambda: ad.data.random_split(ad.arange(4), 5)),  # type: ignore[arg-type]
+        ("test_size is 'a'", lambda: ad.data.train_test_split(ad.arange(4), test_size="a")),  # type: ignore[arg-type]
+    ],
+)
+def test_settings_of_a_wrong_kind(text, call):
+    with pytest.raises(ad.DTypeError) as raised:
+        call()
+    assert text in str(raised.value)

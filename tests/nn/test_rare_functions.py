@@ -214,6 +214,7 @@ def test_mistakes(text: str, call: Callable[[], object], kind: type[Exception]) 
     assert text in str(raised.value)
 
 
+IMAGE, KERNEL = ad.ones((1, 2, 8, 8)), ad.ones((2, 2, 3, 3))
 # What a layer says of settings that are no numbers, or not whole.
 KINDS: list[tuple[str, Callable[[], object]]] = [
     ("Linear: in_features is 'a', a str. Use an int.", lambda: nn.Linear("a", 3)),  # pyright: ignore
@@ -226,6 +227,14 @@ KINDS: list[tuple[str, Callable[[], object]]] = [
     ("Embedding: num_embeddings is 2.5, a float. Use an int.", lambda: nn.Embedding(2.5, 3)),  # pyright: ignore
     ("BatchNorm2d: num_features is 2.5, a float. Use an int.", lambda: nn.BatchNorm2d(2.5)),  # pyright: ignore
     ("GroupNorm: num_groups is 1.5, a float. Use an int.", lambda: nn.GroupNorm(1.5, 3)),  # pyright: ignore
+    ("conv2d: stride is 2.5. Use an int", lambda: F.conv2d(IMAGE, KERNEL, stride=2.5)),  # pyright: ignore
+    ("conv2d: groups is 1.5, a float", lambda: F.conv2d(IMAGE, KERNEL, groups=1.5)),  # pyright: ignore
+    (
+        "conv_transpose2d: output_padding is 'a'",
+        lambda: F.conv_transpose2d(IMAGE, KERNEL, output_padding="a"),  # pyright: ignore
+    ),
+    ("expected a Tensor, not int", lambda: F.conv2d(IMAGE, 5)),  # pyright: ignore
+    ("dropout2d: p is 'a', a str", lambda: F.dropout2d(IMAGE, "a")),  # pyright: ignore
     ("Dropout: p is 'a', a str. Use a probability", lambda: nn.Dropout("a")),  # pyright: ignore
 ]
 

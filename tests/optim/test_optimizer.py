@@ -183,3 +183,18 @@ def test_changes_are_counted() -> None:
     p.sum().backward()
     optimizer.step()
     assert _changes.count == before + 1, "what is set already is no change, and every step reads the rate anyway"
+
+
+@pytest.mark.parametrize(
+    ("text", "make"),
+    [
+        ("Adam: betas is 0.9. Use two numbers", lambda p: optim.Adam(p, betas=0.9)),
+        ("RAdam: betas is (0.9,). Use two numbers", lambda p: optim.RAdam(p, betas=(0.9,))),
+        ("Rprop: etas is None. Use two numbers", lambda p: optim.Rprop(p, etas=None)),
+        ("SGD: params is a int. Pass module.parameters()", lambda p: optim.SGD(5)),
+    ],
+)
+def test_settings_of_a_wrong_kind(text, make):
+    with pytest.raises(ad.DTypeError) as raised:
+        make([ad.ones(1, requires_grad=True)])
+    assert text in str(raised.value)

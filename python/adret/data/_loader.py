@@ -77,10 +77,11 @@ class DataLoader:
             raise DTypeError(
                 f"DataLoader: transform is a {type(transform).__name__}. Pass a transform, or a function of a batch."
             )
-        if batch_size < 1:
-            raise DomainError(f"DataLoader: batch_size is {batch_size}. Use 1 or more.")
-        if prefetch < 0:
-            raise DomainError(f"DataLoader: prefetch is {prefetch}. Use 0 or more batches.")
+        for name, number, least in (("batch_size", batch_size, 1), ("prefetch", prefetch, 0)):
+            if not hasattr(number, "__index__"):
+                raise DTypeError(f"DataLoader: {name} is {number!r}, a {type(number).__name__}. Use an int.")
+            if number < least:
+                raise DomainError(f"DataLoader: {name} is {number}. Use {least} or more.")
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.drop_last = drop_last

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from .._core import DomainError, Generator, ShapeError, Tensor, asarray, random_permutation
+from .._core import DomainError, DTypeError, Generator, ShapeError, Tensor, asarray, random_permutation
 from . import _columns
 from ._dataset import Subset, is_indexable, size_of
 
@@ -45,6 +45,8 @@ def random_split(data: Any, lengths: Sequence[float], seed: int | None = None) -
 
 
 def _counts(lengths: Sequence[float], size: int) -> list[int]:
+    if not isinstance(lengths, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise DTypeError(f"random_split: lengths is a {type(lengths).__name__}. Give a list: a number for each part.")
     if all(isinstance(length, int) for length in lengths):
         counts = [int(length) for length in lengths]
         if sum(counts) != size:
@@ -96,6 +98,8 @@ def train_test_split(
         )
     size = lengths[0]
     wanted = 0.25 if test_size is None else test_size
+    if not isinstance(wanted, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise DTypeError(f"train_test_split: test_size is {wanted!r}. Give a fraction, or a number of samples.")
     test_count = wanted if isinstance(wanted, int) else math.ceil(wanted * size)
     if not 0 < test_count < size:
         raise DomainError(

@@ -67,7 +67,7 @@ class Adamax(Optimizer):
     def _check(self, group: Mapping[str, Any]) -> None:
         super()._check(group)
         betas = group["betas"]
-        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        if not all(0 <= beta < 1 for beta in betas):
             raise DomainError(f"{self._name()}: betas are {betas}. Use two numbers from 0 up to, not including, 1.")
 
     def numbers(self, step: int, group: Mapping[str, Any]) -> tuple[float | Tensor, ...]:

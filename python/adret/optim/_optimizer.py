@@ -8,7 +8,7 @@ leaves parameters, state and counts as they were. Rates are run-time numbers, so
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from .. import _changes
@@ -94,6 +94,10 @@ class Optimizer(ABC):
         if hasattr(params, "parameters"):
             kind = type(params).__name__
             raise DTypeError(f"{self._name()}: params is a {kind}. Pass what it trains: module.parameters().")
+        if not isinstance(params, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise DTypeError(
+                f"{self._name()}: params is a {type(params).__name__}. Pass module.parameters(), or a list."
+            )
         groups = list(params)
         if not groups:
             raise DomainError(
@@ -153,6 +157,10 @@ class Optimizer(ABC):
                 raise DTypeError(f"{self._name()}: {name} is a {type(value).__name__}. Use a number of 0 or more.")
             if not value >= 0:
                 raise DomainError(f"{self._name()}: {name} is {value}. Use 0 or more.")
+        for name in ("betas", "etas", "step_sizes"):
+            value = group.get(name, (0, 0))
+            if not isinstance(value, Sequence) or len(cast("Sequence[float]", value)) != 2:
+                raise DTypeError(f"{self._name()}: {name} is {value!r}. Use two numbers, as in {name}=(0.5, 0.9).")
 
     def numbers(self, step: int, group: Mapping[str, Any]) -> tuple[float | Tensor, ...]:
         """The numbers of one parameter that differ from step to step: a rate, a correction. Changes nothing.

@@ -135,6 +135,17 @@ where
     object.extract().map_err(|_| no_integer(object, "an int"))
 }
 
+/// A number.
+pub(crate) fn real(object: &Bound<'_, PyAny>) -> PyResult<f64> {
+    object.extract().map_err(|_| {
+        PyTypeError::new_err(format!(
+            "number: {} is no number, but {}. Use a float.",
+            written(object),
+            class_name(object)
+        ))
+    })
+}
+
 /// A whole number or None.
 pub(crate) fn whole_or_none(object: &Bound<'_, PyAny>) -> PyResult<Option<isize>> {
     if object.is_none() { Ok(None) } else { whole(object).map(Some) }

@@ -9,7 +9,7 @@ use adret_core::ops;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-use crate::arguments::{self, Count, Sizes, TensorArgument, whole};
+use crate::arguments::{self, Count, Sizes, TensorArgument, real, whole};
 use crate::device::{DeviceArgument, or_default};
 use crate::dtype::{DTypeArgument, default_float, of_scalar};
 use crate::errors::exception;
@@ -270,8 +270,8 @@ fn arange(
 #[pyo3(signature = (start, stop, /, num, *, dtype = None, device = None, endpoint = true))]
 fn linspace(
     py: Python<'_>,
-    start: f64,
-    stop: f64,
+    #[pyo3(from_py_with = real)] start: f64,
+    #[pyo3(from_py_with = real)] stop: f64,
     num: Count,
     dtype: Option<DTypeArgument>,
     device: Option<DeviceArgument>,

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-use crate::arguments::{Count, Sizes};
+use crate::arguments::{Count, Sizes, real, whole};
 use crate::device::{DeviceArgument, or_default};
 use crate::dtype::{DTypeArgument, default_float};
 use crate::engine;
@@ -55,13 +55,13 @@ pub(crate) struct Generator(Arc<Mutex<State>>);
 impl Generator {
     #[new]
     #[pyo3(signature = (seed = 0))]
-    fn create(seed: i128) -> Self {
+    fn create(#[pyo3(from_py_with = whole)] seed: i128) -> Self {
         // Negative seeds are as good as others.
         Self(Arc::new(Mutex::new(State { key: seed as u64, counter: 0 })))
     }
 
     /// Begins another stream.
-    fn manual_seed(&self, py: Python<'_>, seed: i128) -> PyResult<()> {
+    fn manual_seed(&self, py: Python<'_>, #[pyo3(from_py_with = whole)] seed: i128) -> PyResult<()> {
         refuse_recording(py)?;
         *self.0.lock() = State { key: seed as u64, counter: 0 };
         Ok(())
@@ -166,7 +166,7 @@ fn refuse_recording(py: Python<'_>) -> PyResult<()> {
 /// Example:
 ///     >>> ad.manual_seed(7)
 #[pyfunction]
-fn manual_seed(py: Python<'_>, seed: i128) -> PyResult<()> {
+fn manual_seed(py: Python<'_>, #[pyo3(from_py_with = whole)] seed: i128) -> PyResult<()> {
     refuse_recording(py)?;
     *DEFAULT.lock() = State { key: seed as u64, counter: 0 };
     Ok(())
@@ -234,10 +234,10 @@ distributions! {
 fn random_truncated_normal(
     py: Python<'_>,
     shape: Sizes,
-    mean: f64,
-    std: f64,
-    low: f64,
-    high: f64,
+    #[pyo3(from_py_with = real)] mean: f64,
+    #[pyo3(from_py_with = real)] std: f64,
+    #[pyo3(from_py_with = real)] low: f64,
+    #[pyo3(from_py_with = real)] high: f64,
     dtype: Option<DTypeArgument>,
     device: Option<DeviceArgument>,
     generator: Option<&Generator>,
@@ -255,7 +255,7 @@ fn random_truncated_normal(
 fn random_bernoulli(
     py: Python<'_>,
     shape: Sizes,
-    p: f64,
+    #[pyo3(from_py_with = real)] p: f64,
     device: Option<DeviceArgument>,
     generator: Option<&Generator>,
 ) -> PyResult<TensorObject> {
@@ -271,8 +271,8 @@ fn random_bernoulli(
 fn random_integers(
     py: Python<'_>,
     shape: Sizes,
-    low: i64,
-    high: i64,
+    #[pyo3(from_py_with = whole)] low: i64,
+    #[pyo3(from_py_with = whole)] high: i64,
     dtype: Option<DTypeArgument>,
     device: Option<DeviceArgument>,
     generator: Option<&Generator>,

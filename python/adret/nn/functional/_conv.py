@@ -1,7 +1,7 @@
 """Convolutions and their transposes, as functions.
 
-Depends on the core only. Invariant: signatures and values are PyTorch's; `channels_last` says where the channels are,
-and changes no value.
+Depends on the core and `_windows`. Invariant: signatures and values are PyTorch's; `channels_last` says where the
+channels are, and changes no value.
 """
 
 # The core is private to the package, of which this is a part.
@@ -10,9 +10,11 @@ and changes no value.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ... import _core
 from ..._core import Tensor
+from ._windows import numbers, whole
 
 __all__ = [
     "conv1d",
@@ -24,6 +26,34 @@ __all__ = [
 ]
 
 _Sizes = int | Sequence[int]
+
+
+def _conv(name: str, rank: int, *arguments: Any) -> Tensor:
+    try:
+        return _core._conv(rank, *arguments)
+    except TypeError:
+        _, _, _, stride, padding, dilation, groups, _ = arguments
+        _check(name, rank, stride, padding, dilation, groups)
+        raise
+
+
+def _conv_transpose(name: str, rank: int, *arguments: Any) -> Tensor:
+    try:
+        return _core._conv_transpose(rank, *arguments)
+    except TypeError:
+        _, _, _, stride, padding, output_padding, groups, dilation, _ = arguments
+        _check(name, rank, stride, padding, dilation, groups)
+        numbers(name, "output_padding", output_padding, rank, 0)
+        raise
+
+
+def _check(name: str, rank: int, stride: _Sizes, padding: _Sizes | str, dilation: _Sizes, groups: int) -> None:
+    """Raises on settings that are no whole numbers, by name."""
+    numbers(name, "stride", stride, rank, 1)
+    numbers(name, "dilation", dilation, rank, 1)
+    if not isinstance(padding, str):
+        numbers(name, "padding", padding, rank, 0)
+    whole(name, 1, groups=groups)
 
 
 def conv1d(
@@ -64,7 +94,7 @@ def conv1d(
         >>> conv1d(ad.tensor([[1.0, 2.0, 4.0]]), ad.tensor([[[-1.0, 1.0]]])).tolist()
         [[1.0, 2.0]]
     """
-    return _core._conv(1, input, weight, bias, stride, padding, dilation, groups, channels_last)
+    return _conv("conv1d", 1, input, weight, bias, stride, padding, dilation, groups, channels_last)
 
 
 def conv2d(
@@ -103,7 +133,7 @@ def conv2d(
         >>> conv2d(ad.ones((1, 3, 8, 8)), ad.ones((4, 3, 3, 3)), padding="same").shape
         (1, 4, 8, 8)
     """
-    return _core._conv(2, input, weight, bias, stride, padding, dilation, groups, channels_last)
+    return _conv("conv2d", 2, input, weight, bias, stride, padding, dilation, groups, channels_last)
 
 
 def conv3d(
@@ -138,7 +168,7 @@ def conv3d(
         >>> conv3d(ad.ones((1, 2, 4, 5, 6)), ad.ones((3, 2, 2, 2, 2))).shape
         (1, 3, 3, 4, 5)
     """
-    return _core._conv(3, input, weight, bias, stride, padding, dilation, groups, channels_last)
+    return _conv("conv3d", 3, input, weight, bias, stride, padding, dilation, groups, channels_last)
 
 
 def conv_transpose1d(
@@ -178,8 +208,8 @@ def conv_transpose1d(
         >>> conv_transpose1d(ad.tensor([[1.0, 2.0]]), ad.tensor([[[1.0, 10.0]]]), stride=2).tolist()
         [[1.0, 10.0, 2.0, 20.0]]
     """
-    return _core._conv_transpose(
-        1, input, weight, bias, stride, padding, output_padding, groups, dilation, channels_last
+    return _conv_transpose(
+        "conv_transpose1d", 1, input, weight, bias, stride, padding, output_padding, groups, dilation, channels_last
     )
 
 
@@ -217,8 +247,8 @@ def conv_transpose2d(
         >>> conv_transpose2d(ad.ones((1, 4, 7, 7)), ad.ones((4, 2, 4, 4)), stride=2, padding=1).shape
         (1, 2, 14, 14)
     """
-    return _core._conv_transpose(
-        2, input, weight, bias, stride, padding, output_padding, groups, dilation, channels_last
+    return _conv_transpose(
+        "conv_transpose2d", 2, input, weight, bias, stride, padding, output_padding, groups, dilation, channels_last
     )
 
 
@@ -256,6 +286,6 @@ def conv_transpose3d(
         >>> conv_transpose3d(ad.ones((1, 2, 3, 3, 3)), ad.ones((2, 1, 2, 2, 2))).shape
         (1, 1, 4, 4, 4)
     """
-    return _core._conv_transpose(
-        3, input, weight, bias, stride, padding, output_padding, groups, dilation, channels_last
+    return _conv_transpose(
+        "conv_transpose3d", 3, input, weight, bias, stride, padding, output_padding, groups, dilation, channels_last
     )

@@ -12,14 +12,14 @@ import math
 
 from ... import _core
 from ..._core import DomainError, ShapeError, Tensor
+from ._windows import share
 
 __all__ = ["alpha_dropout", "dropout1d", "dropout2d", "dropout3d"]
 
 
 def _channels(name: str, input: Tensor, p: float, training: bool, ranks: tuple[int, int], batched: int) -> Tensor:
     """Whole channels to zero; a tensor of `batched` axes or more has a batch in front."""
-    if not 0.0 <= p <= 1.0:
-        raise DomainError(f"{name}: p is {p}. Use a probability from 0 to 1.")
+    share(name, p=p)
     if input.ndim not in ranks:
         raise ShapeError(f"{name}: input {input.shape} has {input.ndim} axes. Give {ranks[1]}, or {ranks[0]}.")
     if not training or p == 0.0:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from ... import _core
 from ..._core import DomainError, DType, ShapeError, Tensor
+from ._windows import share
 
 __all__ = [
     "bilinear",
@@ -277,8 +278,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
         >>> dropout(ad.ones(2), training=False).tolist()
         [1.0, 1.0]
     """
-    if not 0.0 <= p <= 1.0:
-        raise DomainError(f"dropout: p is {p}. Use a probability from 0 to 1.")
+    share("dropout", p=p)
     if not training or p == 0.0:
         return input
     return _core.dropout(input, p)

@@ -8,7 +8,7 @@ use adret_core::ops::{self, Reduction};
 use pyo3::prelude::*;
 
 use super::add_functions;
-use crate::arguments::{Integers, TensorArgument, whole_or_none};
+use crate::arguments::{Integers, TensorArgument, real, whole_or_none};
 use crate::dtype::DTypeArgument;
 use crate::engine;
 use crate::tensor::TensorObject;
@@ -140,7 +140,7 @@ macro_rules! statistics {
                 py: Python<'_>,
                 x: TensorArgument,
                 axis: Option<Integers>,
-                correction: f64,
+                #[pyo3(from_py_with = real)] correction: f64,
                 keepdims: bool,
             ) -> PyResult<TensorObject> {
                 engine::tensor(py, || $function(&x.0, slice(&axis), correction, keepdims))
@@ -156,7 +156,7 @@ macro_rules! statistics {
                     &self,
                     py: Python<'_>,
                     axis: Option<Integers>,
-                    correction: f64,
+                    #[pyo3(from_py_with = real)] correction: f64,
                     keepdims: bool,
                 ) -> PyResult<Self> {
                     engine::tensor(py, || $function(&self.tensor(), slice(&axis), correction, keepdims))
