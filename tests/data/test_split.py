@@ -75,3 +75,25 @@ def test_stratified(seed: int) -> None:
 def test_mistakes_are_explained(make: Any, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         make()
+
+
+def test_concatenated_datasets():
+    class Pairs:
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, index):
+            return ad.full((2,), index)
+
+    both = ad.data.ConcatDataset([ad.ones((3, 2)), Pairs(), np.ones((1, 2), dtype="float32"), Pairs()])
+    assert len(both) == 8
+    assert [float(sample.sum()) for sample in both] == [2.0, 2.0, 2.0, 0.0, 2.0, 2.0, 0.0, 2.0]
+    assert both[-1].tolist() == both[7].tolist()
+    assert [len(batch) for batch in ad.data.DataLoader(both, batch_size=4, shuffle=True, seed=0)] == [4, 4]
+    assert len(ad.data.random_split(both, [6, 2], seed=0)[1]) == 2
+    with pytest.raises(ad.OutOfRangeError, match="no sample 8 among 8"):
+        both[8]
+    with pytest.raises(ad.DomainError, match="no datasets"):
+        ad.data.ConcatDataset([])
+    with pytest.raises(ad.DTypeError, match="a int has no length"):
+        ad.data.ConcatDataset([5])

@@ -262,3 +262,24 @@ def test_calls_cost_little() -> None:
 
     # About 1 µs is the aim; the bound leaves room for a busy machine.
     assert best(layer) - best(layer.forward) < 10e-6
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16", "float32", "float64"])
+def test_conversions_by_name(name: str) -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    before = [id(p) for p in model.parameters()]
+    convert = {"float16": model.half, "bfloat16": model.bfloat16, "float32": model.float, "float64": model.double}[name]
+    assert convert() is model
+    assert [id(p) for p in model.parameters()] == before
+    assert all(p.dtype == getattr(ad, name) for p in model.parameters())
+    assert model[1].num_batches_tracked.dtype == ad.int64
+
+
+def test_parameters_and_buffers_by_path() -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    assert model.get_parameter("0.weight") is model[0].weight
+    assert model.get_buffer("1.running_mean") is model[1].running_mean
+    with pytest.raises(AttributeError, match=r"no parameter '1.running_mean'. There are: 0.weight, 0.bias"):
+        model.get_parameter("1.running_mean")
+    with pytest.raises(AttributeError, match="no buffer 'x'"):
+        nn.Linear(1, 1).get_buffer("x")

@@ -226,6 +226,9 @@ KINDS: list[tuple[str, Callable[[], object]]] = [
     ("MultiheadAttention: embed_dim is 'a', a str. Use an int.", lambda: nn.MultiheadAttention("a", 2)),  # pyright: ignore
     ("Embedding: num_embeddings is 2.5, a float. Use an int.", lambda: nn.Embedding(2.5, 3)),  # pyright: ignore
     ("BatchNorm2d: num_features is 2.5, a float. Use an int.", lambda: nn.BatchNorm2d(2.5)),  # pyright: ignore
+    ("RMSNorm: normalized_shape is 2.5, a float", lambda: nn.RMSNorm(2.5)),  # pyright: ignore
+    ("LayerNorm: normalized_shape is 'a', a str", lambda: nn.LayerNorm("a")),  # pyright: ignore
+    ("LayerNorm: normalized_shape is 1.5, a float", lambda: nn.LayerNorm((2, 1.5))),  # pyright: ignore
     ("GroupNorm: num_groups is 1.5, a float. Use an int.", lambda: nn.GroupNorm(1.5, 3)),  # pyright: ignore
     ("conv2d: stride is 2.5. Use an int", lambda: F.conv2d(IMAGE, KERNEL, stride=2.5)),  # pyright: ignore
     ("conv2d: groups is 1.5, a float", lambda: F.conv2d(IMAGE, KERNEL, groups=1.5)),  # pyright: ignore

@@ -14,13 +14,14 @@ from ._augment import (
     Resize,
 )
 from ._collate import default_collate
-from ._dataset import Dataset, Subset, TensorDataset
+from ._dataset import ConcatDataset, Dataset, Subset, TensorDataset
 from ._loader import DataLoader
 from ._pictures import CLASS_NAMES, PictureSet, cifar10, cifar100, digits, fashion_mnist, mnist
 from ._split import random_split, train_test_split
 from ._transform import Compose, Transform
 
 __all__ = [
+    "ConcatDataset",
     "DataLoader",
     "Dataset",
     "Subset",

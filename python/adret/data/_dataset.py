@@ -5,7 +5,9 @@ Depends on `_columns`. Invariant: a dataset never changes; cutting one into part
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from typing import Any, Protocol
 
 from .._core import DomainError, DTypeError, OutOfRangeError, Tensor, asarray
@@ -105,6 +107,54 @@ class Subset:
     def __getitem__(self, index: int) -> Any:
         """The sample of that number."""
         return sample_of(self.dataset, self.indices[index])
+
+    def __iter__(self) -> Iterator[Any]:
+        """The samples in order."""
+        return (self[index] for index in range(len(self)))
+
+
+class ConcatDataset:
+    """Datasets one after the other.
+
+    Args:
+        datasets: Arrays, or anything with a length that gives samples for numbers.
+
+    Raises:
+        DomainError: If there are none.
+        DTypeError: If one has no length, or gives no samples for numbers.
+
+    Example:
+        >>> both = ConcatDataset([ad.arange(3), TensorDataset(ad.ones(2))])
+        >>> len(both), both[2], both[-1]
+        (5, tensor(2), (tensor(1.),))
+    """
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        """Takes the datasets."""
+        self.datasets: list[Any] = []
+        for dataset in datasets:
+            if not _columns.is_columns(dataset) and not is_indexable(dataset):
+                raise DTypeError(
+                    f"ConcatDataset: a {type(dataset).__name__} has no length or gives no samples for numbers. "
+                    "Give arrays, or objects with __len__ and __getitem__."
+                )
+            columns = _columns.is_columns(dataset)
+            self.datasets.append(_columns.columns_of("ConcatDataset", dataset) if columns else dataset)
+        if not self.datasets:
+            raise DomainError("ConcatDataset: there are no datasets. Give at least one.")
+        self.cumulative_sizes = list(accumulate(size_of(dataset) for dataset in self.datasets))
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return self.cumulative_sizes[-1]
+
+    def __getitem__(self, index: int) -> Any:
+        """The sample of that number, counted through all datasets."""
+        if not -len(self) <= index < len(self):
+            raise OutOfRangeError(f"ConcatDataset: no sample {index} among {len(self)}. Use 0 to {len(self) - 1}.")
+        index %= len(self)
+        number = bisect_right(self.cumulative_sizes, index)
+        return sample_of(self.datasets[number], index - (self.cumulative_sizes[number - 1] if number else 0))
 
     def __iter__(self) -> Iterator[Any]:
         """The samples in order."""

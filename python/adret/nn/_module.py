@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
-from .. import _changes
+from .. import _changes, _core
 from .._core import AdretError, DomainError, DType, DTypeError, Tensor, no_grad, pop_scope, push_scope
 from .._hooks import RemovableHandle
 from . import _hooks, _state
@@ -227,6 +227,28 @@ class Module:
             module = child
         return module
 
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter under a path such as `encoder.0.weight`.
+
+        Raises:
+            AttributeError: If there is none.
+        """
+        return self._under(target, "parameter", dict(self.named_parameters()))
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer under a path such as `encoder.0.running_mean`.
+
+        Raises:
+            AttributeError: If there is none.
+        """
+        return self._under(target, "buffer", dict(self.named_buffers()))
+
+    def _under(self, target: str, kind: str, known: dict[str, Any]) -> Any:
+        if target not in known:
+            names = ", ".join(known) or "none"
+            raise AttributeError(f"{type(self).__name__}: there is no {kind} {target!r}. There are: {names}.")
+        return known[target]
+
     def apply(self, fn: Callable[[Module], object]) -> Self:
         """Calls `fn` with every module below, then with the module itself; for initialisation."""
         for child in self.children():
@@ -274,6 +296,27 @@ class Module:
             for tensor in (*self.parameters(), *self.buffers()):
                 _state.move(tensor, device, dtype)
         return self
+
+    def half(self) -> Self:
+        """Converts floating parameters and buffers to float16."""
+        return self.to(dtype=_core.float16)
+
+    def bfloat16(self) -> Self:
+        """Converts floating parameters and buffers to bfloat16."""
+        return self.to(dtype=_core.bfloat16)
+
+    def float(self) -> Self:
+        """Converts floating parameters and buffers to float32."""
+        return self.to(dtype=_core.float32)
+
+    def double(self) -> Self:
+        """Converts floating parameters and buffers to float64.
+
+        Example:
+            >>> Linear(2, 1).double().weight.dtype
+            adret.float64
+        """
+        return self.to(dtype=_core.float64)
 
     def cpu(self) -> Self:
         """Moves parameters and buffers to the CPU."""

@@ -14,6 +14,12 @@ from ._parameter import Parameter
 from .functional._windows import whole
 
 
+def _sizes(name: str, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
+    if isinstance(normalized_shape, Sequence) and not isinstance(normalized_shape, str):
+        return tuple(whole(name, 0, normalized_shape=size)[0] for size in normalized_shape)
+    return tuple(whole(name, 0, normalized_shape=normalized_shape))
+
+
 class LayerNorm(Module):
     """Normalises the last axes to zero mean and unit variance.
 
@@ -51,7 +57,7 @@ class LayerNorm(Module):
         dtype: DType | None = None,
     ) -> None:
         """Makes the parameters: weight 1, bias 0."""
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        shape = _sizes("LayerNorm", normalized_shape)
         self.normalized_shape = shape
         self.eps = eps
         self.elementwise_affine = elementwise_affine
@@ -164,7 +170,7 @@ class RMSNorm(Module):
         dtype: DType | None = None,
     ) -> None:
         """Makes the weight, 1 everywhere."""
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        shape = _sizes("RMSNorm", normalized_shape)
         self.normalized_shape = shape
         self.eps = eps
         self.elementwise_affine = elementwise_affine
