@@ -4,6 +4,9 @@ Depends on the core and `adret.random`, never on `adret.optim`. Invariant: argum
 the names in `state_dict` are PyTorch's, so that programs and weights carry over.
 """
 
+from typing import TYPE_CHECKING
+
+from .._later import loader
 from . import functional, init, utils
 from ._activation import (
     ELU,
@@ -18,23 +21,6 @@ from ._activation import (
     Softmax,
     Softplus,
     Tanh,
-)
-from ._activation_rare import (
-    CELU,
-    GLU,
-    SELU,
-    Hardshrink,
-    Hardsigmoid,
-    Hardswish,
-    Hardtanh,
-    LogSigmoid,
-    Mish,
-    Softmax2d,
-    Softmin,
-    Softshrink,
-    Softsign,
-    Tanhshrink,
-    Threshold,
 )
 from ._adaptive import (
     AdaptiveAvgPool1d,
@@ -74,20 +60,6 @@ from ._losses import (
     NLLLoss,
     SmoothL1Loss,
 )
-from ._losses_rare import (
-    CosineEmbeddingLoss,
-    CosineSimilarity,
-    GaussianNLLLoss,
-    HingeEmbeddingLoss,
-    KLDivLoss,
-    MarginRankingLoss,
-    MultiLabelSoftMarginLoss,
-    MultiMarginLoss,
-    PairwiseDistance,
-    PoissonNLLLoss,
-    SoftMarginLoss,
-    TripletMarginLoss,
-)
 from ._module import Module
 from ._normalization import GroupNorm, LayerNorm, RMSNorm
 from ._padding import (
@@ -125,6 +97,39 @@ from ._resampling import (
 from ._shape import Flatten, Unflatten
 from ._transformer import Transformer, TransformerDecoder, TransformerEncoder
 from ._transformer_layers import TransformerDecoderLayer, TransformerEncoderLayer
+
+if TYPE_CHECKING:
+    from ._activation_rare import (
+        CELU,
+        GLU,
+        SELU,
+        Hardshrink,
+        Hardsigmoid,
+        Hardswish,
+        Hardtanh,
+        LogSigmoid,
+        Mish,
+        Softmax2d,
+        Softmin,
+        Softshrink,
+        Softsign,
+        Tanhshrink,
+        Threshold,
+    )
+    from ._losses_rare import (
+        CosineEmbeddingLoss,
+        CosineSimilarity,
+        GaussianNLLLoss,
+        HingeEmbeddingLoss,
+        KLDivLoss,
+        MarginRankingLoss,
+        MultiLabelSoftMarginLoss,
+        MultiMarginLoss,
+        PairwiseDistance,
+        PoissonNLLLoss,
+        SoftMarginLoss,
+        TripletMarginLoss,
+    )
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -267,3 +272,23 @@ __all__ = [
     "init",
     "utils",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = loader(
+        globals(),
+        {
+            "._activation_rare": (
+                "CELU GLU SELU Hardshrink Hardsigmoid Hardswish Hardtanh LogSigmoid Mish Softmax2d Softmin "
+                "Softshrink Softsign Tanhshrink Threshold"
+            ),
+            "._losses_rare": (
+                "CosineEmbeddingLoss CosineSimilarity GaussianNLLLoss HingeEmbeddingLoss KLDivLoss "
+                "MarginRankingLoss MultiLabelSoftMarginLoss MultiMarginLoss PairwiseDistance PoissonNLLLoss "
+                "SoftMarginLoss TripletMarginLoss"
+            ),
+        },
+    )
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

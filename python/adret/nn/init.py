@@ -7,10 +7,14 @@ it the same object, and returns it; nothing is recorded for gradients.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from .. import random
 from .._core import DomainError, ShapeError, Tensor, eye, full_like, no_grad
-from ._init_structured import dirac_, orthogonal_, sparse_, trunc_normal_
+from .._later import loader
+
+if TYPE_CHECKING:
+    from ._init_structured import dirac_, orthogonal_, sparse_, trunc_normal_
 
 __all__ = [
     "calculate_gain",
@@ -264,3 +268,11 @@ def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlin
         (3, 2)
     """
     return normal_(tensor, 0.0, _kaiming_std("kaiming_normal_", tensor, a, mode, nonlinearity))
+
+
+if not TYPE_CHECKING:
+    __getattr__ = loader(globals(), {"._init_structured": "dirac_ orthogonal_ sparse_ trunc_normal_"})
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

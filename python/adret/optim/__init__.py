@@ -5,20 +5,21 @@ Depends on the core only, never on `adret.nn`. Invariant: arguments, defaults an
 
 from typing import TYPE_CHECKING, Any
 
-from ._adadelta import Adadelta
+from .._later import loader
 from ._adagrad import Adagrad
 from ._adam import Adam
-from ._adamax import Adamax
 from ._adamw import AdamW
-from ._nadam import NAdam
 from ._optimizer import Optimizer
-from ._radam import RAdam
 from ._rmsprop import RMSprop
-from ._rprop import Rprop
 from ._sgd import SGD
 
 if TYPE_CHECKING:
     from . import lr_scheduler
+    from ._adadelta import Adadelta
+    from ._adamax import Adamax
+    from ._nadam import NAdam
+    from ._radam import RAdam
+    from ._rprop import Rprop
 
 __all__ = [
     "Adadelta",
@@ -36,10 +37,20 @@ __all__ = [
 ]
 
 
+_load = loader(
+    globals(),
+    {"._adadelta": "Adadelta", "._adamax": "Adamax", "._nadam": "NAdam", "._radam": "RAdam", "._rprop": "Rprop"},
+)
+
+
 def __getattr__(name: str) -> Any:
     # Loaded when first asked for, so that importing the package stays quick.
     if name != "lr_scheduler":
-        raise AttributeError(f"module 'adret.optim' has no attribute {name!r}")
+        return _load(name)
     from importlib import import_module
 
     return import_module(".lr_scheduler", __name__)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

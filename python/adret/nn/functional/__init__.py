@@ -3,23 +3,9 @@
 Invariant: nothing here holds state; what needs parameters takes them.
 """
 
-from ._activations import (
-    celu,
-    glu,
-    gumbel_softmax,
-    hardshrink,
-    hardsigmoid,
-    hardswish,
-    hardtanh,
-    logsigmoid,
-    mish,
-    selu,
-    softmin,
-    softshrink,
-    softsign,
-    tanhshrink,
-    threshold,
-)
+from typing import TYPE_CHECKING
+
+from ..._later import loader
 from ._adaptive import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -33,7 +19,6 @@ from ._adaptive import (
 )
 from ._attention import scaled_dot_product_attention
 from ._conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
-from ._distances import cosine_similarity, normalize, pairwise_distance
 from ._dropout import alpha_dropout, dropout1d, dropout2d, dropout3d
 from ._layers import (
     bilinear,
@@ -67,23 +52,43 @@ from ._losses import (
     nll_loss,
     smooth_l1_loss,
 )
-from ._margins import (
-    cosine_embedding_loss,
-    gaussian_nll_loss,
-    hinge_embedding_loss,
-    kl_div,
-    margin_ranking_loss,
-    multi_margin_loss,
-    multilabel_soft_margin_loss,
-    poisson_nll_loss,
-    soft_margin_loss,
-    triplet_margin_loss,
-)
 from ._normalization import batch_norm, group_norm, instance_norm, rms_norm
 from ._pad import pad
 from ._pool import avg_pool1d, avg_pool2d, avg_pool3d, max_pool1d, max_pool2d, max_pool3d
-from ._power_pool import lp_pool1d, lp_pool2d, lp_pool3d
 from ._resample import channel_shuffle, fold, interpolate, local_response_norm, pixel_shuffle, pixel_unshuffle, unfold
+
+if TYPE_CHECKING:
+    from ._activations import (
+        celu,
+        glu,
+        gumbel_softmax,
+        hardshrink,
+        hardsigmoid,
+        hardswish,
+        hardtanh,
+        logsigmoid,
+        mish,
+        selu,
+        softmin,
+        softshrink,
+        softsign,
+        tanhshrink,
+        threshold,
+    )
+    from ._distances import cosine_similarity, normalize, pairwise_distance
+    from ._margins import (
+        cosine_embedding_loss,
+        gaussian_nll_loss,
+        hinge_embedding_loss,
+        kl_div,
+        margin_ranking_loss,
+        multi_margin_loss,
+        multilabel_soft_margin_loss,
+        poisson_nll_loss,
+        soft_margin_loss,
+        triplet_margin_loss,
+    )
+    from ._power_pool import lp_pool1d, lp_pool2d, lp_pool3d
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -184,3 +189,25 @@ __all__ = [
     "unflatten",
     "unfold",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = loader(
+        globals(),
+        {
+            "._activations": (
+                "celu glu gumbel_softmax hardshrink hardsigmoid hardswish hardtanh logsigmoid mish selu softmin "
+                "softshrink softsign tanhshrink threshold"
+            ),
+            "._distances": "cosine_similarity normalize pairwise_distance",
+            "._margins": (
+                "cosine_embedding_loss gaussian_nll_loss hinge_embedding_loss kl_div margin_ranking_loss "
+                "multi_margin_loss multilabel_soft_margin_loss poisson_nll_loss soft_margin_loss "
+                "triplet_margin_loss"
+            ),
+            "._power_pool": "lp_pool1d lp_pool2d lp_pool3d",
+        },
+    )
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

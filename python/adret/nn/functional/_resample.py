@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from ... import _core
 from ..._array_api import isdtype
 from ..._core import DomainError, DTypeError, ShapeError, Tensor
-from ._antialias import resized
 from ._pad import pad
 from ._pool import avg_pool2d
 from ._windows import numbers
@@ -104,6 +103,8 @@ def interpolate(
     if how == "area":
         return _core.adaptive_avg_pool(input, list(sizes), False)
     if antialias:
+        from ._antialias import resized
+
         if not isdtype(input.dtype, "real floating"):
             raise DTypeError(f"interpolate: antialias takes floats, not {input.dtype}. Convert with .astype first.")
         if min(sizes) < 1 or min(spatial) < 1:
