@@ -74,3 +74,23 @@ def test_goes_on_after_saving_and_loading(case: dict[str, Any]) -> None:
     for number in range(SAVED_AFTER, len(case["path"])):
         advance(optimizer, parameters, number)
         check(parameters, case["path"][number], number)
+
+
+@pytest.mark.parametrize("case", VECTORS["cases"], ids=name_of)
+def test_replayed_steps_are_the_same(case: dict[str, Any]) -> None:
+    parameters = start()
+    optimizer = getattr(optim, case["optimizer"])(parameters, **case["settings"])
+
+    @ad.compile
+    def step(*grads: ad.Tensor) -> None:
+        for parameter, grad in zip(parameters, grads, strict=True):
+            (parameter * grad).sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    for number, expected in enumerate(case["path"]):
+        if number == 3:
+            optimizer.param_groups[0]["lr"] /= 2
+        step(*(ad.tensor(values, dtype=ad.float64) for values in VECTORS["grads"][number]))
+        check(parameters, expected, number)
+    assert step.recordings() == 1  # type: ignore[attr-defined]

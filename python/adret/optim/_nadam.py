@@ -93,18 +93,18 @@ class NAdam(Optimizer):
         return momentum(step), momentum(step + 1), products[step]
 
     def numbers(self, step: int, group: Mapping[str, Any]) -> tuple[float | Tensor, ...]:
-        """The rates of gradient and mean, the correction of the root, and the share of the decay."""
+        """The rates of gradient and mean, the correction of the root, and what the decay keeps."""
         rate = group["lr"]
         now, following, product = self._momenta(step, group)
         of_grad = rate * ((1 - now) / (1 - product))
         of_mean = rate * (following / (1 - product * following))
-        return of_grad, of_mean, (1 - group["betas"][1] ** step) ** 0.5, rate * group["weight_decay"]
+        return of_grad, of_mean, (1 - group["betas"][1] ** step) ** 0.5, 1 - rate * group["weight_decay"]
 
     def update(
         self, parameter: Tensor, grad: Tensor, state: dict[str, Any], group: Mapping[str, Any], *numbers: Any
     ) -> None:
         """One step for one parameter."""
-        of_grad, of_mean, correction, decay = numbers
+        of_grad, of_mean, correction, kept = numbers
         beta1, beta2 = group["betas"]
         if "exp_avg" not in state:
             state["exp_avg"] = zeros_like(parameter)
@@ -113,7 +113,7 @@ class NAdam(Optimizer):
             grad = -grad
         if group["weight_decay"] != 0:
             if group["decoupled_weight_decay"]:
-                parameter.assign(parameter * (1 - decay))
+                parameter.assign(parameter * kept)
             else:
                 grad = grad + group["weight_decay"] * parameter
         mean, square_mean = state["exp_avg"], state["exp_avg_sq"]

@@ -75,23 +75,23 @@ class RAdam(Optimizer):
             raise DomainError(f"{self._name()}: betas are {betas}. Use two numbers from 0 up to, not including, 1.")
 
     def numbers(self, step: int, group: Mapping[str, Any]) -> tuple[float | Tensor, ...]:
-        """The rate of the mean over the root, that of the mean alone (one of them 0), and the share of the decay."""
+        """The rate of the mean over the root, that of the mean alone (one of them 0), and what the decay keeps."""
         beta1, beta2 = group["betas"]
         rate = group["lr"] / (1 - beta1**step)
-        decay = group["lr"] * group["weight_decay"]
+        kept = 1 - group["lr"] * group["weight_decay"]
         correction = 1 - beta2**step
         limit = 2 / (1 - beta2) - 1
         known = limit - 2 * step * beta2**step / correction
         if known <= 5:
-            return 0.0, rate, decay
+            return 0.0, rate, kept
         part = (known - 4) * (known - 2) * limit / ((limit - 4) * (limit - 2) * known)
-        return rate * (part * correction) ** 0.5, 0.0, decay
+        return rate * (part * correction) ** 0.5, 0.0, kept
 
     def update(
         self, parameter: Tensor, grad: Tensor, state: dict[str, Any], group: Mapping[str, Any], *numbers: Any
     ) -> None:
         """One step for one parameter."""
-        over_root, alone, decay = numbers
+        over_root, alone, kept = numbers
         beta1, beta2 = group["betas"]
         if "exp_avg" not in state:
             state["exp_avg"] = zeros_like(parameter)
@@ -100,7 +100,7 @@ class RAdam(Optimizer):
             grad = -grad
         if group["weight_decay"] != 0:
             if group["decoupled_weight_decay"]:
-                parameter.assign(parameter * (1 - decay))
+                parameter.assign(parameter * kept)
             else:
                 grad = grad + group["weight_decay"] * parameter
         mean, square_mean = state["exp_avg"], state["exp_avg_sq"]
