@@ -40,6 +40,8 @@ SHAPES = {
     "16x64x28 k4 s2 32 transposed": Shape(16, 64, 28, 32, 4, 2, 1, transposed=True),
     "8x64x64 k3 64": Shape(8, 64, 64, 64, 3, padding=1),
     "8x64x32 k3 s2 128": Shape(8, 64, 32, 128, 3, 2, 1),
+    "32x64x56 k3 s2 128": Shape(32, 64, 56, 128, 3, 2, 1),
+    "8x128x28 k3 s2 256": Shape(8, 128, 28, 256, 3, 2, 1),
     "8x256x8 k3 256": Shape(8, 256, 8, 256, 3, padding=1),
     "8x512x4 k3 512": Shape(8, 512, 4, 512, 3, padding=1),
     "8x512x2 k3 512": Shape(8, 512, 2, 512, 3, padding=1),

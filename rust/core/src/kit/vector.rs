@@ -82,6 +82,11 @@ pub(crate) trait Vector: Copy {
     fn fetch(from: *const Self::Element) {
         let _ = from;
     }
+    /// Asks for what lies there, for the second-level cache: it is needed later.
+    #[inline(always)]
+    fn fetch_early(from: *const Self::Element) {
+        let _ = from;
+    }
     /// The lanes of both in turn: those of the lower halves, then those of the upper ones.
     ///
     /// # Safety
@@ -114,6 +119,23 @@ pub(crate) trait Vector: Copy {
             other.store(lanes.as_mut_ptr().add(Self::LANES));
             for i in 1..Self::LANES {
                 lanes[i] = lanes[2 * i];
+            }
+            Self::load(lanes.as_ptr())
+        }
+    }
+    /// Every second lane of both, from the second on.
+    ///
+    /// # Safety
+    /// As for `splat`.
+    #[inline(always)]
+    unsafe fn odds(self, other: Self) -> Self {
+        // SAFETY: as the caller vouches; there is room for the widest vector.
+        unsafe {
+            let mut lanes = [self.sum(); 32];
+            self.store(lanes.as_mut_ptr());
+            other.store(lanes.as_mut_ptr().add(Self::LANES));
+            for i in 0..Self::LANES {
+                lanes[i] = lanes[2 * i + 1];
             }
             Self::load(lanes.as_ptr())
         }

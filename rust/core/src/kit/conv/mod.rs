@@ -15,6 +15,7 @@ mod squared_product;
 mod squares;
 mod sums;
 mod tile;
+mod turns;
 mod unit;
 mod weights;
 

@@ -100,6 +100,17 @@ pub(super) struct Sheet {
     pub(super) offsets: Arc<Vec<isize>>,
     /// Distance of the sheet's first step from the area's.
     pub(super) first: [isize; 3],
+    /// Elements of the flat axis, and from row to row.
+    pub(super) length: usize,
+    pub(super) pitch: usize,
+    /// The phase of the width whose targets lie between this one's.
+    pub(super) between: Option<Between>,
+}
+
+/// The other phase of a sheet of two.
+pub(super) struct Between {
+    pub(super) joint: usize,
+    pub(super) offsets: Arc<Vec<isize>>,
 }
 
 /// Steps that are computed together from one space.
@@ -344,17 +355,56 @@ impl<'a, E: Element> Job<'a, E> {
         } else {
             Some(Space::padded(lines, &steps))
         };
-        let sheets = (0..self.joints.len()).filter_map(|joint| self.sheet(&steps, space.as_ref(), joint)).collect();
+        let mut sheets = Vec::with_capacity(self.joints.len());
+        let mut joint = 0;
+        while joint < self.joints.len() {
+            if let Some(sheet) = space.as_ref().and_then(|space| self.sheet_of_two(&steps, space, joint)) {
+                sheets.push(sheet);
+                joint += 2;
+                continue;
+            }
+            let common = self.common(&steps, joint);
+            sheets.extend(common.map(|common| self.sheet(&steps, common, space.as_ref(), joint)));
+            joint += 1;
+        }
         Area { steps, space, sheets }
     }
 
-    fn sheet(&self, area: &Steps, space: Option<&Space>, joint: usize) -> Option<Sheet> {
-        let lines = &self.sum.lines;
-        let phases = self.joints[joint].phases;
+    /// Steps that an area and a joint phase have in common, if any.
+    fn common(&self, area: &Steps, joint: usize) -> Option<Steps> {
+        let (lines, phases) = (&self.sum.lines, self.joints[joint].phases);
         let steps: Steps = std::array::from_fn(|axis| common(&area[axis], &lines[axis].phases[phases[axis]]));
-        if steps.iter().any(|steps| count(steps) == 0) {
+        steps.iter().all(|steps| count(steps) > 0).then_some(steps)
+    }
+
+    /// A joint phase and the next one, where their targets take turns along the width.
+    fn sheet_of_two(&self, area: &Steps, space: &Space, joint: usize) -> Option<Sheet> {
+        let line = &self.sum.lines[2];
+        let [first, second] = line.phases.as_slice() else { return None };
+        if line.step != 2 || self.joints[joint].phases[2] != 0 || second.offset != first.offset + 1 {
             return None;
         }
+        let (mut steps, other) = (self.common(area, joint)?, self.common(area, joint + 1)?);
+        if space.copied == 0 && steps[2] != other[2] {
+            return None;
+        }
+        steps[2] = steps[2].start.min(other[2].start)..steps[2].end.max(other[2].end);
+        let mut sheet = self.sheet(area, steps, Some(space), joint);
+        let known = self.known(space, joint).and_then(|known| known.between.as_ref());
+        let offsets = known.map_or_else(|| Arc::new(self.offsets(space, joint + 1)), |between| between.offsets.clone());
+        sheet.between = Some(Between { joint: joint + 1, offsets });
+        Some(sheet)
+    }
+
+    /// A sheet of the area before, where that is alike: most are.
+    fn known(&self, space: &Space, joint: usize) -> Option<&Sheet> {
+        let known = self.areas.last().filter(|area| area.space.as_ref().is_some_and(|known| known.is_like(space)));
+        known.and_then(|area| area.sheets.iter().find(|sheet| sheet.joint == joint))
+    }
+
+    fn sheet(&self, area: &Steps, steps: Steps, space: Option<&Space>, joint: usize) -> Sheet {
+        let lines = &self.sum.lines;
+        let phases = self.joints[joint].phases;
         let first = std::array::from_fn(|axis| steps[axis].start - area[axis].start);
         let mut sheet = Sheet {
             joint,
@@ -365,12 +415,16 @@ impl<'a, E: Element> Job<'a, E> {
             places: Vec::new(),
             offsets: Arc::default(),
             first,
+            length: 0,
+            pitch: 0,
+            between: None,
         };
-        let Some(space) = space else { return Some(sheet) };
+        let Some(space) = space else { return sheet };
         let (high, wide) = (count(&sheet.steps[1]), count(&sheet.steps[2]));
         let pitch = if high > 1 { space.step[1] as usize } else { wide };
         let lanes = crate::kit::vector::lanes::<E>(self.path);
         let length = (high - 1) * pitch + wide;
+        (sheet.length, sheet.pitch) = (length, pitch);
         sheet.vectors = length.div_ceil(lanes);
         sheet.whole = if space.copied > 0 { usize::MAX } else { length / lanes };
         let target = |axis: usize, step: usize| {
@@ -401,11 +455,9 @@ impl<'a, E: Element> Job<'a, E> {
                 (row, column) = (row + 1, 0);
             }
         }
-        // Most areas are alike.
-        let known = self.areas.last().filter(|area| area.space.as_ref().is_some_and(|known| known.is_like(space)));
-        let known = known.and_then(|area| area.sheets.iter().find(|sheet| sheet.joint == joint));
+        let known = self.known(space, joint);
         sheet.offsets = known.map_or_else(|| Arc::new(self.offsets(space, joint)), |known| known.offsets.clone());
-        Some(sheet)
+        sheet
     }
 
     /// Where the products of a joint phase read, per channel and tap.
@@ -441,7 +493,8 @@ impl<'a, E: Element> Job<'a, E> {
         let copy = if copied > 0 { copied.saturating_mul(self.sum.inner).saturating_add(2 * width) } else { 0 };
         let in_place = self.areas.iter().any(|area| area.space.as_ref().is_none_or(|space| space.copied == 0));
         let panel = if in_place { self.sum.inner.saturating_mul(taps).saturating_mul(width) } else { 0 };
-        [copy, panel, self.weights.rows * width].map(|room| room.next_multiple_of(16))
+        // Tiles of two phases lie one behind the other, and are read by whole vectors.
+        [copy, panel, (2 * self.weights.rows + 1) * width].map(|room| room.next_multiple_of(16))
     }
 
     fn workspace(&self) -> usize {

@@ -6,8 +6,12 @@ use std::ops::Range;
 use super::line::Line;
 use crate::kit::vector::{Element, Routine, Vector};
 
-/// Channels that are fetched ahead.
+/// Channels that are fetched ahead; or rows, of channels of so many elements.
 pub(super) const AHEAD: usize = 2;
+const ROWS_AHEAD: usize = 6;
+const LARGE: usize = 8 << 10;
+/// Elements between residues of the width, which are written row by row in turn: a row's last vector may reach beyond it.
+const SLACK: usize = 16;
 
 /// A tensor `[batch, channels, depth, height, width]` with any strides.
 #[derive(Clone, Copy)]
@@ -43,6 +47,8 @@ pub(super) struct Space {
     pub(super) copied: usize,
     /// Steps that a copy has room for, with their reach.
     pub(super) reach: [usize; 3],
+    /// From one residue of the width to the next.
+    plane: usize,
 }
 
 /// Steps of the three axes.
@@ -73,13 +79,22 @@ impl Space {
             line.taps.iter().map(tap).collect()
         });
         let origin = (0..3).map(|axis| steps[axis].start * step[axis]).sum();
-        Some(Self { channel: strides[1], step, taps, origin, copied: 0, reach: [0; 3] })
+        Some(Self { channel: strides[1], step, taps, origin, copied: 0, reach: [0; 3], plane: 0 })
     }
 
-    /// A copy with zeros around: per channel all residues, each with its rows.
+    /// A copy with zeros around: per channel all residues, each with its rows, as `Fill` writes it.
     pub(super) fn padded(lines: &[Line; 3], steps: &Steps) -> Self {
+        Self::copied(lines, steps, if lines[2].residues.len() > 1 { SLACK } else { 0 })
+    }
+
+    /// A copy with nothing between its residues.
+    pub(super) fn dense(lines: &[Line; 3], steps: &Steps) -> Self {
+        Self::copied(lines, steps, 0)
+    }
+
+    fn copied(lines: &[Line; 3], steps: &Steps, slack: usize) -> Self {
         let reach: [usize; 3] = std::array::from_fn(|axis| lines[axis].reach(count(&steps[axis])));
-        let plane = reach.iter().fold(1usize, |size, &reach| size.saturating_mul(reach));
+        let plane = reach.iter().fold(1usize, |size, &reach| size.saturating_mul(reach)).saturating_add(slack);
         let step = [(reach[1].saturating_mul(reach[2])) as isize, reach[2] as isize, 1];
         let mut residue = plane as isize;
         let mut taps: [Vec<isize>; 3] = Default::default();
@@ -93,7 +108,7 @@ impl Space {
             taps[axis] = line.taps.iter().map(tap).collect();
             residue = residue.saturating_mul(line.residues.len() as isize);
         }
-        Self { channel: residue, step, taps, origin: 0, copied: residue as usize, reach }
+        Self { channel: residue, step, taps, origin: 0, copied: residue as usize, reach, plane }
     }
 }
 
@@ -150,52 +165,113 @@ impl<E: Element> Routine<E> for Fill<'_, E> {
     unsafe fn run<V: Vector<Element = E>>(self) {
         let [depths, heights, widths] = self.lines;
         let [deep, high, wide] = self.space.reach;
+        let (plane, slice) = (self.space.plane, high * wide);
+        let residues = 0..widths.residues.len();
+        let inside: Vec<Inside> =
+            residues.clone().map(|residue| Inside::of(widths, self.steps[2].start, residue, wide)).collect();
+        let (step_d, step_h) = (depths.stride * self.strides[2], heights.stride * self.strides[3]);
+        let jump = widths.stride * self.strides[4];
+        // What a row reads, for all residues.
+        let begin = inside.iter().filter(|row| row.count > 0).map(|row| row.first).min().unwrap_or(0);
+        let end = inside.iter().map(|row| row.first + row.count as isize * widths.stride).max().unwrap_or(0);
+        let length = usize::try_from(end - begin).unwrap_or(0);
+        let pairs = self.pairs::<V>();
         let mut to = self.to;
-        let distance = AHEAD as isize * self.strides[1];
         for channel in 0..self.channels {
-            let ahead = channel + AHEAD < self.channels && self.strides[4] == 1;
             let from = self.from.wrapping_offset(channel as isize * self.strides[1]);
             for rd in 0..depths.residues.len() {
                 let slices = Inside::of(depths, self.steps[0].start, rd, deep);
                 for rh in 0..heights.residues.len() {
                     let rows = Inside::of(heights, self.steps[1].start, rh, high);
-                    for rw in 0..widths.residues.len() {
-                        let row = Inside::of(widths, self.steps[2].start, rw, wide);
-                        let (step_d, step_h) = (depths.stride * self.strides[2], heights.stride * self.strides[3]);
-                        let jump = widths.stride * self.strides[4];
-                        let first =
-                            slices.first * self.strides[2] + rows.first * self.strides[3] + row.first * self.strides[4];
-                        let from = from.wrapping_offset(first);
-                        // SAFETY: the copy has room for all rows and a vector beyond; what is inside lies in the source.
-                        unsafe {
-                            zeros::<V>(to, slices.before * high * wide);
-                            to = to.add(slices.before * high * wide);
-                            for d in 0..slices.count {
-                                let mut from = from.wrapping_offset(d as isize * step_d);
-                                zeros::<V>(to, rows.before * wide);
-                                to = to.add(rows.before * wide);
-                                for _ in 0..rows.count {
-                                    if ahead && rw == 0 {
-                                        fetch::<V>(from.wrapping_offset(distance), row.count * widths.stride as usize);
-                                    }
-                                    zeros::<V>(to, row.before);
-                                    copy::<V>(to.add(row.before), from, row.count, jump);
-                                    let end = row.before + row.count;
-                                    zeros::<V>(to.add(end), wide - end);
-                                    from = from.wrapping_offset(step_h);
-                                    to = to.add(wide);
-                                }
-                                let behind = high - rows.before - rows.count;
-                                zeros::<V>(to, behind * wide);
-                                to = to.add(behind * wide);
+                    let from = from.wrapping_offset(slices.first * self.strides[2] + rows.first * self.strides[3]);
+                    let near = rows.count * length > LARGE;
+                    let (there, distance) = if near {
+                        (rows.count.saturating_sub(ROWS_AHEAD), ROWS_AHEAD as isize * step_h)
+                    } else {
+                        (if channel + AHEAD < self.channels { rows.count } else { 0 }, AHEAD as isize * self.strides[1])
+                    };
+                    let there = if self.strides[4] == 1 { there } else { 0 };
+                    // SAFETY: the copy has room for all rows and a vector beyond; what is inside lies in the source.
+                    unsafe {
+                        let zeros = |first: usize, count: usize| {
+                            for residue in residues.clone() {
+                                zeros::<V>(to.add(residue * plane + first), count);
                             }
-                            let behind = deep - slices.before - slices.count;
-                            zeros::<V>(to, behind * high * wide);
-                            to = to.add(behind * high * wide);
+                        };
+                        zeros(0, slices.before * slice);
+                        for d in 0..slices.count {
+                            let from = from.wrapping_offset(d as isize * step_d);
+                            let first = (slices.before + d) * slice;
+                            zeros(first, rows.before * wide);
+                            for h in 0..rows.count {
+                                let from = from.wrapping_offset(h as isize * step_h);
+                                if h < there {
+                                    fetch::<V>(from.wrapping_offset(distance + begin), length);
+                                }
+                                let to = to.add(first + (rows.before + h) * wide);
+                                if !pairs.is_empty() {
+                                    let from = from.wrapping_offset(widths.origin(self.steps[2].start, 0));
+                                    split::<V>(to, to.add(plane), from, &pairs);
+                                    continue;
+                                }
+                                for residue in residues.clone() {
+                                    let row = inside.get_unchecked(residue);
+                                    let (to, end) = (to.add(residue * plane), row.before + row.count);
+                                    self::zeros::<V>(to, row.before);
+                                    let from = from.wrapping_offset(row.first * self.strides[4]);
+                                    copy::<V>(to.add(row.before), from, row.count, jump);
+                                    self::zeros::<V>(to.add(end), wide - end);
+                                }
+                            }
+                            let done = rows.before + rows.count;
+                            zeros(first + done * wide, (high - done) * wide);
                         }
+                        let done = slices.before + slices.count;
+                        zeros(done * slice, (deep - done) * slice);
+                        if plane > deep * slice {
+                            zeros(deep * slice, plane - deep * slice);
+                        }
+                        to = to.add(residues.len() * plane);
                     }
                 }
             }
+        }
+    }
+}
+
+impl<E: Element> Fill<'_, E> {
+    /// Where both residues of a stride of 2 lie side by side: for each two vectors of the source, which lanes it has.
+    #[inline(always)]
+    fn pairs<V: Vector<Element = E>>(&self) -> Vec<[u32; 2]> {
+        let line = &self.lines[2];
+        if line.stride != 2 || line.residues != [0, 1] || self.strides[4] != 1 {
+            return Vec::new();
+        }
+        let mask = |at: isize| {
+            let lanes = V::LANES as isize;
+            let (first, last) = ((-at).clamp(0, lanes), (line.source as isize - at).clamp(0, lanes));
+            if first < last { (((1u64 << last) - 1) & !((1u64 << first) - 1)) as u32 } else { 0 }
+        };
+        let origin = line.origin(self.steps[2].start, 0);
+        let vectors = (0..self.space.reach[2]).step_by(V::LANES);
+        vectors.map(|at| origin + 2 * at as isize).map(|at| [mask(at), mask(at + V::LANES as isize)]).collect()
+    }
+}
+
+/// Parts a row into its even and its odd elements; lanes outside the masks are zeros.
+///
+/// # Safety
+/// There is room for whole vectors, and the lanes of the masks can be read.
+#[inline(always)]
+unsafe fn split<V: Vector>(even: *mut V::Element, odd: *mut V::Element, from: *const V::Element, masks: &[[u32; 2]]) {
+    for (i, masks) in masks.iter().enumerate() {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            let from = from.wrapping_add(2 * i * V::LANES);
+            let low = V::load_some(from, masks[0]);
+            let high = V::load_some(from.wrapping_add(V::LANES), masks[1]);
+            low.evens(high).store(even.add(i * V::LANES));
+            low.odds(high).store(odd.add(i * V::LANES));
         }
     }
 }
@@ -234,7 +310,13 @@ pub(super) fn fetch<V: Vector>(from: *const V::Element, count: usize) {
 /// There is room for that.
 #[inline(always)]
 unsafe fn zeros<V: Vector<Element: Element>>(to: *mut V::Element, count: usize) {
-    let mut i = 0;
+    // A loop alone would become a call, which costs more than the zeros of a border.
+    if count == 0 {
+        return;
+    }
+    // SAFETY: as the caller vouches.
+    unsafe { V::splat(<V::Element as Element>::ZERO).store(to) };
+    let mut i = V::LANES;
     while i < count {
         // SAFETY: as the caller vouches.
         unsafe { V::splat(<V::Element as Element>::ZERO).store(to.add(i)) };
@@ -263,6 +345,11 @@ pub(super) unsafe fn copy<V: Vector>(to: *mut V::Element, from: *const V::Elemen
             return;
         }
         if jump == 2 {
+            while i + V::LANES < count {
+                let (low, high) = (V::load(from.add(2 * i)), V::load(from.add(2 * i + V::LANES)));
+                low.evens(high).store(to.add(i));
+                i += V::LANES;
+            }
             while i < count {
                 // The last vectors are read up to the last element only.
                 let there = (2 * (count - i) - 1).min(2 * V::LANES);

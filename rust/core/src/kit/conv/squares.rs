@@ -97,7 +97,7 @@ impl Squares {
             false => ((squares.div_ceil(self.wide) + 1).min(self.high), self.wide),
         };
         let lines = [Line::one(), self.sources.0[0].line.clone(), self.sources.1.line.clone()];
-        Space::padded(&lines, &[0..1, 0..rows as isize, 0..columns as isize]).copied + 3 * 16
+        Space::dense(&lines, &[0..1, 0..rows as isize, 0..columns as isize]).copied + 3 * 16
     }
 
     /// What a range of squares touches of each phase of an image, as it is copied for `sides` (the sources or the targets).
@@ -138,7 +138,7 @@ impl Squares {
     ) -> Piece {
         let steps = [0..1, rows.start as isize..rows.end as isize, columns.start as isize..columns.end as isize];
         let lines = [Line::one(), of.rows.line.clone(), of.columns.line.clone()];
-        let space = Space::padded(&lines, &steps);
+        let space = Space::dense(&lines, &steps);
         let pitch = space.step[1] as usize;
         let length = (rows.len() - 1) * pitch + columns.len();
         let mut vectors = Vec::with_capacity(length.div_ceil(lanes));

@@ -8,7 +8,7 @@ use super::product::{BLOCK, Job};
 use super::space::{Fill, Read, Space, Steps, count, gather};
 use super::tile::{INNER, Inner, Outer, ShapedInner, run_outer};
 use crate::kit::transpose::transpose;
-use crate::kit::vector::{Element, launch};
+use crate::kit::vector::{Element, Routine, Vector, launch};
 
 /// Sums of a group, a block of channels and a part of the pixels.
 pub(super) struct Chunk<'a, 'b, E> {
@@ -53,7 +53,9 @@ impl<E: Element> Chunk<'_, '_, E> {
                     Some((other, prepared)) if other == area => prepared,
                     _ => cell.prepare(area),
                 };
-                cell.area(image, area, &prepared);
+                let next = (piece + 1 < pieces * (part + 1) / job.parts)
+                    .then(|| ((piece + 1) / job.areas.len(), (piece + 1) % job.areas.len()));
+                cell.area(image, area, &prepared, next);
                 known = Some((area, prepared));
             }
         }
@@ -67,6 +69,28 @@ struct Prepared {
     offsets: Vec<isize>,
     /// Per pixel its distance in the space; none where vectors run along the pixels.
     places: Vec<isize>,
+}
+
+/// Asks for elements of rows that are needed later.
+struct Early<E> {
+    from: *const E,
+    step: isize,
+    rows: usize,
+    count: usize,
+}
+
+impl<E: Element> Routine<E> for Early<E> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Vector<Element = E>>(self) {
+        for row in 0..self.rows {
+            let from = self.from.wrapping_offset(row as isize * self.step);
+            for at in (0..self.count).step_by(64 / size_of::<E>()) {
+                V::fetch_early(from.wrapping_add(at));
+            }
+        }
+    }
 }
 
 /// Rows of pixels of x and y.
@@ -129,7 +153,7 @@ impl<E: Element> Cell<'_, '_, E> {
     ///
     /// # Safety
     /// Operands lie in memory; the sums and the workspace belong to the caller.
-    unsafe fn area(&self, image: usize, area: usize, prepared: &Prepared) {
+    unsafe fn area(&self, image: usize, area: usize, prepared: &Prepared, next: Option<(usize, usize)>) {
         let (job, product) = (self.job, self.job.product);
         let steps = &job.areas[area];
         let mut source = product.x.channel(image, self.group * product.inputs + self.first);
@@ -156,7 +180,14 @@ impl<E: Element> Cell<'_, '_, E> {
             for begin in (0..pixels).step_by(BLOCK) {
                 let block = BLOCK.min(pixels - begin);
                 self.turn(image, steps, begin, block);
-                self.tiles(block, source, prepared.places.as_ptr().add(begin), &prepared.offsets);
+                let ahead = if begin + BLOCK < pixels {
+                    Some((image, area, begin + BLOCK))
+                } else {
+                    next.map(|(image, area)| (image, area, 0))
+                };
+                let ahead =
+                    ahead.filter(|_| job.dense).map(|(image, area, begin)| self.pixel(image, &job.areas[area], begin));
+                self.tiles(block, source, prepared.places.as_ptr().add(begin), &prepared.offsets, ahead);
             }
         }
     }
@@ -165,10 +196,25 @@ impl<E: Element> Cell<'_, '_, E> {
     ///
     /// # Safety
     /// As for `area`.
-    unsafe fn tiles(&self, count: usize, source: *const E, places: *const isize, offsets: &[isize]) {
+    unsafe fn tiles(
+        &self,
+        count: usize,
+        source: *const E,
+        places: *const isize,
+        offsets: &[isize],
+        ahead: Option<*const E>,
+    ) {
         let job = self.job;
         let (rows, vectors) = job.shape;
-        for row in (0..self.channels * job.taps).step_by(rows) {
+        let (all, outputs, step) = (self.channels * job.taps, job.product.outputs, job.product.y.strides[1]);
+        for row in (0..all).step_by(rows) {
+            if let Some(from) = ahead {
+                // What is turned next is on its way meanwhile.
+                let channels = row * outputs / all..(row + rows).min(all) * outputs / all;
+                let from = from.wrapping_offset(channels.start as isize * step);
+                // SAFETY: the processor has the path's instructions.
+                unsafe { launch(job.path, Early { from, step, rows: channels.len(), count: BLOCK }) };
+            }
             for column in (0..job.line).step_by(vectors * job.lanes) {
                 // SAFETY: as the caller vouches; offsets and sums have room for whole tiles.
                 unsafe {
@@ -188,29 +234,32 @@ impl<E: Element> Cell<'_, '_, E> {
         }
     }
 
+    /// Where y has a pixel of an area, of the first channel.
+    fn pixel(&self, image: usize, steps: &Steps, pixel: usize) -> *const E {
+        let product = self.job.product;
+        let strides = &product.y.strides;
+        let sizes: [usize; 3] = std::array::from_fn(|axis| count(&steps[axis]));
+        let at = [pixel / sizes[2] / sizes[1], pixel / sizes[2] % sizes[1], pixel % sizes[2]];
+        let place = (0..3).map(|axis| (steps[axis].start + at[axis] as isize) * strides[2 + axis]).sum::<isize>();
+        product.y.channel(image, self.group * product.outputs).wrapping_offset(place)
+    }
+
     /// Turns pixels of an area to lines of channels.
     ///
     /// # Safety
     /// As for `area`.
     unsafe fn turn(&self, image: usize, steps: &Steps, begin: usize, block: usize) {
         let (job, product) = (self.job, self.job.product);
-        let from = product.y.channel(image, self.group * product.outputs);
         let strides = &product.y.strides;
-        let sizes: [usize; 3] = std::array::from_fn(|axis| count(&steps[axis]));
-        let place = |pixel: usize| {
-            let at = [pixel / sizes[2] / sizes[1], pixel / sizes[2] % sizes[1], pixel % sizes[2]];
-            (0..3).map(|axis| (steps[axis].start + at[axis] as isize) * strides[2 + axis]).sum::<isize>()
-        };
         // SAFETY: as the caller vouches.
         unsafe {
             if job.dense {
-                let from = from.wrapping_offset(place(begin)).cast();
+                let from = self.pixel(image, steps, begin).cast();
                 let to = self.lines.cast();
                 transpose(size_of::<E>(), product.outputs, block, from, strides[1], to, job.line as isize);
             } else {
                 for pixel in 0..block {
-                    let from = from.wrapping_offset(place(begin + pixel));
-                    self.turn_one(from, pixel);
+                    self.turn_one(self.pixel(image, steps, begin + pixel), pixel);
                 }
             }
             if product.outputs < job.line {
@@ -371,7 +420,7 @@ impl<E: Element> Cell<'_, '_, E> {
                             self.lines.add(pixel * job.line + o).write(E::ZERO);
                         }
                     }
-                    self.tiles(block, self.copy, places.as_ptr(), &offsets);
+                    self.tiles(block, self.copy, places.as_ptr(), &offsets, None);
                     continue;
                 }
                 for o in 0..product.outputs {

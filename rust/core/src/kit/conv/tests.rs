@@ -227,6 +227,13 @@ fn sizes_that_are_cut_into_parts() {
         (1, 1, 24, 130, [flat, dilated(40, 5, 1), dilated(43, 4, 9)]),
         (70, 1, 25, 30, [flat, dilated(4, 1, 1), dilated(9, 2, 5)]),
         (1, 1, 30, 40, [flat, dilated(3, 1, 1), dilated(700, 6, 6)]),
+        // Targets of two phases in turn: from a copy and in place, over the edge on both sides, cut into parts, with taps that lie apart.
+        (2, 1, 9, 33, [flat, plain(40, 2, 2, 0), plain(43, 2, 2, 0)]),
+        (2, 1, 20, 24, [flat, plain(33, 4, 2, 1), plain(30, 4, 2, 1)]),
+        (1, 2, 3, 5, [flat, plain(9, 3, 1, 1), plain(301, 5, 2, 2)]),
+        (1, 1, 3, 40, [flat, plain(40, 7, 2, 3), plain(201, 7, 2, 3)]),
+        (2, 1, 5, 6, [plain(9, 3, 2, 1), plain(10, 3, 2, 1), Axis { dilation: 3, ..plain(20, 1, 2, 2) }]),
+        (1, 1, 4, 6, [flat, plain(12, 3, 2, 1), Axis { x: 40, kernel: 3, y: 19, stride: 2, dilation: 3, padding: 2 }]),
         // Of few pixels.
         (3, 2, 40, 33, [flat, plain(7, 3, 2, 1), plain(6, 3, 2, 1)]),
         (2, 1, 150, 40, [flat, plain(5, 1, 2, 0), plain(5, 1, 2, 0)]),

@@ -2,8 +2,13 @@
 //! Invariant: a tile's sums stay in registers from the first product to the last.
 #![allow(clippy::needless_range_loop, reason = "iterators over arrays may stay calls inside code of other features")]
 
+use std::mem::MaybeUninit;
+
 use crate::kit::simd::Path;
 use crate::kit::vector::{Element, Routine, Vector, launch, many};
+
+/// Vectors of the largest tile.
+const ROOM: usize = 24;
 
 /// Where the lanes of one vector go: those of the mask, one beside the other, from `at` on.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +55,13 @@ impl<E: Element, const M: bool, const R: usize, const N: usize> Routine<E> for S
         unsafe {
             // Zeros rather than the biases: an array of vectors that differ begins its life on the stack.
             let mut sums = [[V::splat(E::ZERO); N]; R];
+            // Targets are on their way while the products are made.
+            let first = tile.target.wrapping_add((*tile.lanes).at);
+            for r in 0..R {
+                for n in 0..=N {
+                    V::fetch(first.wrapping_add(r * tile.row + n * V::LANES));
+                }
+            }
             let (mut weights, mut offset) = (tile.weights, tile.offsets);
             let end = tile.offsets.add(tile.depth);
             while offset != end {
@@ -67,14 +79,38 @@ impl<E: Element, const M: bool, const R: usize, const N: usize> Routine<E> for S
                 weights = weights.add(R);
                 offset = offset.add(1);
             }
+            let mut all = tile.rows == R;
+            for n in 0..N {
+                all &= (*tile.lanes.add(n)).mask == V::ALL;
+            }
             for r in 0..R {
-                if r < tile.rows {
-                    let to = tile.target.add(r * tile.row);
-                    let bias = V::splat(*tile.bias.add(r));
-                    for n in 0..N {
-                        let lanes = *tile.lanes.add(n);
-                        sums[r][n].plus(bias).store_packed(to.add(lanes.at), lanes.mask);
+                let bias = V::splat(*tile.bias.add(r));
+                for n in 0..N {
+                    sums[r][n] = sums[r][n].plus(bias);
+                }
+            }
+            if all {
+                for n in 0..N {
+                    let to = tile.target.add((*tile.lanes.add(n)).at);
+                    for r in 0..R {
+                        sums[r][n].store(to.add(r * tile.row));
                     }
+                }
+                return;
+            }
+            // By way of memory: the loop would be too long if it knew every register by its name.
+            let mut room = [const { MaybeUninit::<V>::uninit() }; ROOM];
+            let room = room.as_mut_ptr().cast::<V>();
+            for r in 0..R {
+                for n in 0..N {
+                    room.add(r * N + n).write(sums[r][n]);
+                }
+            }
+            for n in 0..N {
+                let lanes = *tile.lanes.add(n);
+                let to = tile.target.add(lanes.at);
+                for r in 0..tile.rows {
+                    room.add(r * N + n).read().store_packed(to.add(r * tile.row), lanes.mask);
                 }
             }
         }
@@ -84,7 +120,7 @@ impl<E: Element, const M: bool, const R: usize, const N: usize> Routine<E> for S
 /// Rows of a tile that suits so many rows, and the vectors beside each other.
 pub(super) fn shape(rows: usize, many: bool) -> (usize, usize) {
     let shapes: &[(usize, usize, f64)] = if many {
-        &[(8, 3, 1.0), (6, 4, 1.0), (4, 6, 1.0), (2, 8, 1.2), (1, 8, 2.0)]
+        &[(8, 3, 1.0), (6, 4, 1.0), (4, 6, 1.0), (3, 7, 1.1), (2, 8, 1.2), (1, 8, 2.0)]
     } else {
         &[(6, 2, 1.0), (4, 3, 1.0), (2, 4, 1.3), (1, 8, 2.0)]
     };
@@ -124,7 +160,7 @@ pub(super) unsafe fn run<E: Element>(path: Path, tile: &Tile<E>, rows: usize, ve
         };
     }
     if many::<E>(path) {
-        shapes!(true: 8 3, 8 2, 8 1, 6 4, 6 2, 6 1, 4 6, 4 3, 4 1, 2 8, 2 4, 2 1, 1 8, 1 4, else 1 1);
+        shapes!(true: 8 3, 8 2, 8 1, 6 4, 6 2, 6 1, 4 6, 4 3, 4 1, 3 7, 3 4, 3 1, 2 8, 2 4, 2 1, 1 8, 1 4, else 1 1);
     } else {
         shapes!(false: 6 2, 6 1, 4 3, 4 2, 4 1, 2 4, 2 2, 2 1, 1 8, 1 4, else 1 1);
     }

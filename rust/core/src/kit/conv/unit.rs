@@ -3,9 +3,10 @@
 
 use std::ops::Range;
 
-use super::shifted::{Job, NOWHERE, Sheet};
+use super::shifted::{Between, Job, NOWHERE, Sheet};
 use super::space::{Fill, Read, Space, count, gather};
 use super::tile::{self, Tile};
+use super::turns::{Ask, Turn, Zip};
 use crate::kit::vector::{Element, lanes, launch};
 
 /// Elements of the weights that pixels pass by while both are in the second-level cache.
@@ -40,7 +41,7 @@ impl<E: Element> Unit<'_, '_, E> {
             let images = images..(images + job.images).min(sum.batch);
             for sheet in &area.sheets {
                 // SAFETY: the unit's targets belong to it.
-                unsafe { part.gathered(sheet, images.clone(), 0, usize::MAX) };
+                unsafe { part.gathered(sheet, sheet.joint, images.clone(), 0, usize::MAX) };
             }
             return;
         };
@@ -68,8 +69,13 @@ impl<E: Element> Unit<'_, '_, E> {
             from.wrapping_offset(space.origin)
         };
         for sheet in &area.sheets {
-            // SAFETY: as above.
-            unsafe { part.flat(sheet, space, images, source) };
+            // SAFETY: as above; behind a tile lies room for as much as a tile's vectors hold.
+            unsafe {
+                for lane in 0..job.width() {
+                    part.tile.add(2 * job.weights.rows * job.width() + lane).write(E::ZERO);
+                }
+                part.flat(sheet, space, images, source);
+            }
         }
     }
 }
@@ -145,9 +151,16 @@ impl<E: Element> Part<'_, '_, E> {
                     if vector + vectors > sheet.whole {
                         break;
                     }
+                    let turns = sheet.between.as_ref().map(|between| (between, self.turns(sheet, vector, vectors)));
                     for index in tiles.clone() {
                         let mut tile = self.prepared(sheet.joint, index);
                         let target = self.target(image, index).wrapping_add(deep);
+                        if let Some((between, turns)) = &turns {
+                            let source = source.wrapping_add(vector * lanes);
+                            // SAFETY: as below.
+                            unsafe { self.in_turn(sheet, between, index, source, vectors, target, turns) };
+                            continue;
+                        }
                         tile.source = source.wrapping_add(vector * lanes);
                         tile.offsets = sheet.offsets.as_ptr();
                         // SAFETY: the space has what the taps of these vectors read, and lanes have places.
@@ -175,10 +188,70 @@ impl<E: Element> Part<'_, '_, E> {
                     let part =
                         Self { job, group: self.group, tiles: tiles.clone(), panel: self.panel, tile: self.tile };
                     // SAFETY: as the caller vouches.
-                    unsafe { part.gathered(sheet, image..image + 1, step * plane + before, (step + 1) * plane) };
+                    unsafe {
+                        let (first, last) = (step * plane + before, (step + 1) * plane);
+                        part.gathered(sheet, sheet.joint, image..image + 1, first, last);
+                        if let Some(between) = &sheet.between {
+                            part.gathered(sheet, between.joint, image..image + 1, first, last);
+                        }
+                    }
                 }
             }
             first = tiles.end;
+        }
+    }
+
+    /// Where pairs of targets of two phases go, for vectors of a sheet from `vector` on.
+    fn turns(&self, sheet: &Sheet, vector: usize, vectors: usize) -> Vec<Turn> {
+        let [_, height, width] = &self.job.sum.lines;
+        let joint = &self.job.joints[sheet.joint];
+        let lanes = lanes::<E>(self.job.path);
+        let (first, last) = (vector * lanes, ((vector + vectors) * lanes).min(sheet.length));
+        let wide = count(&sheet.steps[2]);
+        let turn = |row: usize| {
+            let begin = first.saturating_sub(row * sheet.pitch).min(wide);
+            let end = last.saturating_sub(row * sheet.pitch).min(wide);
+            let high = (sheet.steps[1].start + row as isize) * height.step + height.phases[joint.phases[1]].offset;
+            let at = (sheet.steps[2].start + begin as isize) * 2 + width.phases[0].offset;
+            let there = (-at).max(0) as usize..(2 * (end - begin)).min((width.target as isize - at).max(0) as usize);
+            let at = high * width.target as isize + at;
+            Turn { lane: (row * sheet.pitch + begin).saturating_sub(first), count: end - begin, at, there }
+        };
+        let rows = first / sheet.pitch..last.div_ceil(sheet.pitch).min(count(&sheet.steps[1]));
+        rows.map(turn).filter(|turn| turn.count > 0).collect()
+    }
+
+    /// Targets of two phases of the width: a tile of each, then their elements in turn.
+    ///
+    /// # Safety
+    /// As for `flat`.
+    #[inline(always)]
+    unsafe fn in_turn(
+        &self,
+        sheet: &Sheet,
+        between: &Between,
+        index: usize,
+        source: *const E,
+        vectors: usize,
+        target: *mut E,
+        turns: &[Turn],
+    ) {
+        let (job, weights) = (self.job, self.job.weights);
+        let (rows, width) = (weights.rows, job.width());
+        let other = self.tile.wrapping_add(rows * width);
+        let both = [(sheet.joint, &sheet.offsets, self.tile), (between.joint, &between.offsets, other)];
+        let there = rows.min(job.sum.rows - index * rows);
+        let zip = Zip { tiles: [self.tile, other], line: width, rows: there, turns, target, row: self.plane() };
+        // SAFETY: as the caller vouches; there is room for two tiles.
+        unsafe {
+            launch(job.path, Ask(&zip));
+            for (joint, offsets, to) in both {
+                let mut tile = self.prepared(joint, index);
+                (tile.source, tile.offsets) = (source, offsets.as_ptr());
+                (tile.target, tile.row, tile.lanes) = (to, width, weights.neighbours());
+                tile::run(job.path, &tile, rows, vectors);
+            }
+            launch(job.path, zip);
         }
     }
 
@@ -205,11 +278,12 @@ impl<E: Element> Part<'_, '_, E> {
     ///
     /// # Safety
     /// As for `flat`.
-    unsafe fn gathered(&self, sheet: &Sheet, images: Range<usize>, first: usize, last: usize) {
+    unsafe fn gathered(&self, sheet: &Sheet, joint: usize, images: Range<usize>, first: usize, last: usize) {
         let (job, weights, sum) = (self.job, self.job.weights, self.job.sum);
         let (width, lines) = (job.width(), &job.sum.lines);
         let lane_count = lanes::<E>(job.path);
-        let joint = &job.joints[sheet.joint];
+        let number = joint;
+        let joint = &job.joints[number];
         let sizes: [usize; 3] = std::array::from_fn(|axis| count(&sheet.steps[axis]));
         let per_image: usize = sizes.iter().product();
         let last = last.min(per_image * images.len());
@@ -255,7 +329,7 @@ impl<E: Element> Part<'_, '_, E> {
                 unsafe { gather(from, reads, self.panel.add(channel * reads.len())) };
             }
             for index in self.tiles.clone() {
-                let mut tile = self.prepared(sheet.joint, index);
+                let mut tile = self.prepared(number, index);
                 tile.source = self.panel;
                 tile.offsets = weights.panel_offsets(vectors);
                 (tile.target, tile.row, tile.lanes) = (self.tile, width, weights.neighbours());

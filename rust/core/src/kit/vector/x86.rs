@@ -28,6 +28,11 @@ macro_rules! wide {
                 unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
             }
             #[inline(always)]
+            fn fetch_early(from: *const $type) {
+                // SAFETY: as for `fetch`.
+                unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
+            }
+            #[inline(always)]
             unsafe fn splat(x: $type) -> Self {
                 // SAFETY: as above.
                 Self(unsafe { $set(x) })
@@ -114,6 +119,14 @@ wide!(
         unsafe {
             let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
             Self(_mm512_permutex2var_ps(self.0, even, other.0))
+        }
+    },
+    #[inline(always)]
+    unsafe fn odds(self, other: Self) -> Self {
+        // SAFETY: as above.
+        unsafe {
+            let odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+            Self(_mm512_permutex2var_ps(self.0, odd, other.0))
         }
     },
     #[inline(always)]
@@ -319,6 +332,11 @@ macro_rules! half {
             fn fetch(from: *const $type) {
                 // SAFETY: what is fetched need not be there.
                 unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+            }
+            #[inline(always)]
+            fn fetch_early(from: *const $type) {
+                // SAFETY: as for `fetch`.
+                unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
             }
             #[inline(always)]
             unsafe fn splat(x: $type) -> Self {
