@@ -66,11 +66,12 @@ UNITS = {
 
 
 def _is_routine(tensors: Sequence[Tensor | None]) -> bool:
-    """Whether the engine has one routine for all steps: on the CPU, for one of two dtypes."""
+    """Whether the engine has one routine for all steps of these: for one of two dtypes."""
     given = [tensor for tensor in tensors if tensor is not None]
     first = given[0]
-    known = first.dtype in (_core.float32, _core.float64) and first.device == "cpu" and first.shape[0] > 0
-    return known and all(tensor.dtype == first.dtype and tensor.device == "cpu" for tensor in given)
+    if first.shape[0] == 0 or not _core._has_recurrent(first):
+        return False
+    return all(tensor.dtype == first.dtype and tensor.device == first.device for tensor in given)
 
 
 def scan(
@@ -99,7 +100,9 @@ def scan(
     Returns:
         The outputs, `[time, batch, size]`, and the state after the last step that was run.
     """
-    if _is_routine((given, weight, bias, projection, *state)):
+    # On a GPU the routine knows neither ends nor projections.
+    is_plain = given.device == "cpu" or (ends is None and projection is None)
+    if is_plain and _is_routine((given, weight, bias, projection, *state)):
         c = state[1] if unit.states == 2 else None
         lengths = None if ends is None else ends.astype(_core.int64)
         output, *last = _core._recurrent(unit.name, given, weight, state[0], c, bias, lengths, projection, reverse)

@@ -48,23 +48,40 @@ pub trait Buffer: Any + Send + Sync + fmt::Debug {
     fn as_any(&self) -> &dyn Any;
 }
 
-/// Dtypes that opened graphics adapters compute in, as bits of their numbers.
-static TAKEN: RwLock<Vec<(u32, u32)>> = RwLock::new(Vec::new());
+/// What is known of an opened graphics adapter.
+#[derive(Clone, Copy)]
+struct Known {
+    adapter: u32,
+    /// Dtypes that it computes in, as bits of their numbers.
+    dtypes: u32,
+    bindings: usize,
+}
 
-/// Notes what an adapter computes in, when it is opened.
+static KNOWN: RwLock<Vec<Known>> = RwLock::new(Vec::new());
+
+fn known(adapter: u32) -> Option<Known> {
+    KNOWN.read().iter().find(|known| known.adapter == adapter).copied()
+}
+
+/// Notes what an adapter can do, when it is opened.
 pub fn announce(adapter: u32, backend: &dyn Backend) {
     let bits =
         DType::ALL.iter().filter(|dtype| backend.supports(**dtype)).fold(0, |bits, dtype| bits | 1 << *dtype as u32);
-    let mut taken = TAKEN.write();
-    taken.retain(|(known, _)| *known != adapter);
-    taken.push((adapter, bits));
+    let mut known = KNOWN.write();
+    known.retain(|known| known.adapter != adapter);
+    known.push(Known { adapter, dtypes: bits, bindings: backend.bindings() });
 }
 
 /// Whether a device can be given results of this dtype. Integers of 64 bits pass from kernel to kernel as coordinates everywhere.
 pub fn computes(device: Device, dtype: DType) -> bool {
     let Device::Gpu(adapter) = device else { return true };
-    let taken = TAKEN.read().iter().find(|(known, _)| *known == adapter).map_or(u32::MAX, |(_, bits)| *bits);
-    dtype == DType::I64 || taken >> dtype as u32 & 1 == 1
+    dtype == DType::I64 || known(adapter).is_none_or(|known| known.dtypes >> dtype as u32 & 1 == 1)
+}
+
+/// Buffers that one kernel can use on a device.
+pub fn binds(device: Device) -> usize {
+    let Device::Gpu(adapter) = device else { return usize::MAX };
+    known(adapter).map_or(0, |known| known.bindings)
 }
 
 /// A shared buffer.
@@ -185,6 +202,11 @@ pub trait Backend: Send + Sync {
 
     /// Whether tensors of this dtype can live and be computed here.
     fn supports(&self, dtype: DType) -> bool;
+
+    /// Buffers that one kernel can use.
+    fn bindings(&self) -> usize {
+        usize::MAX
+    }
 
     /// Uninitialised memory from the pool.
     ///

@@ -320,9 +320,27 @@ pub struct IndexCheck {
     pub wrap: bool,
     /// Whether the reported word is unsigned.
     pub unsigned: bool,
+    /// Where the indices come from, each as it lies there; `None` where they are computed.
+    pub origins: Option<Vec<Origin>>,
+}
+
+/// Where an index comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// An element of a kernel argument.
+    Argument(usize),
+    /// A slot.
+    Slot(usize),
 }
 
 impl IndexCheck {
+    /// Whether no index can be bad. `range` gives the smallest and largest number of an origin, where they are known.
+    pub fn holds(&self, range: impl Fn(Origin) -> Option<(i64, i64)>) -> bool {
+        let inside =
+            |(low, high): (i64, i64)| low >= 0 && u64::try_from(high).is_ok_and(|high| high < self.limit as u64);
+        self.origins.as_ref().is_some_and(|origins| origins.iter().all(|&origin| range(origin).is_some_and(inside)))
+    }
+
     /// The error for a bad index, from the word that the shader reported.
     pub fn error(&self, word: u32) -> Error {
         let value = if self.unsigned { i128::from(word) } else { i128::from(word as i32) };

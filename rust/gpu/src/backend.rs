@@ -125,6 +125,10 @@ impl Backend for GpuBackend {
         self.caps.dtypes.contains(&dtype)
     }
 
+    fn bindings(&self) -> usize {
+        self.caps.bindings as usize
+    }
+
     fn allocate(&self, bytes: usize) -> Result<BufferRef> {
         Ok(Arc::new(self.pool.allocate(bytes)?))
     }

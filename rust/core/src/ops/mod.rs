@@ -42,7 +42,7 @@ pub use movement::*;
 pub use operand::{Operand, default_integer, result_type};
 pub use pointwise::*;
 pub use pool::{Windows, adaptive_avg_pool, adaptive_max_pool, avg_pool, fold, max_pool, unfold};
-pub use recurrent::{Recurrence, Unit, recurrent};
+pub use recurrent::{Recurrence, Unit, has_routine, recurrent};
 pub use reduce::*;
 pub use resample::{Interpolation, interpolate};
 pub use scan::{Running, cumulative};

@@ -28,9 +28,15 @@ pub(crate) use squares::{ENOUGH, Square};
 pub use types::{DTYPES, WIDE_DTYPES, WORD_BYTES, element_bytes};
 pub(crate) use types::{Type, wrapped};
 
+use crate::code::Code;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::plan::{Candidate, Caps, Kernel, Place, Work};
+
+/// A function of operands of a dtype, as an expression.
+pub(crate) fn function(code: Code, dtype: DType, operands: &[&str]) -> String {
+    pointwise::pointwise(code, dtype, Type::of(dtype), operands)
+}
 
 /// The ways to run a kernel on a GPU, best first.
 ///

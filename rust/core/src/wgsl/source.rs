@@ -149,7 +149,7 @@ impl<'a> Source<'a> {
     }
 
     /// A parameter of its own, even if another has the same number: equal sizes are no structure.
-    pub(super) fn parameter(&mut self, parameter: Parameter, kind: Type) -> String {
+    pub(crate) fn parameter(&mut self, parameter: Parameter, kind: Type) -> String {
         self.parameters.push((parameter, kind));
         format!("p.w{}", self.parameters.len() - 1)
     }
@@ -194,7 +194,7 @@ impl<'a> Source<'a> {
     }
 
     /// The same under a name of its own.
-    pub(super) fn workgroup_named(&mut self, name: &str, element: &str, length: u32) -> String {
+    pub(crate) fn workgroup_named(&mut self, name: &str, element: &str, length: u32) -> String {
         let name = name.to_owned();
         let declared = format!("var<workgroup> {name}: array<{element}, {length}>;");
         if !self.shared.iter().any(|(known, _)| *known == name) {

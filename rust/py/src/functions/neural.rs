@@ -162,6 +162,13 @@ fn rms_norm(
     engine::tensor(py, || ops::rms_norm(&x.0, rank.0, weight.as_ref().map(|weight| &weight.0), eps))
 }
 
+/// Whether a recurrent unit has one routine for all steps where a tensor lies; on a GPU without lengths and projections.
+#[pyfunction]
+#[pyo3(name = "_has_recurrent")]
+fn has_recurrent(x: TensorArgument) -> bool {
+    ops::has_routine(x.0.device(), x.0.dtype())
+}
+
 /// A recurrent unit over `[step, batch, gates * hidden]`, from what the inputs contribute to the gates: outputs of all steps, the last h and the
 /// last cell.
 #[pyfunction]
@@ -252,6 +259,6 @@ impl TensorObject {
 /// Puts the functions into the module.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add_functions!(module, softmax, log_softmax, gelu, leaky_relu, elu, celu, hardtanh, dropout, layer_norm, rms_norm);
-    add_functions!(module, batch_norm, recurrent);
+    add_functions!(module, batch_norm, has_recurrent, recurrent);
     Ok(())
 }

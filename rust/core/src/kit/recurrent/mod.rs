@@ -10,7 +10,7 @@ use std::ops::Range;
 
 pub(crate) use backward::Backward;
 pub use cell::Unit;
-pub(crate) use cell::{Cell, Gru, Lstm, Number, RnnRelu, RnnTanh, Step, of_unit};
+pub(crate) use cell::{Back, Cell, Gru, Lstm, Number, RnnRelu, RnnTanh, Step, of_unit};
 pub(crate) use forward::Forward;
 
 use super::gemm::{Matrix, multiply_packed, pack_panels, panel_columns};

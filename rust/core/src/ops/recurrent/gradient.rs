@@ -13,6 +13,7 @@ use super::super::pointwise::{mul, tanh};
 use super::super::reduce::{Reduction, reduce};
 use super::routine::{matrix, optional, rows, sequence, target};
 use super::sequence::{Inputs, Outputs, Steps, products};
+use super::shaders;
 use super::stepwise::stepwise;
 use crate::backend::HostArguments;
 use crate::code::Code;
@@ -236,7 +237,27 @@ impl Structured for StepsGradient {
         }
     }
 
-    fn gpu(&self, _arguments: &[Argument], _slots: usize, _caps: &Caps) -> Vec<Candidate> {
-        Vec::new()
+    fn gpu(&self, arguments: &[Argument], _slots: usize, caps: &Caps) -> Vec<Candidate> {
+        if self.steps.lengths || self.steps.projection {
+            return Vec::new();
+        }
+        let unit = self.steps.unit;
+        let numbers: Vec<usize> = (0..arguments.len()).collect();
+        let results = 2 + usize::from(unit.is_separate()) + usize::from(unit.has_cell());
+        let (inputs, results) = numbers.split_at(numbers.len() - results);
+        let [weight, memory, first, rest @ ..] = inputs else { unreachable!("a weight and a memory") };
+        let (mut rest, results) = (rest.iter(), self.results(results));
+        let of = shaders::Backward {
+            weight,
+            memory,
+            first,
+            saved: optional(unit.saved() > 0, &mut rest),
+            grads: self.grads.map(|is_there| optional(is_there, &mut rest)),
+            given: results.given,
+            own: results.own,
+            h: results.h,
+            c: results.c,
+        };
+        shaders::backward(&self.steps, &of, arguments, caps).into_iter().collect()
     }
 }

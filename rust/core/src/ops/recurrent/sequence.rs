@@ -7,7 +7,8 @@ use smallvec::{SmallVec, smallvec};
 
 use super::gradient::gradients;
 use super::routine::{line, matrix, optional, rows, sequence, target};
-use crate::backend::HostArguments;
+use super::shaders;
+use crate::backend::{Device, HostArguments, binds, computes};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply_multi};
@@ -57,6 +58,14 @@ pub fn recurrent(what: &Recurrence<'_>) -> Result<Vec<Tensor>> {
     let mut outputs = apply_multi(steps, &inputs)?;
     outputs.truncate(if what.unit.has_cell() { 3 } else { 2 });
     Ok(outputs)
+}
+
+/// Buffers that a step binds at most on a GPU, run-time numbers among them.
+const BINDINGS: usize = 10;
+
+/// Whether a device runs all steps by one routine; on a GPU without lengths and projections.
+pub fn has_routine(device: Device, dtype: DType) -> bool {
+    matches!(dtype, DType::F32 | DType::F64) && computes(device, dtype) && binds(device) >= BINDINGS
 }
 
 fn check(what: &Recurrence<'_>) -> Result<()> {
@@ -257,8 +266,13 @@ impl Structured for Steps {
         }
     }
 
-    fn gpu(&self, _arguments: &[Argument], _slots: usize, _caps: &Caps) -> Vec<Candidate> {
-        Vec::new()
+    fn gpu(&self, arguments: &[Argument], _slots: usize, caps: &Caps) -> Vec<Candidate> {
+        if self.lengths || self.projection {
+            return Vec::new();
+        }
+        let numbers: Vec<usize> = (0..arguments.len()).collect();
+        let (inputs, outputs) = numbers.split_at(3 + usize::from(self.unit.has_cell()) + usize::from(self.bias));
+        shaders::forward(self, &self.inputs(inputs), &self.outputs(outputs), arguments, caps).into_iter().collect()
     }
 }
 

@@ -137,3 +137,28 @@ fn what_moves_elements() {
         with_gradients(dtype, &[&[6, 40]], |t| ops::cumulative(Running::Sum, &t[0], 1, None));
     }
 }
+
+#[test]
+fn recurrent_units() {
+    use ops::Unit;
+    for dtype in [DType::F32, DType::F64] {
+        for unit in [Unit::RnnTanh, Unit::RnnRelu, Unit::Lstm, Unit::Gru] {
+            let width = unit.gates() * 5;
+            let (given, weight, state, bias) = ([3, 2, width], [width, 5], [2, 5], [width]);
+            let mut shapes: Vec<&[usize]> = vec![&given, &weight, &state];
+            shapes.extend(unit.has_cell().then_some(&state[..]));
+            shapes.extend(unit.is_separate().then_some(&bias[..]));
+            for reverse in [false, true] {
+                let names = with_gradients(dtype, &shapes, |t| {
+                    let (given, weight, h) = (&t[0], &t[1], &t[2]);
+                    let (c, bias) = (t.get(3).filter(|_| unit.has_cell()), t.get(3).filter(|_| unit.is_separate()));
+                    let what =
+                        ops::Recurrence { unit, given, weight, h, c, bias, lengths: None, projection: None, reverse };
+                    let made = ops::recurrent(&what)?;
+                    made[1..].iter().try_fold(made[0].clone(), |sum, last| ops::add(&sum, last))
+                });
+                assert!(names.iter().filter(|name| name.contains("gradient")).count() == 1, "{names:?}");
+            }
+        }
+    }
+}
