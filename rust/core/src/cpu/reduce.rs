@@ -153,7 +153,7 @@ pub(super) unsafe fn fold_memory(
     let offset = first / run * line_bytes(walk.block);
     // SAFETY: as the caller vouches.
     unsafe {
-        let values = machine.row.add(step.partial + offset);
+        let values = machine.row.add(columns_place(step, &walk) + offset);
         if step.is_arg() {
             let best = Best { values, positions: machine.row.add(step.positions + offset).cast() };
             let start = (first, first.is_multiple_of(run));
@@ -164,6 +164,11 @@ pub(super) unsafe fn fold_memory(
             tiles::fold_columns(step.fold, step.dtype, size, source, line, machine.tile.add(step.lanes));
         }
     }
+}
+
+/// Where the folds of the runs of columns are gathered. Of few rows there is one run, whose folds are the results.
+fn columns_place(step: &FoldStep, walk: &Walk) -> usize {
+    if !step.is_arg() && walk.length <= LANES { step.result } else { step.partial }
 }
 
 /// Whether a block of columns is folded in one go, without lanes: few rows that all are in a tile, or all `in_memory`.
@@ -183,7 +188,7 @@ pub(super) unsafe fn end_columns(machine: &Machine<'_>, step: &FoldStep, columns
     let run = chunk_length(walk.length);
     // SAFETY: row memory holds a line per run, tile memory the lanes.
     unsafe {
-        let partial = machine.row.add(step.partial + first / run * line_bytes(walk.block));
+        let partial = machine.row.add(columns_place(step, &walk) + first / run * line_bytes(walk.block));
         let lanes = machine.tile.add(step.lanes);
         combine_lanes(step, columns, used_lanes(walk.length), lanes);
         if first.is_multiple_of(run) {
@@ -236,7 +241,7 @@ pub(super) fn lane_bytes(walk: &Walk, fold: Fold, dtype: DType) -> usize {
     let is_arg = matches!(fold, Fold::ArgMax | Fold::ArgMin);
     let row = walk.block * width(dtype.compute());
     match walk.order {
-        Order::Columns if !is_arg => LANES * row,
+        Order::Columns if !is_arg => used_lanes(walk.length) * row,
         _ if is_short(walk) => walk.length * row,
         _ => 0,
     }
@@ -264,8 +269,10 @@ pub(super) unsafe fn finish(machine: &Machine<'_>, step: &FoldStep, rows: Rows, 
             return;
         }
         if in_columns && !step.is_arg() {
-            combine_columns(step, rows.count, partial, line, runs);
-            std::ptr::copy_nonoverlapping(partial, result, rows.count * form);
+            if columns_place(step, &walk) == step.partial {
+                combine_columns(step, rows.count, partial, line, runs);
+                std::ptr::copy_nonoverlapping(partial, result, rows.count * form);
+            }
             tiles::round_lines(step.dtype, rows.count, result);
             return;
         }

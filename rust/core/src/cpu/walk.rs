@@ -1,6 +1,6 @@
 //! Chooses the sizes of tiles and blocks of rows for a domain.
 //! Depends on `domain`, `levels`, `program`. Invariant: sizes follow from the domain and the number of passes alone, and no tile of a
-//! folded row crosses a multiple of `BLOCK` unless it holds the whole row.
+//! folded row crosses a multiple of `BLOCK` unless it holds the whole row, or is folded where it lies.
 
 use super::domain::{Domain, Order, product};
 use super::program::{RowUse, Walk};
@@ -28,13 +28,16 @@ const ALONE: usize = 128;
 /// on row values, so that more rows pay even where the tile leaves the L1 cache.
 const SHORT_ROWS: usize = 4096;
 const SEVERAL: usize = 8192;
-const FOLDED: usize = 16_384;
+const JOINED: usize = 4 * BLOCK;
 /// Bytes of values between loads and results beside which such a tile stays in the L2 cache; a tile of more bytes has half the elements.
 const HELD_ROWS: usize = 131_072;
 /// Most columns of a block; and blocks that threads should have to share, where that leaves a block at least so many.
 const COLUMNS: usize = 1024;
 const BLOCKS: usize = 8;
 const FEWEST: usize = 256;
+/// So few rows may have wider blocks, since a block costs some 200 ns beyond its arithmetic.
+const FEW_ROWS: usize = 8;
+const FEW_ROWS_COLUMNS: usize = 4096;
 
 impl Walk {
     /// Tile sizes for a domain that is passed over `passes` times, holds `held` bytes of values per element and folds if `folds`.
@@ -48,6 +51,7 @@ impl Walk {
     ) -> Self {
         let (rows, length) = (domain.rows(), domain.length());
         let last = domain.outer.last().map_or(1, |axis| axis.size);
+        let in_place = plain && passes == 1 && held == 0;
         let walk = |columns, block: usize, piece: usize, rectangular, row_use| Self {
             order: domain.order,
             rows,
@@ -70,7 +74,7 @@ impl Walk {
                 walk(rows, block, length, false, RowUse::Expand)
             }
             Order::Rows if folds && joined && 2 * length <= SEVERAL => {
-                let most = if passes == 1 { FOLDED } else { SEVERAL };
+                let most = if passes == 1 { JOINED } else { SEVERAL };
                 let block = (tile_of_rows(most, held) / length.max(1)).min(rows / BLOCKS).max(1);
                 walk(rows, block, length, false, RowUse::Scalar)
             }
@@ -84,6 +88,7 @@ impl Walk {
                         let most = largest_tile(rows * length, held);
                         even_piece(length, most, product(&domain.inner[domain.inner.len().min(1)..]))
                     }
+                    (true, 1) if in_place => length.min(JOINED),
                     (true, 1) => length.min(BLOCK),
                     (true, _) if length <= KEPT => length,
                     _ => BLOCK,
@@ -91,7 +96,11 @@ impl Walk {
                 walk(rows, 1, piece, false, RowUse::Scalar)
             }
             Order::Columns => {
-                let most = if plain { (last / BLOCKS).clamp(FEWEST, COLUMNS) } else { COLUMNS };
+                let most = match (plain, length <= FEW_ROWS && passes == 1) {
+                    (true, true) => (last / BLOCKS).clamp(FEWEST, FEW_ROWS_COLUMNS),
+                    (true, false) => (last / BLOCKS).clamp(FEWEST, COLUMNS),
+                    _ => COLUMNS,
+                };
                 let block = even_piece(last, most, 1);
                 let whole = block == last;
                 if passes == 1 && !whole {

@@ -6,6 +6,7 @@ pub mod conv;
 pub(crate) mod gemm;
 pub mod math;
 pub mod matmul;
+pub mod packed;
 pub mod peak;
 #[cfg(target_arch = "x86_64")]
 mod quicksort;

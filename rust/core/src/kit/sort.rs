@@ -18,8 +18,6 @@ pub enum Words<'a> {
     Narrow(&'a mut [u32]),
     /// Of 64 bits.
     Wide(&'a mut [u64]),
-    /// There are no numbers as long as the entries.
-    None,
 }
 
 /// A key of 32 bits and a position below it.
@@ -69,17 +67,6 @@ impl Entry for Placed {
     fn words(entries: &mut [Self]) -> Words<'_> {
         // SAFETY: `Placed` is transparent.
         Words::Wide(unsafe { std::slice::from_raw_parts_mut(entries.as_mut_ptr().cast(), entries.len()) })
-    }
-}
-
-/// A key and a position: only the key has digits.
-impl Entry for (u64, u64) {
-    #[inline(always)]
-    fn digit(self, number: u32) -> usize {
-        self.0.digit(number)
-    }
-    fn words(_: &mut [Self]) -> Words<'_> {
-        Words::None
     }
 }
 
@@ -282,18 +269,15 @@ mod tests {
                 for limit in [2, 1000, u64::MAX] {
                     let mut wide = numbers(length, limit);
                     let mut narrow: Vec<u32> = wide.iter().map(|&x| x as u32).collect();
-                    let mut pairs: Vec<(u64, u64)> = wide.iter().zip(0..).map(|(&x, i)| (x, i)).collect();
                     let mut placed: Vec<Placed> = narrow.iter().zip(0..).map(|(&x, i)| Placed::new(x, i)).collect();
-                    let mut expected = (wide.clone(), narrow.clone(), pairs.clone(), placed.clone());
+                    let mut expected = (wide.clone(), narrow.clone(), placed.clone());
                     expected.0.sort_unstable();
                     expected.1.sort_unstable();
                     expected.2.sort_unstable();
-                    expected.3.sort_unstable();
                     sort(&mut wide, &mut Vec::new(), 8);
                     sort(&mut narrow, &mut Vec::new(), 4);
-                    sort(&mut pairs, &mut Vec::new(), 8);
                     sort(&mut placed, &mut Vec::new(), 4);
-                    assert!(expected == (wide, narrow, pairs, placed), "{length} below {limit} on {threads} threads");
+                    assert!(expected == (wide, narrow, placed), "{length} below {limit} on {threads} threads");
                 }
             }
         }

@@ -10,6 +10,10 @@ pub(crate) const FEW_DOTS: usize = 8;
 const FEW_ROWS: usize = 2;
 /// Rows of the large operand that are scaled and added at a time.
 const TOGETHER: usize = 8;
+/// Vectors of columns whose sums stay in registers; they cover whole cache lines.
+const WIDE: usize = 8;
+const HALF: usize = 4;
+const LINE: usize = 64;
 /// Results of a row that stay in the first-level cache while rows are added.
 const NEAR: usize = 2048;
 
@@ -50,40 +54,39 @@ impl<E: Element> Product<E> {
             // SAFETY: as the caller vouches.
             unsafe {
                 let high = match (left, V::MANY) {
-                    (4.., true) => self.dot_tiles::<V, 4, 6>(top, c_row, c_column),
-                    (2.., _) => self.dot_tiles::<V, 2, 4>(top, c_row, c_column),
-                    _ => self.dot_tiles::<V, 1, 8>(top, c_row, c_column),
+                    (4.., true) => self.dot_tiles::<V, 4, 6, 1>(top, c_row, c_column),
+                    (2.., _) => self.dot_tiles::<V, 2, 4, 1>(top, c_row, c_column),
+                    _ => self.dot_tiles::<V, 1, 4, 2>(top, c_row, c_column),
                 };
                 top += high;
             }
         }
     }
 
-    /// All inner products of `R` rows of `a`, `N` columns of `b` at a time.
+    /// All inner products of `R` rows of `a`, `N` columns of `b` at a time, each in `P` partial sums.
     #[inline(always)]
-    unsafe fn dot_tiles<V: Vector<Element = E>, const R: usize, const N: usize>(
+    unsafe fn dot_tiles<V: Vector<Element = E>, const R: usize, const N: usize, const P: usize>(
         &self,
         top: usize,
         c_row: isize,
         c_column: isize,
     ) -> usize {
-        let mut left = 0;
         // SAFETY: as the caller vouches.
         unsafe {
-            while left + N <= self.n {
-                self.dot_tile::<V, R, N>(top, left, c_row, c_column);
-                left += N;
+            if self.n < N {
+                (0..self.n).for_each(|left| self.dot_tile::<V, R, 1, P>(top, left, c_row, c_column));
+                return R;
             }
-            while left < self.n {
-                self.dot_tile::<V, R, 1>(top, left, c_row, c_column);
-                left += 1;
+            // The last tile begins early, so that it is whole: single columns would wait for their sums.
+            for left in (0..self.n).step_by(N) {
+                self.dot_tile::<V, R, N, P>(top, left.min(self.n - N), c_row, c_column);
             }
         }
         R
     }
 
     #[inline(always)]
-    unsafe fn dot_tile<V: Vector<Element = E>, const R: usize, const N: usize>(
+    unsafe fn dot_tile<V: Vector<Element = E>, const R: usize, const N: usize, const P: usize>(
         &self,
         top: usize,
         left: usize,
@@ -93,27 +96,52 @@ impl<E: Element> Product<E> {
         // SAFETY: as the caller vouches.
         unsafe {
             let (a, b) = (self.a.from(top, 0), self.b.from(0, left));
-            let mut sums = [[V::splat(E::ZERO); N]; R];
-            let whole = self.k / V::LANES * V::LANES;
+            let mut sums = [[[V::splat(E::ZERO); P]; N]; R];
             let mut at = 0;
+            while at + P * V::LANES <= self.k {
+                for p in 0..P {
+                    Self::add_products(a, b, at + p * V::LANES, V::ALL, p, &mut sums);
+                }
+                at += P * V::LANES;
+            }
             while at < self.k {
-                let lanes = if at < whole { V::ALL } else { (1u32 << (self.k - whole)) - 1 };
-                let mut x = [sums[0][0]; R];
-                for r in 0..R {
-                    x[r] = Self::read(a.start.offset(r as isize * a.row).add(at), lanes);
-                }
-                for n in 0..N {
-                    let y: V = Self::read(b.start.offset(n as isize * b.column).add(at), lanes);
-                    for r in 0..R {
-                        sums[r][n] = sums[r][n].plus_product(x[r], y);
-                    }
-                }
+                let lanes = if self.k - at >= V::LANES { V::ALL } else { (1u32 << (self.k - at)) - 1 };
+                Self::add_products(a, b, at, lanes, 0, &mut sums);
                 at += V::LANES;
             }
             for r in 0..R {
                 for n in 0..N {
+                    let mut sum = sums[r][n][0];
+                    for p in 1..P {
+                        sum = sum.plus(sums[r][n][p]);
+                    }
                     let to = (top + r) as isize * c_row + (left + n) as isize * c_column;
-                    *self.c.offset(to) = sums[r][n].sum();
+                    *self.c.offset(to) = sum.sum();
+                }
+            }
+        }
+    }
+
+    /// Adds the products of one vector of each row and column to partial sum `p`.
+    #[inline(always)]
+    unsafe fn add_products<V: Vector<Element = E>, const R: usize, const N: usize, const P: usize>(
+        a: Matrix<E>,
+        b: Matrix<E>,
+        at: usize,
+        lanes: u32,
+        p: usize,
+        sums: &mut [[[V; P]; N]; R],
+    ) {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            let mut x = [sums[0][0][0]; R];
+            for r in 0..R {
+                x[r] = Self::read(a.start.offset(r as isize * a.row).add(at), lanes);
+            }
+            for n in 0..N {
+                let y: V = Self::read(b.start.offset(n as isize * b.column).add(at), lanes);
+                for r in 0..R {
+                    sums[r][n][p] = sums[r][n][p].plus_product(x[r], y);
                 }
             }
         }
@@ -126,9 +154,76 @@ impl<E: Element> Product<E> {
         unsafe { if lanes == V::ALL { V::load(from) } else { V::load_some(from, lanes) } }
     }
 
-    /// Rows of the result as sums of scaled rows of `b`, a few of these at a time.
+    /// Rows of the result as sums of scaled rows of `b`.
     #[inline(always)]
     unsafe fn scaled_rows<V: Vector<Element = E>>(&self) {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            match (V::MANY && V::LANES * size_of::<E>() >= LINE, self.m) {
+                (true, 1) => self.column_tiles::<V, 1>(),
+                (true, 2) => self.column_tiles::<V, 2>(),
+                _ => self.added_rows::<V>(),
+            }
+        }
+    }
+
+    /// Both rows, or the only one, a few columns after the other, whose sums stay in registers.
+    #[inline(always)]
+    unsafe fn column_tiles<V: Vector<Element = E>, const R: usize>(&self) {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            match self.n / V::LANES {
+                0 => self.column_tile::<V, R, 1>(0, (1u32 << self.n) - 1),
+                1..HALF => self.whole_tiles::<V, R, 1>(),
+                HALF..WIDE => self.whole_tiles::<V, R, HALF>(),
+                WIDE.. => self.whole_tiles::<V, R, WIDE>(),
+            }
+        }
+    }
+
+    /// Tiles of `N` vectors, of which the last begins early, so that it is whole.
+    #[inline(always)]
+    unsafe fn whole_tiles<V: Vector<Element = E>, const R: usize, const N: usize>(&self) {
+        for left in (0..self.n).step_by(N * V::LANES) {
+            // SAFETY: as the caller vouches.
+            unsafe { self.column_tile::<V, R, N>(left.min(self.n - N * V::LANES), V::ALL) };
+        }
+    }
+
+    /// `N` vectors of columns of `R` rows; `lanes` are those of every vector.
+    #[inline(always)]
+    unsafe fn column_tile<V: Vector<Element = E>, const R: usize, const N: usize>(&self, left: usize, lanes: u32) {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            let mut sums = [[V::splat(E::ZERO); N]; R];
+            for p in 0..self.k {
+                let b = self.b.from(p, left).start;
+                let mut scales = [sums[0][0]; R];
+                for r in 0..R {
+                    scales[r] = V::splat(self.a.from(r, p).start.read_unaligned());
+                }
+                for n in 0..N {
+                    let x: V = Self::read(b.add(n * V::LANES), lanes);
+                    for r in 0..R {
+                        sums[r][n] = sums[r][n].plus_product(scales[r], x);
+                    }
+                }
+            }
+            for r in 0..R {
+                let c = self.c.offset(r as isize * self.c_row).add(left);
+                for n in 0..N {
+                    match lanes == V::ALL {
+                        true => sums[r][n].store(c.add(n * V::LANES)),
+                        false => sums[r][n].store_packed(c.add(n * V::LANES), lanes),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Rows of the result in the first-level cache, to which scaled rows of `b` are added, a few at a time.
+    #[inline(always)]
+    unsafe fn added_rows<V: Vector<Element = E>>(&self) {
         for left in (0..self.n).step_by(NEAR) {
             let part =
                 Product { n: NEAR.min(self.n - left), c: self.c.wrapping_add(left), b: self.b.from(0, left), ..*self };

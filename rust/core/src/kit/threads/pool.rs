@@ -209,7 +209,8 @@ impl Pool {
         }
     }
 
-    /// Waits until a region is open that was not `seen`.
+    /// Waits until a region is open that was not `seen`, or was: waking takes longer than a short region, and one that is followed by
+    /// others finds them by spinning again, where sleeping on would miss them all.
     fn wait_for_region(&self, seen: u64) {
         let news = || {
             #[cfg(loom)]
@@ -224,10 +225,11 @@ impl Pool {
         }
         let mut guard = lock(&self.lock);
         self.sleepers.fetch_add(1, AcqRel);
-        while !news() {
+        if !news() {
             guard = self.wake.wait(guard).unwrap_or_else(PoisonError::into_inner);
         }
         self.sleepers.fetch_sub(1, AcqRel);
+        drop(guard);
     }
 }
 

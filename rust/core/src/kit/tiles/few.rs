@@ -55,41 +55,40 @@ impl<T: Number, F: Folding<T>> FewRows<T, F> {
         // SAFETY: the caller names a row and columns of the source.
         let mut values =
             unsafe { self.src.offset(row as isize * self.step).add(column).cast::<[T; N]>().read_unaligned() };
-        for i in 0..N {
-            values[i] = F::apply::<M>((F::IDENTITY, values[i]));
+        // What chooses among its operands gives back the element.
+        if !F::CHOOSES {
+            for i in 0..N {
+                values[i] = F::apply::<M>((F::IDENTITY, values[i]));
+            }
         }
         values
     }
 
-    /// Lane `lane` of `2 · half` after the tree's first step.
+    /// Lane `lane` of `2 · half` after the tree's first step, of `rows` rows.
     #[inline(always)]
-    unsafe fn lane<M: Machine, const N: usize>(&self, lane: usize, half: usize, column: usize) -> [T; N] {
+    unsafe fn lane<M: Machine, const N: usize>(&self, rows: usize, lane: usize, half: usize, column: usize) -> [T; N] {
         // SAFETY: as the caller vouches.
         unsafe {
             let values = self.row::<M, N>(lane, column);
-            if lane + half < self.rows {
-                both::<T, F, M, N>(values, self.row::<M, N>(lane + half, column))
-            } else {
-                values
-            }
+            if lane + half < rows { both::<T, F, M, N>(values, self.row::<M, N>(lane + half, column)) } else { values }
         }
     }
 
-    /// The tree over the rows of `N` columns.
+    /// The tree over the `rows` rows of `N` columns.
     #[inline(always)]
-    unsafe fn strip<M: Machine, const N: usize>(&self, column: usize) {
-        let mut half = self.rows.next_power_of_two() / 2;
+    unsafe fn strip<M: Machine, const N: usize>(&self, rows: usize, column: usize) {
+        let mut half = rows.next_power_of_two() / 2;
         // SAFETY: as the caller vouches; the lanes below `half` are written before they are read.
         unsafe {
             let result = match half {
                 0 => self.row::<M, N>(0, column),
-                1 => self.lane::<M, N>(0, 1, column),
-                2 => both::<T, F, M, N>(self.lane::<M, N>(0, 2, column), self.lane::<M, N>(1, 2, column)),
+                1 => self.lane::<M, N>(rows, 0, 1, column),
+                2 => both::<T, F, M, N>(self.lane::<M, N>(rows, 0, 2, column), self.lane::<M, N>(rows, 1, 2, column)),
                 _ => {
                     let mut lanes = MaybeUninit::<[[T; N]; LANES / 2]>::uninit();
                     let lanes = lanes.as_mut_ptr().cast::<[T; N]>();
                     for lane in 0..half {
-                        lanes.add(lane).write(self.lane::<M, N>(lane, half, column));
+                        lanes.add(lane).write(self.lane::<M, N>(rows, lane, half, column));
                     }
                     while half > 1 {
                         half /= 2;
@@ -121,8 +120,19 @@ impl<T: Number, F: Folding<T>> Kernel for FewRows<T, F> {
 
     #[inline(always)]
     fn run<M: Machine>(self) {
-        // SAFETY: strips lie inside the columns.
-        strips!(self.columns, column, WIDTH => unsafe { self.strip::<M, WIDTH>(column) });
+        /// Strips of so many rows; where the number is known, each strip is code without branches.
+        macro_rules! all_of {
+            ($rows:expr) => {
+                // SAFETY: strips lie inside the columns.
+                strips!(self.columns, column, WIDTH => unsafe { self.strip::<M, WIDTH>($rows, column) })
+            };
+        }
+        match self.rows {
+            2 => all_of!(2),
+            3 => all_of!(3),
+            4 => all_of!(4),
+            rows => all_of!(rows),
+        }
     }
 }
 
