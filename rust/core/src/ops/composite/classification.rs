@@ -15,6 +15,7 @@ use super::super::movement::{broadcast_to, keep_axes, reshape_to};
 use super::super::pointwise::astype;
 use super::super::reduce::{extreme, sum_axes};
 use super::activation::softplus_of;
+use super::softmax::softmax_rule;
 use super::{Reduce, float, same_shape};
 use crate::code::{Code, Fold};
 use crate::dtype::DType;
@@ -270,11 +271,11 @@ pub fn cross_entropy(
     let (shape, smooth) = (input.shape(), label_smoothing / input.shape()[axis] as f64);
     let weights = weight.map(|weight| class_weights(NAME, weight, shape, axis, input.dtype())).transpose()?;
 
-    // Logits less their maximum, which the loss does not depend on.
+    // The loss does not depend on the maximum.
     let largest = extreme(Fold::Max, &identity(&input), &smallvec![axis])?;
-    let logits = (Expr::from(&input) - Expr::from(&largest)).done()?;
-    let log_sum = Expr::from(log_sum(&logits, axis));
-    let logits = Expr::from(&logits);
+    let logits = || Expr::from(&input) - Expr::from(&largest);
+    let terms = unrecorded(|| logits().apply(Code::Exp).done())?;
+    let log_sum = Expr::from(log_sum(&input, terms, axis));
 
     if target.dtype().is_float() {
         same_shape(NAME, &input, target)?;
@@ -285,7 +286,7 @@ pub fn cross_entropy(
         if let Some(weights) = weights {
             q = q * weights;
         }
-        let losses = log_sum * class_sum(&q, axis) - class_sum(&(q * logits), axis);
+        let losses = log_sum * class_sum(&q, axis) - class_sum(&(q * logits()), axis);
         // The mean is over samples; each of them weighs 1.
         return astype(&losses.then(|losses| reduction.of(losses)).done()?, dtype);
     }
@@ -301,8 +302,8 @@ pub fn cross_entropy(
     if label_smoothing > 0.0 {
         // Σ wᶜ · (log_sum − logitᶜ) · smoothing / classes
         let spread = match &weights {
-            Some(weights) => &log_sum * class_sum(weights, axis) - class_sum(&(weights * &logits), axis),
-            None => &log_sum * shape[axis] as f64 - class_sum(&logits, axis),
+            Some(weights) => &log_sum * class_sum(weights, axis) - class_sum(&(weights * logits()), axis),
+            None => &log_sum * shape[axis] as f64 - class_sum(&logits(), axis),
         };
         losses = losses * (1.0 - label_smoothing) + spread * smooth;
     }
@@ -312,14 +313,18 @@ pub fn cross_entropy(
     astype(&reduce_samples(losses, sample_weights, reduction)?, dtype)
 }
 
-/// ln Σ exp(x) along `axis`, which disappears, for x ≤ 0 with a maximum of 0. The gradient is the softmax.
-fn log_sum(x: &Tensor, axis: usize) -> Result<Tensor> {
-    let value = unrecorded(|| class_sum(&Expr::from(x).apply(Code::Exp), axis).apply(Code::Log).done())?;
+/// ln Σ `terms` along `axis`, which disappears; the terms are exp(x − m), where m counts as a number. The gradient with respect to `x` is the
+/// softmax: terms · e^(−ln Σ), whose terms are those of the sum where both are computed together.
+fn log_sum(x: &Tensor, terms: Tensor, axis: usize) -> Result<Tensor> {
+    let value = unrecorded(|| class_sum(&Expr::from(&terms), axis).apply(Code::Log).done())?;
     let rule = move |cx: &Vjp<'_>| -> Result<SmallVec<[Option<Cotangent>; 2]>> {
-        let x = &cx.inputs[0];
-        let axes: Axes = smallvec![axis];
+        let (x, axes): (&Tensor, Axes) = (&cx.inputs[0], smallvec![axis]);
         let spread = |y: &Tensor| broadcast_to(&keep_axes(y, x.shape(), &axes)?, x.shape());
-        let weights = (Expr::from(x) - Expr::from(&cx.outputs[0]).then(spread)).apply(Code::Exp);
+        let weights = unrecorded(|| {
+            let share = (-Expr::from(&cx.outputs[0])).apply(Code::Exp);
+            (Expr::from(&terms) * share.then(spread)).done()
+        })?;
+        let weights = Expr::from(with_vjp(&weights, &[x], softmax_rule(axis), "softmax"));
         let gradient = (Expr::from(cx.grad()).then(spread) * weights).done()?;
         Ok(smallvec![Some(Cotangent::Dense(gradient))])
     };
