@@ -9,8 +9,9 @@ use super::domain::Order;
 use super::fused::{exponent, factors, fused};
 use super::levels::operands;
 use super::prepare::Builder;
-use super::program::{Direct, Folded, Level, Place, Program, Step, StoreStep};
+use super::program::{Direct, Folded, Level, Place, Program, RowUse, Step, StoreStep};
 use super::registers::Registers;
+use crate::code::Code;
 use crate::dtype::{Compute, DType};
 use crate::group::{Instr, ValueId};
 
@@ -61,7 +62,25 @@ impl Pass {
             pass.visit(builder.element_vector(root).ok(), done);
         }
         pass.gather_pairs(builder);
+        pass.values.iter().filter(|&&id| pass.is_exponent(builder, id)).for_each(|&id| done[id] = false);
         pass
+    }
+
+    /// Whether a value is nothing here but the exponent of an exponential, which can take a difference at once. A later pass that reads it had
+    /// better subtract again than read it from where it was kept.
+    fn is_exponent(&self, builder: &Builder<'_>, id: ValueId) -> bool {
+        let group = builder.group;
+        let instr = |id: ValueId| &group.values[id].instr;
+        let at_hand =
+            |id: ValueId| builder.levels.level[id] != Level::Element || matches!(instr(id), Instr::Load { .. });
+        let is_scalar = builder.program.walk.row_use == RowUse::Scalar;
+        let is_difference = is_scalar && matches!(instr(id), Instr::Pointwise { code: Code::Sub, .. });
+        if !is_difference || group.values[id].dtype != DType::F32 || !operands(instr(id)).iter().all(|&x| at_hand(x)) {
+            return false;
+        }
+        let mut readers = self.values.iter().filter(|&&reader| operands(instr(reader)).contains(&id));
+        let is_exponential = |id: ValueId| matches!(instr(id), Instr::Pointwise { code: Code::Exp, .. });
+        readers.all(|&reader| is_exponential(reader)) && !self.ends(builder).any(|node| node == Node::Value(id))
     }
 
     /// Lets a load that comes between two functions of a pair come before both, so that they can be one step.
@@ -136,7 +155,10 @@ pub(super) struct Sites {
     places: HashMap<Node, Place>,
     /// Registers behind values, to give back.
     held: HashMap<Node, usize>,
-    last_use: HashMap<Node, usize>,
+    /// Where each version of a node is read last.
+    last_use: HashMap<(Node, usize), usize>,
+    /// How often a value was computed.
+    versions: HashMap<Node, usize>,
     /// Per store that is written directly: pointer and fallback.
     directs: HashMap<usize, (usize, usize)>,
     pub(super) registers: Registers,
@@ -151,22 +173,31 @@ impl Sites {
     pub(super) fn assign(builder: &mut Builder<'_>, passes: &[Pass]) -> Self {
         let walk = builder.program.walk;
         let mut last_use = HashMap::new();
+        let mut versions: HashMap<Node, usize> = HashMap::new();
         let mut position = 0;
         for pass in passes {
             for &id in &pass.values {
                 for &operand in operands(&builder.group.values[id].instr) {
                     if let Ok(node) = builder.element_operand(operand) {
-                        last_use.insert(node, position);
+                        last_use.insert((node, versions.get(&node).copied().unwrap_or(0)), position);
                     }
                 }
+                *versions.entry(Node::Value(id)).or_default() += 1;
                 position += 1;
             }
-            last_use.extend(pass.ends(builder).map(|node| (node, position)));
+            last_use
+                .extend(pass.ends(builder).map(|node| ((node, versions.get(&node).copied().unwrap_or(0)), position)));
             position += 1;
         }
         let registers = Registers::new(walk.block * walk.piece);
-        let mut sites =
-            Self { places: HashMap::new(), held: HashMap::new(), last_use, directs: HashMap::new(), registers };
+        let mut sites = Self {
+            places: HashMap::new(),
+            held: HashMap::new(),
+            last_use,
+            versions: HashMap::new(),
+            directs: HashMap::new(),
+            registers,
+        };
         let mut position = 0;
         for pass in passes {
             position = sites.pass(builder, pass, position);
@@ -193,7 +224,7 @@ impl Sites {
         for &store in &pass.stores {
             self.store(builder, pass, store);
         }
-        let dead: Vec<Node> = pass.ends(builder).filter(|node| self.last_use[node] == end).collect();
+        let dead: Vec<Node> = pass.ends(builder).filter(|&node| self.ends_at(node, end)).collect();
         dead.into_iter().for_each(|node| self.release(builder, node));
         end + 1
     }
@@ -246,15 +277,25 @@ impl Sites {
         }
         // Only now: a loop is faster where its result lies apart from its operands.
         let dying = operands(&value.instr).iter().filter_map(|&operand| builder.element_operand(operand).ok());
-        for node in dying.filter(|node| self.last_use[node] == position).collect::<SmallVec<[Node; 3]>>() {
+        for node in dying.filter(|&node| self.ends_at(node, position)).collect::<SmallVec<[Node; 3]>>() {
             self.release(builder, node);
         }
+        *self.versions.entry(node).or_default() += 1;
+    }
+
+    /// Where the present version of a node is read last.
+    fn last_use(&self, node: Node) -> Option<usize> {
+        self.last_use.get(&(node, self.versions.get(&node).copied().unwrap_or(0))).copied()
+    }
+
+    fn ends_at(&self, node: Node, position: usize) -> bool {
+        self.last_use(node) == Some(position)
     }
 
     /// Where the operands of a value lie that nobody reads after it.
     fn dying(&self, builder: &Builder<'_>, id: ValueId, position: usize) -> SmallVec<[Place; 3]> {
         let nodes = operands(&builder.group.values[id].instr).iter().map(|&operand| Node::Value(operand));
-        nodes.filter(|node| self.last_use.get(node) == Some(&position)).map(|node| self.place(node)).collect()
+        nodes.filter(|&node| self.ends_at(node, position)).map(|node| self.place(node)).collect()
     }
 
     /// A pointer for a value that is written straight to an argument, where it may be.
@@ -275,7 +316,7 @@ impl Sites {
         let mut rivals: SmallVec<[usize; 2]> = SmallVec::new();
         for (other, value) in group.values.iter().enumerate() {
             if let Instr::Load { argument, .. } = value.instr
-                && self.last_use.get(&Node::Value(other)).is_some_and(|&last| last > position)
+                && self.last_use(Node::Value(other)).is_some_and(|last| last > position)
                 && other != id
                 && !rivals.contains(&argument)
             {
