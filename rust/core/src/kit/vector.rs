@@ -42,6 +42,15 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// As many elements as the mask has lanes can be written.
     unsafe fn store_packed(self, to: *mut Self::Element, mask: u32);
+    /// As `store_packed`, for masks of which few are all lanes.
+    ///
+    /// # Safety
+    /// As for `store_packed`.
+    #[inline(always)]
+    unsafe fn store_part(self, to: *mut Self::Element, mask: u32) {
+        // SAFETY: as the caller vouches.
+        unsafe { self.store_packed(to, mask) }
+    }
     /// self + a · b
     ///
     /// # Safety

@@ -2,13 +2,8 @@
 //! Invariant: a tile's sums stay in registers from the first product to the last.
 #![allow(clippy::needless_range_loop, reason = "iterators over arrays may stay calls inside code of other features")]
 
-use std::mem::MaybeUninit;
-
 use crate::kit::simd::Path;
 use crate::kit::vector::{Element, Routine, Vector, launch, many};
-
-/// Vectors of the largest tile.
-const ROOM: usize = 24;
 
 /// Where the lanes of one vector go: those of the mask, one beside the other, from `at` on.
 #[derive(Clone, Copy, Debug)]
@@ -98,19 +93,13 @@ impl<E: Element, const M: bool, const R: usize, const N: usize> Routine<E> for S
                 }
                 return;
             }
-            // By way of memory: the loop would be too long if it knew every register by its name.
-            let mut room = [const { MaybeUninit::<V>::uninit() }; ROOM];
-            let room = room.as_mut_ptr().cast::<V>();
-            for r in 0..R {
-                for n in 0..N {
-                    room.add(r * N + n).write(sums[r][n]);
-                }
-            }
             for n in 0..N {
                 let lanes = *tile.lanes.add(n);
                 let to = tile.target.add(lanes.at);
-                for r in 0..tile.rows {
-                    room.add(r * N + n).read().store_packed(to.add(r * tile.row), lanes.mask);
+                for r in 0..R {
+                    if r < tile.rows {
+                        sums[r][n].store_part(to.add(r * tile.row), lanes.mask);
+                    }
                 }
             }
         }

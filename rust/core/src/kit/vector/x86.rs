@@ -59,8 +59,13 @@ macro_rules! wide {
                     if mask == Self::ALL {
                         return $store(to, self.0);
                     }
-                    $store_some(to, ((1u32 << mask.count_ones()) - 1) as $mask, $pack(mask as $mask, self.0));
+                    self.store_part(to, mask);
                 }
+            }
+            #[inline(always)]
+            unsafe fn store_part(self, to: *mut $type, mask: u32) {
+                // SAFETY: as for `store_packed`.
+                unsafe { $store_some(to, ((1u32 << mask.count_ones()) - 1) as $mask, $pack(mask as $mask, self.0)) }
             }
             #[inline(always)]
             unsafe fn plus_product(self, a: Self, b: Self) -> Self {
