@@ -544,7 +544,11 @@ _LATER = {
 
 def __getattr__(name: str) -> _Any:
     if name not in _LATER:
-        raise AttributeError(f"module 'adret' has no attribute {name!r}")
+        if name.startswith("__"):
+            raise AttributeError(f"module 'adret' has no attribute {name!r}")
+        from ._elsewhere import missing
+
+        raise missing(name)
     module = _import_module(_LATER[name] or f".{name}", __name__)
     value = getattr(module, name) if _LATER[name] else module
     globals()[name] = value

@@ -157,7 +157,11 @@ _FORMATS: tuple[tuple[bytes, str, str], ...] = (
 def _foreign(path: Path, name: str = "load") -> FileFormatError | None:
     """What to say of a file that is of another well-known format."""
     import zipfile
+    from os.path import isfile
 
+    # Opening a pipe would wait for its writer.
+    if not isfile(path):
+        return None
     try:
         with open(path, "rb") as file:
             start = file.read(8)

@@ -198,3 +198,20 @@ def test_settings_of_a_wrong_kind(text, make):
     with pytest.raises(ad.DTypeError) as raised:
         make([ad.ones(1, requires_grad=True)])
     assert text in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "NAdam", "RAdam"])
+@pytest.mark.parametrize("dtype", [ad.float16, ad.bfloat16, ad.float64])
+def test_a_rate_that_is_a_tensor_does_not_change_the_dtype(name, dtype):
+    results = []
+    for rate in (0.125, ad.tensor(0.125)):
+        parameter = ad.tensor([1.0, -2.0], dtype=dtype, requires_grad=True)
+        optimizer = getattr(optim, name)([parameter], lr=rate)
+        for _ in range(3):
+            (parameter * parameter).sum().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        assert parameter.dtype == dtype
+        results.append(parameter.detach().astype(ad.float64).numpy())
+    # The rate is rounded to the parameter's dtype, the number is not.
+    assert abs(results[0] - results[1]).max() < (0.05 if dtype != ad.float64 else 1e-6)

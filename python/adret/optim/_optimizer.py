@@ -223,6 +223,8 @@ class Optimizer(ABC):
         try:
             for parameter, grad, state, group in due:
                 numbers: tuple[Any, ...] = self.numbers(state.get("step", 0) + 1, group)
+                # A rate that is a tensor does not widen its parameters.
+                numbers = tuple(n.astype(parameter.dtype) if isinstance(n, Tensor) else n for n in numbers)
                 if recording:
                     numbers = tuple(n if isinstance(n, Tensor) else Variable(n) for n in numbers)
                     used.append((state, group, numbers))
