@@ -120,11 +120,6 @@ def test_functions_of_two_doubles(device: str, name: str) -> None:
     a, b = (part.ravel() for part in np.meshgrid(grid, grid))
     a = np.concatenate([a, RNG.uniform(-5, 5, 3000), 10.0 ** RNG.uniform(-30, 30, 3000)])
     b = np.concatenate([b, RNG.integers(-9, 9, 3000), RNG.uniform(-9, 9, 3000)]).astype(np.float64)
-    if name in ("floor_divide", "remainder"):
-        a, b = a[:3000], b[:3000]
-        b[b == 0] = 1
-        b = np.where((np.abs(b) < 1e9) & (np.abs(b) > 1e-3), b, 2.0)
-        a = np.where((np.abs(a) < 1e9) & (np.abs(a) > 1e-300), a, 5.0)
     function = getattr(ad, name)
     want = function(ad.tensor(a), ad.tensor(b)).numpy()
     got = function(ad.tensor(a, device=device), ad.tensor(b, device=device)).numpy()

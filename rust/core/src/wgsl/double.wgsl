@@ -89,11 +89,94 @@ fn upper_bits(x: f64) -> f64 {
     return from_bits_f64(bitcast<u64>(x) & 0xfffffffff8000000lu);
 }
 
-fn mod_f64(a: f64, b: f64) -> f64 {
-    if (is_infinite_f64(b) && is_finite_f64(a)) {
-        return select(b, a, a == 0.0lf || (a < 0.0lf) == (b < 0.0lf));
+// a - trunc(a / b) * b without any rounding, for finite a and b other than 0: a long division of the significands, eleven bits at a time.
+fn cut_f64(a: f64, b: f64) -> f64 {
+    let dividend = bitcast<u64>(a) & 0x7ffffffffffffffflu;
+    let divisor = bitcast<u64>(b) & 0x7ffffffffffffffflu;
+    if (dividend < divisor) {
+        return a;
     }
-    return a - floor(a / b) * b;
+    let hidden = 0x10000000000000lu;
+    let exponent = max(u32(divisor >> 52u), 1u);
+    let by = (divisor & (hidden - 1lu)) | select(0lu, hidden, divisor >= hidden);
+    var rest = ((dividend & (hidden - 1lu)) | select(0lu, hidden, dividend >= hidden)) % by;
+    var bits = max(u32(dividend >> 52u), 1u) - exponent;
+    while (bits > 0u && rest > 0lu) {
+        let some = min(bits, 11u);
+        rest = (rest << some) % by;
+        bits = bits - some;
+    }
+    let sign = bitcast<u64>(a) & 0x8000000000000000lu;
+    if (rest == 0lu) {
+        return from_bits_f64(sign);
+    }
+    let high = u32(rest >> 32u);
+    let up = 52u - select(firstLeadingBit(u32(rest)), firstLeadingBit(high) + 32u, high > 0u);
+    if (up < exponent) {
+        return from_bits_f64(sign | (u64(exponent - up) << 52u) | ((rest << up) & (hidden - 1lu)));
+    }
+    return from_bits_f64(sign | (rest << (exponent - 1u)));
+}
+
+fn is_zero_f64(x: f64) -> bool {
+    return magnitude_f64(x) == 0lu;
+}
+
+// The exact remainder, moved into the range of b, whose sign a zero takes.
+fn mod_f64(a: f64, b: f64) -> f64 {
+    if (is_nan_f64(a)) {
+        return a;
+    }
+    if (is_nan_f64(b)) {
+        return b;
+    }
+    if (is_infinite_f64(a) || is_zero_f64(b)) {
+        return from_bits_f64(0x7ff8000000000000lu);
+    }
+    var rest = a;
+    if (is_finite_f64(b)) {
+        rest = cut_f64(a, b);
+    }
+    if (is_zero_f64(rest)) {
+        return from_bits_f64(bitcast<u64>(b) & 0x8000000000000000lu);
+    }
+    if (is_negative_f64(rest) == is_negative_f64(b)) {
+        return rest;
+    }
+    if (is_infinite_f64(b)) {
+        return b;
+    }
+    return rest + b;
+}
+
+// The nearest whole number; of two, the one that is further from 0.
+fn nearest_f64(x: f64) -> f64 {
+    if (abs(x) >= 4503599627370496.0lf) {
+        return x;
+    }
+    let whole = trunc(x);
+    return whole + trunc((x - whole) * 2.0lf);
+}
+
+// By the exact remainder, without the rounding of a / b.
+fn floor_div_f64(a: f64, b: f64) -> f64 {
+    if (!is_finite_f64(a) || is_nan_f64(b) || is_zero_f64(b)) {
+        return floor(a / b);
+    }
+    let apart = is_negative_f64(a) != is_negative_f64(b);
+    var rest = a;
+    var quotient = 0.0lf;
+    if (is_finite_f64(b)) {
+        rest = cut_f64(a, b);
+        quotient = (a - rest) / b;
+    }
+    if (apart && !is_zero_f64(rest)) {
+        return nearest_f64(quotient - 1.0lf);
+    }
+    if (is_zero_f64(quotient)) {
+        return from_bits_f64(select(0lu, 0x8000000000000000lu, apart));
+    }
+    return nearest_f64(quotient);
 }
 
 // 2^n of a normal result.

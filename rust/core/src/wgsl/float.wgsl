@@ -61,11 +61,92 @@ fn sign_f32(x: f32) -> f32 {
     return sign(x);
 }
 
-fn mod_f32(a: f32, b: f32) -> f32 {
-    if (is_infinite(b) && is_finite(a)) {
-        return select(b, a, a == 0.0 || (a < 0.0) == (b < 0.0));
+// a - trunc(a / b) * b without any rounding, for finite a and b other than 0: a long division of the significands, eight bits at a time.
+fn cut_f32(a: f32, b: f32) -> f32 {
+    let dividend = bitcast<u32>(a) & 0x7fffffffu;
+    let divisor = bitcast<u32>(b) & 0x7fffffffu;
+    if (dividend < divisor) {
+        return a;
     }
-    return a - floor(a / b) * b;
+    let exponent = max(divisor >> 23u, 1u);
+    let by = (divisor & 0x7fffffu) | select(0u, 0x800000u, divisor >= 0x800000u);
+    var rest = ((dividend & 0x7fffffu) | select(0u, 0x800000u, dividend >= 0x800000u)) % by;
+    var bits = max(dividend >> 23u, 1u) - exponent;
+    while (bits > 0u && rest > 0u) {
+        let some = min(bits, 8u);
+        rest = (rest << some) % by;
+        bits = bits - some;
+    }
+    let sign = bitcast<u32>(a) & 0x80000000u;
+    if (rest == 0u) {
+        return bitcast<f32>(sign);
+    }
+    let up = 23u - firstLeadingBit(rest);
+    if (up < exponent) {
+        return bitcast<f32>(sign | ((exponent - up) << 23u) | ((rest << up) & 0x7fffffu));
+    }
+    return bitcast<f32>(sign | (rest << (exponent - 1u)));
+}
+
+fn is_zero(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7fffffffu) == 0u;
+}
+
+// The exact remainder, moved into the range of b, whose sign a zero takes.
+fn mod_f32(a: f32, b: f32) -> f32 {
+    if (is_nan(a)) {
+        return a;
+    }
+    if (is_nan(b)) {
+        return b;
+    }
+    if (is_infinite(a) || is_zero(b)) {
+        return from_bits(0x7fc00000u);
+    }
+    var rest = a;
+    if (is_finite(b)) {
+        rest = cut_f32(a, b);
+    }
+    if (is_zero(rest)) {
+        return bitcast<f32>(bitcast<u32>(b) & 0x80000000u);
+    }
+    if (is_negative(rest) == is_negative(b)) {
+        return rest;
+    }
+    if (is_infinite(b)) {
+        return b;
+    }
+    return rest + b;
+}
+
+// The nearest whole number; of two, the one that is further from 0.
+fn nearest_f32(x: f32) -> f32 {
+    if (abs(x) >= 8388608.0) {
+        return x;
+    }
+    let whole = trunc(x);
+    return whole + trunc((x - whole) * 2.0);
+}
+
+// By the exact remainder, without the rounding of a / b.
+fn floor_div_f32(a: f32, b: f32) -> f32 {
+    if (!is_finite(a) || is_nan(b) || is_zero(b)) {
+        return floor(a / b);
+    }
+    let apart = is_negative(a) != is_negative(b);
+    var rest = a;
+    var quotient = 0.0;
+    if (is_finite(b)) {
+        rest = cut_f32(a, b);
+        quotient = (a - rest) / b;
+    }
+    if (apart && !is_zero(rest)) {
+        return nearest_f32(quotient - 1.0);
+    }
+    if (is_zero(quotient)) {
+        return bitcast<f32>(select(0u, 0x80000000u, apart));
+    }
+    return nearest_f32(quotient);
 }
 
 // 2^n for -126 <= n <= 127.

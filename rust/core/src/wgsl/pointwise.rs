@@ -55,7 +55,6 @@ fn of_float(code: Code, a: &str, b: &str) -> String {
     let function = match code {
         Code::Neg => return format!("-{a}"),
         Code::Div => return format!("{a} / {b}"),
-        Code::FloorDiv => return format!("floor({a} / {b})"),
         Code::NotEqual => return format!("!equal_f32({a}, {b})"),
         Code::Greater => return format!("less_f32({b}, {a})"),
         Code::GreaterEqual => return format!("less_equal_f32({b}, {a})"),
@@ -89,6 +88,7 @@ fn of_float(code: Code, a: &str, b: &str) -> String {
         Code::IsNan => "is_nan",
         Code::IsInf => "is_infinite",
         Code::IsFinite => "is_finite",
+        Code::FloorDiv => "floor_div_f32",
         Code::Mod => "mod_f32",
         Code::Pow => "pow_f32",
         Code::Atan2 => "atan2_f32",
@@ -105,7 +105,7 @@ fn of_float(code: Code, a: &str, b: &str) -> String {
 /// The same in f64: mathematics has names of its own, since drivers have none in 64 bits.
 fn of_double(code: Code, a: &str, b: &str) -> String {
     match code {
-        Code::Add | Code::Sub | Code::Mul | Code::Div | Code::Neg | Code::FloorDiv => of_float(code, a, b),
+        Code::Add | Code::Sub | Code::Mul | Code::Div | Code::Neg => of_float(code, a, b),
         Code::Abs | Code::Sqrt | Code::Floor | Code::Ceil | Code::Round | Code::Trunc => of_float(code, a, b),
         _ => {
             let text = of_float(code, a, b);
