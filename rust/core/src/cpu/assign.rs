@@ -288,6 +288,11 @@ impl Sites {
         self.last_use.get(&(node, self.versions.get(&node).copied().unwrap_or(0))).copied()
     }
 
+    /// Whether any version of a node is, those to come among them.
+    fn is_read_after(&self, node: Node, position: usize) -> bool {
+        self.last_use.iter().any(|(&(other, _), &last)| other == node && last > position)
+    }
+
     fn ends_at(&self, node: Node, position: usize) -> bool {
         self.last_use(node) == Some(position)
     }
@@ -316,7 +321,7 @@ impl Sites {
         let mut rivals: SmallVec<[usize; 2]> = SmallVec::new();
         for (other, value) in group.values.iter().enumerate() {
             if let Instr::Load { argument, .. } = value.instr
-                && self.last_use(Node::Value(other)).is_some_and(|last| last > position)
+                && self.is_read_after(Node::Value(other), position)
                 && other != id
                 && !rivals.contains(&argument)
             {
