@@ -18,6 +18,7 @@ import argparse
 import ctypes.util
 import hashlib
 import os
+import platform
 import re
 import shlex
 import shutil
@@ -50,6 +51,11 @@ SOURCES = ["Cargo.toml", "Cargo.lock", "pyproject.toml", "rust"]
 # The C library that wheels for Linux may ask for at most: that of Debian 10, RHEL 8 and Ubuntu 18.10.
 OLDEST_GLIBC = (2, 28)
 VULKAN = ["libvulkan1", "mesa-vulkan-drivers"]
+# 64-bit ARM as Rust names it, and the folder where Debian and Ubuntu keep its C library.
+ARM = "aarch64-unknown-linux-gnu"
+ARM_LIBRARY = Path("/usr/aarch64-linux-gnu")
+# The core's tests that depend on the vector path: few enough that an emulator runs them in a minute.
+ARM_PARTS = ["kit::gemm", "kit::math", "kit::simd", "kit::tiles", "kit::transpose", "kit::vector", "cpu::tests::matmul"]
 
 
 def main() -> int:
@@ -60,6 +66,7 @@ def main() -> int:
     test = commands.add_parser("test", help="run every test")
     test.add_argument("--peers", action="store_true", help="compare with PyTorch and JAX too (installs 5 GB)")
     test.add_argument("--full", action="store_true", help="the full product of test axes")
+    test.add_argument("--arm", action="store_true", help="the core's tests for 64-bit ARM too, in an emulator")
     commands.add_parser("check", help="formatters, linters, type checker")
     bench = commands.add_parser("bench", help="measure against other libraries")
     bench.add_argument("--no-peers", action="store_true", help="NumPy only: install neither PyTorch nor JAX")
@@ -112,11 +119,53 @@ def run_test(arguments: argparse.Namespace) -> int:
     # The tests take the CPU and, where Vulkan is there, the GPU in turn.
     steps.run("Python tests", [python, "-m", "pytest", "-q", *["--full"] * arguments.full, "tests"], gpu)
     steps.run("Documentation", documentation(python))
+    if arguments.arm:
+        test_arm(steps)
     if arguments.peers:
         peers = build(PEERS, RIVALS)
         beside = ["-m", "pytest", "-q", "--peers", "-m", "peers", "tests"]
         steps.run("Python tests beside PyTorch and JAX", [peers, *beside])
     return steps.close("test")
+
+
+def test_arm(steps: Steps) -> None:
+    """Runs the core's tests for 64-bit ARM in an emulator: on NEON, and what depends on the path on plain code too."""
+    settings = arm_emulator()
+    if settings is None:
+        return
+    command = ["cargo", "test", "--target", ARM, "--package", "adret-core", "--lib", "--quiet", "--"]
+    for path, parts in {"neon": ARM_PARTS, "portable": ["kit::tiles"]}.items():
+        steps.run(f"Rust tests on emulated 64-bit ARM, {path}", [*command, *parts], {**settings, "ADRET_CPU": path})
+
+
+def arm_emulator() -> dict[str, str] | None:
+    """What Cargo is told so that it builds and runs for 64-bit ARM; None, and why, where a tool is missing."""
+    if platform.machine() in ("aarch64", "arm64"):
+        print("\nThis is a 64-bit ARM processor: its tests have been run, without an emulator.")
+        return None
+    emulators = [found for name in ("qemu-aarch64-static", "qemu-aarch64") if (found := shutil.which(name))]
+    linker = shutil.which("aarch64-linux-gnu-gcc")
+    rustc = ["rustc", "--print", "target-libdir", "--target", ARM]
+    printed = (
+        subprocess.run(rustc, cwd=ROOT, capture_output=True, text=True, check=False) if shutil.which("rustc") else None
+    )
+    standard = printed is not None and printed.returncode == 0 and Path(printed.stdout.strip()).is_dir()
+    needed = {
+        f"Rust's standard library for it (rustup target add {ARM})": standard,
+        "a C compiler and library (the package gcc-aarch64-linux-gnu)": linker is not None and ARM_LIBRARY.is_dir(),
+        "an emulator (the package qemu-user-static)": bool(emulators),
+    }
+    if not all(needed.values()):
+        print("\nTests for 64-bit ARM are left out. Missing:")
+        for what in (what for what, found in needed.items() if not found):
+            print(f"  {what}")
+        return None
+    print(f"\n64-bit ARM: linked by {linker}, run by {emulators[0]}")
+    name = ARM.upper().replace("-", "_")
+    return {
+        f"CARGO_TARGET_{name}_LINKER": str(linker),
+        f"CARGO_TARGET_{name}_RUNNER": f"{emulators[0]} -L {ARM_LIBRARY}",
+    }
 
 
 def run_check(_: argparse.Namespace) -> int:

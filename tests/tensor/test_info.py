@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 
@@ -44,9 +45,11 @@ def test_as_text() -> None:
         assert part in done.stdout
 
 
-def test_a_path_that_is_not_there() -> None:
-    done = _run(ADRET_CPU="mmx")
-    assert "problem: ADRET_CPU" in done.stdout
+@pytest.mark.parametrize("name", ["mmx", "avx2" if platform.machine() in ("aarch64", "arm64") else "neon"])
+def test_a_path_that_is_not_there(name: str) -> None:
+    done = _run(ADRET_CPU=name)
+    assert f'problem: ADRET_CPU: this processor has no path "{name}"' in done.stdout
+    assert "portable" in done.stdout
 
 
 def test_a_wrong_product_is_found(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,12 +4,15 @@
 //! A loop is a `Kernel`: plain data whose `run` is generic over a `Machine` and `#[inline(always)]` down to its arithmetic. `launch` calls
 //! it inside a function compiled with the features of the chosen path, and LLVM vectorises it there.
 
+use std::env::consts::ARCH;
 use std::sync::OnceLock;
 
 /// What the arithmetic of a loop may ask of the path that it is compiled for.
 pub trait Machine: Copy + 'static {
     /// Whether `fma32` and `fma64` round once.
     const FUSED: bool;
+    /// Whether a loop in place should have few results at a time: for small registers, of which a chunk's results take too many.
+    const SHORT: bool = false;
     /// a · b + c: rounded once where the processor has the instruction, else twice.
     fn fma32(a: f32, b: f32, c: f32) -> f32;
     /// a · b + c, as `fma32`.
@@ -58,9 +61,29 @@ impl Machine for FusedMachine {
     }
 }
 
-/// Declares the paths, worst first: architecture, variant, the variant for narrow kernels, name, compiler features and the test for them.
+/// As `FusedMachine`, for registers of 128 bits.
+#[cfg(target_arch = "aarch64")]
+#[derive(Clone, Copy)]
+pub struct NeonMachine;
+
+#[cfg(target_arch = "aarch64")]
+impl Machine for NeonMachine {
+    const FUSED: bool = true;
+    const SHORT: bool = true;
+    #[inline(always)]
+    fn fma32(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+    #[inline(always)]
+    fn fma64(a: f64, b: f64, c: f64) -> f64 {
+        a.mul_add(b, c)
+    }
+}
+
+/// Declares the paths, worst first: architecture, variant, the variant for narrow kernels, name, machine, compiler features and the test for
+/// them.
 macro_rules! paths {
-    ($($arch:literal $variant:ident $narrow:ident $name:literal $features:literal $detected:expr;)*) => {
+    ($($arch:literal $variant:ident $narrow:ident $name:literal $machine:ident $features:literal $detected:expr;)*) => {
         /// A set of vector instructions that the loops of this library are compiled for.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Path {
@@ -72,6 +95,9 @@ macro_rules! paths {
                 $variant,
             )*
         }
+
+        /// The names of the paths of all architectures, and these.
+        const OF_ARCHITECTURES: &[(&str, &str)] = &[$(($name, $arch)),*];
 
         impl Path {
             /// Every path that this processor can take, worst first.
@@ -123,7 +149,7 @@ macro_rules! paths {
                     Path::$variant => {
                         #[target_feature(enable = $features)]
                         fn run<K: Kernel>(kernel: K) -> K::Output {
-                            kernel.run::<FusedMachine>()
+                            kernel.run::<$machine>()
                         }
                         // SAFETY: the caller vouches that the processor has these features.
                         unsafe { run(kernel) }
@@ -135,11 +161,12 @@ macro_rules! paths {
 }
 
 paths! {
-    "x86_64" Avx2 Avx2 "avx2" "avx2,fma,f16c"
+    "x86_64" Avx2 Avx2 "avx2" FusedMachine "avx2,fma,f16c"
         is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
     // The first processors with AVX-512 slow down when they use it; those with VBMI2 do not.
-    "x86_64" Avx512 Avx2 "avx512" "avx512f,avx512vl,avx512bw,avx512dq,avx512cd,avx512vbmi2,avx2,fma,f16c"
+    "x86_64" Avx512 Avx2 "avx512" FusedMachine "avx512f,avx512vl,avx512bw,avx512dq,avx512cd,avx512vbmi2,avx2,fma,f16c"
         Path::has_avx512();
+    "aarch64" Neon Neon "neon" NeonMachine "neon" std::arch::is_aarch64_feature_detected!("neon");
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -210,10 +237,13 @@ fn choose(asked: Option<&str>) -> (Path, Option<String>) {
                 let names: Vec<&str> = available.iter().map(|path| path.name()).collect();
                 let names = names.join(", ");
                 let used = best.name();
+                let elsewhere = OF_ARCHITECTURES.iter().find(|(path, arch)| *path == name && *arch != ARCH);
+                let reason =
+                    elsewhere.map_or(String::new(), |(_, arch)| format!(", which is one of {arch} (this is {ARCH})"));
                 (
                     best,
                     Some(format!(
-                        "ADRET_CPU: this processor has no path {name:?}; {used} is used. Choose one of: {names}."
+                        "ADRET_CPU: this processor has no path {name:?}{reason}; {used} is used. Choose one of: {names}."
                     )),
                 )
             }
@@ -232,5 +262,19 @@ mod tests {
         let (path, error) = choose(Some("mmx"));
         assert_eq!(path, choose(None).0);
         assert!(error.unwrap().contains("\"mmx\""));
+    }
+
+    #[test]
+    fn paths_of_other_architectures_are_explained() {
+        for &(name, arch) in OF_ARCHITECTURES {
+            let (path, error) = choose(Some(name));
+            if arch == ARCH {
+                assert!(error.is_none() || path == choose(None).0);
+                assert_eq!(error.is_none(), path.name() == name);
+            } else {
+                assert_eq!(path, choose(None).0);
+                assert!(error.unwrap().contains(&format!("which is one of {arch} (this is {ARCH})")));
+            }
+        }
     }
 }

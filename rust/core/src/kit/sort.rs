@@ -111,10 +111,14 @@ pub fn sort<E: Entry>(entries: &mut Vec<E>, spare: &mut Vec<E>, digits: u32) {
     }
 }
 
-/// Keys of a piece that is sorted by vectors on a thread of its own, and such pieces per thread.
+/// Keys of a piece that is sorted by vectors on a thread of its own.
+#[cfg(target_arch = "x86_64")]
 const SHARE: usize = 1 << 12;
+/// Such pieces per thread.
+#[cfg(target_arch = "x86_64")]
 const SHARES: usize = 4;
 /// Entries of spare memory that sorting by vectors takes besides one for each.
+#[cfg(target_arch = "x86_64")]
 const SLACK: usize = 1 << 12;
 
 /// Sorts keys by vectors: what lies between pivots on all threads. `spare` has `SLACK` more entries.

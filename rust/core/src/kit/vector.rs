@@ -2,6 +2,11 @@
 //! Invariant: an implementation beyond `Plain` is only reached through `launch`, which asks for its instructions.
 #![allow(clippy::needless_range_loop, reason = "iterators over arrays may stay calls inside code of other features")]
 
+pub(crate) mod by_lane;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(test)]
+mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -20,6 +25,8 @@ pub(crate) trait Vector: Copy {
     const LANES: usize;
     /// Whether there are 32 registers, or 16.
     const MANY: bool;
+    /// Whether `plus_lane` is one instruction.
+    const BY_LANE: bool = false;
     /// The mask of all lanes.
     const ALL: u32 = ((1u64 << Self::LANES) - 1) as u32;
 
@@ -29,6 +36,15 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// All lanes can be read.
     unsafe fn load(from: *const Self::Element) -> Self;
+    /// An element for `plus_scaled`: in all lanes, or where `BY_LANE` in the first.
+    ///
+    /// # Safety
+    /// It can be read.
+    #[inline(always)]
+    unsafe fn factor(from: *const Self::Element) -> Self {
+        // SAFETY: as the caller vouches.
+        unsafe { Self::splat(from.read_unaligned()) }
+    }
     /// The lanes of a mask, and zeros.
     ///
     /// # Safety
@@ -56,6 +72,28 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// As for `splat`.
     unsafe fn plus_product(self, a: Self, b: Self) -> Self;
+    /// self + a · factor
+    ///
+    /// # Safety
+    /// As for `splat`.
+    #[inline(always)]
+    unsafe fn plus_scaled(self, a: Self, factor: Self) -> Self {
+        // SAFETY: as the caller vouches.
+        unsafe { self.plus_product(a, factor) }
+    }
+    /// self + a · (lane `L` of b)
+    ///
+    /// # Safety
+    /// As for `splat`.
+    #[inline(always)]
+    unsafe fn plus_lane<const L: usize>(self, a: Self, b: Self) -> Self {
+        // SAFETY: as the caller vouches; there is room for the widest vector.
+        unsafe {
+            let mut lanes = [b.sum(); 16];
+            b.store(lanes.as_mut_ptr());
+            self.plus_product(a, Self::splat(lanes[L]))
+        }
+    }
     /// # Safety
     /// As for `splat`.
     unsafe fn plus(self, other: Self) -> Self;
@@ -216,6 +254,9 @@ pub(crate) trait Element:
     #[cfg(target_arch = "x86_64")]
     #[doc(hidden)]
     type Half: Vector<Element = Self>;
+    #[cfg(target_arch = "aarch64")]
+    #[doc(hidden)]
+    type Neon: Vector<Element = Self>;
     #[doc(hidden)]
     type Plain: Vector<Element = Self>;
 }
@@ -234,6 +275,8 @@ impl Element for f32 {
     type Wide = x86::F32x16;
     #[cfg(target_arch = "x86_64")]
     type Half = x86::F32x8;
+    #[cfg(target_arch = "aarch64")]
+    type Neon = neon::F32x4;
     type Plain = Plain<f32, 4>;
 }
 
@@ -251,6 +294,8 @@ impl Element for f64 {
     type Wide = x86::F64x8;
     #[cfg(target_arch = "x86_64")]
     type Half = x86::F64x4;
+    #[cfg(target_arch = "aarch64")]
+    type Neon = neon::F64x2;
     type Plain = Plain<f64, 2>;
 }
 
@@ -270,6 +315,8 @@ pub(crate) fn lanes<E: Element>(path: Path) -> usize {
         Path::Avx512 => E::Wide::LANES,
         #[cfg(target_arch = "x86_64")]
         Path::Avx2 => E::Half::LANES,
+        #[cfg(target_arch = "aarch64")]
+        Path::Neon => E::Neon::LANES,
         Path::Portable => E::Plain::LANES,
     }
 }
@@ -281,6 +328,8 @@ pub(crate) fn many<E: Element>(path: Path) -> bool {
         Path::Avx512 => E::Wide::MANY,
         #[cfg(target_arch = "x86_64")]
         Path::Avx2 => E::Half::MANY,
+        #[cfg(target_arch = "aarch64")]
+        Path::Neon => E::Neon::MANY,
         Path::Portable => E::Plain::MANY,
     }
 }
@@ -312,6 +361,16 @@ pub(crate) unsafe fn launch<E: Element, R: Routine<E>>(path: Path, routine: R) -
             }
             // SAFETY: as the caller vouches.
             unsafe { half(routine) }
+        }
+        #[cfg(target_arch = "aarch64")]
+        Path::Neon => {
+            #[target_feature(enable = "neon")]
+            unsafe fn quad<E: Element, R: Routine<E>>(routine: R) -> R::Output {
+                // SAFETY: as the caller vouches.
+                unsafe { routine.run::<E::Neon>() }
+            }
+            // SAFETY: as the caller vouches.
+            unsafe { quad(routine) }
         }
         // SAFETY: plain arrays ask for nothing.
         Path::Portable => unsafe { routine.run::<E::Plain>() },

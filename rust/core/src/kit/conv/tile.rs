@@ -3,7 +3,7 @@
 #![allow(clippy::needless_range_loop, reason = "iterators over arrays may stay calls inside code of other features")]
 
 use crate::kit::simd::Path;
-use crate::kit::vector::{Element, Routine, Vector, launch, many};
+use crate::kit::vector::{Element, Routine, Vector, by_lane, launch, many};
 
 /// Where the lanes of one vector go: those of the mask, one beside the other, from `at` on.
 #[derive(Clone, Copy, Debug)]
@@ -65,10 +65,14 @@ impl<E: Element, const M: bool, const R: usize, const N: usize> Routine<E> for S
                 for n in 1..N {
                     line[n] = V::load(from.add(n * V::LANES));
                 }
-                for r in 0..R {
-                    let weight = V::splat(*weights.add(r));
-                    for n in 0..N {
-                        sums[r][n] = sums[r][n].plus_product(weight, line[n]);
+                if V::BY_LANE {
+                    by_lane::adjacent(&mut sums, &line, weights);
+                } else {
+                    for r in 0..R {
+                        let weight = V::splat(*weights.add(r));
+                        for n in 0..N {
+                            sums[r][n] = sums[r][n].plus_product(weight, line[n]);
+                        }
                     }
                 }
                 weights = weights.add(R);
@@ -199,9 +203,9 @@ impl<E: Element, const M: bool, const R: usize, const N: usize> Routine<E> for S
                     line[n] = V::load(from.add(n * V::LANES));
                 }
                 for r in 0..R {
-                    let x = V::splat(source.offset(offsets[r]).read_unaligned());
+                    let x = V::factor(source.offset(offsets[r]));
                     for n in 0..N {
-                        sums[r][n] = sums[r][n].plus_product(x, line[n]);
+                        sums[r][n] = sums[r][n].plus_scaled(line[n], x);
                     }
                 }
                 from = from.add(tile.line);

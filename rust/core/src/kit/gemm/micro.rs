@@ -2,7 +2,7 @@
 //! Invariant: each sum is made in ascending order of the summed index, whatever the tile, so that results do not depend on how work is cut.
 #![allow(clippy::needless_range_loop, reason = "iterators over arrays may stay calls inside code of other features")]
 
-use crate::kit::vector::Vector;
+use crate::kit::vector::{Vector, by_lane};
 
 /// `c[i, j] (+)= Σₚ a[i, p] · b[p, j]` for a few rows and the columns of one panel. Steps are in elements.
 #[derive(Clone, Copy)]
@@ -28,6 +28,31 @@ impl<E: Copy> Micro<E> {
     /// vector's instructions.
     #[inline(always)]
     unsafe fn run<V: Vector<Element = E>, const R: usize, const N: usize>(&self, zero: E) {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            if cfg!(target_arch = "aarch64") && V::BY_LANE {
+                self.shared::<V, R, N>(zero)
+            } else {
+                self.sums::<V, R, N>(zero)
+            }
+        }
+    }
+
+    /// As `run`, as one function for all its callers: vectors that every processor of an architecture has need no code of other features
+    /// around them.
+    ///
+    /// # Safety
+    /// As for `run`.
+    #[inline(never)]
+    unsafe fn shared<V: Vector<Element = E>, const R: usize, const N: usize>(&self, zero: E) {
+        // SAFETY: as the caller vouches.
+        unsafe { self.sums::<V, R, N>(zero) }
+    }
+
+    /// # Safety
+    /// As for `run`.
+    #[inline(always)]
+    unsafe fn sums<V: Vector<Element = E>, const R: usize, const N: usize>(&self, zero: E) {
         // The loops over sums are short, so that they are unrolled: an index that is not known keeps all sums in memory.
         // SAFETY: as the caller vouches.
         unsafe {
@@ -40,15 +65,34 @@ impl<E: Copy> Micro<E> {
                 }
             }
             let (mut a, mut b) = (self.a, self.b);
-            for _ in 0..self.depth {
+            let mut left = self.depth;
+            if V::BY_LANE && self.a_step == 1 {
+                while left >= V::LANES {
+                    by_lane::along(&mut sums, a, self.a_row, &mut b, self.b_step);
+                    a = a.wrapping_add(V::LANES);
+                    left -= V::LANES;
+                }
+            }
+            let side_by_side = V::BY_LANE && self.a_row == 1 && R >= V::LANES;
+            while side_by_side && left > 0 {
+                let mut line = [V::load(b); N];
+                for n in 1..N {
+                    line[n] = V::load(b.add(n * V::LANES));
+                }
+                by_lane::adjacent(&mut sums, &line, a);
+                a = a.wrapping_offset(self.a_step);
+                b = b.wrapping_offset(self.b_step);
+                left -= 1;
+            }
+            for _ in 0..left {
                 let mut line = [V::load(b); N];
                 for n in 1..N {
                     line[n] = V::load(b.add(n * V::LANES));
                 }
                 for r in 0..R {
-                    let x = V::splat(a.offset(r as isize * self.a_row).read_unaligned());
+                    let x = V::factor(a.offset(r as isize * self.a_row));
                     for n in 0..N {
-                        sums[r][n] = sums[r][n].plus_product(x, line[n]);
+                        sums[r][n] = sums[r][n].plus_scaled(line[n], x);
                     }
                 }
                 a = a.wrapping_offset(self.a_step);

@@ -2,6 +2,8 @@
 //! Invariant: float → integer truncates and saturates, NaN gives 0; integer → integer wraps; to bool is `!= 0`; to float rounds once.
 
 use super::loops::{Splat, Stream, function, map, update};
+#[cfg(target_arch = "aarch64")]
+use super::neon;
 use super::rounding::round_tile;
 use crate::dtype::{Compute, DType, narrow_to_odd};
 
@@ -80,6 +82,10 @@ pub unsafe fn cast(from: DType, to: DType, n: usize, dst: *mut u8, src: *const u
             (Compute::U64, Compute::F64) => convert!(n, dst, src, |x: u64| -> f64 { x as f64 }),
             (Compute::I64 | Compute::U64, _) => std::ptr::copy(src, dst, n * 8),
             (Compute::F32, Compute::Mask) => convert!(n, dst, src, |x: f32| -> u8 { u8::from(x != 0.0) }),
+            #[cfg(target_arch = "aarch64")]
+            (Compute::F32, Compute::I32) if neon::available() => neon::i32_of_f32(n, src.cast(), dst.cast()),
+            #[cfg(target_arch = "aarch64")]
+            (Compute::F64, Compute::I32) if neon::available() => neon::i32_of_f64(n, src.cast(), dst.cast()),
             (Compute::F32, Compute::I32) => convert!(n, dst, src, |x: f32| -> i32 { saturated!(x, f32) }),
             (Compute::F32, Compute::I64) => convert!(n, dst, src, |x: f32| -> i64 { x as i64 }),
             (Compute::F32, Compute::U64) => convert!(n, dst, src, |x: f32| -> u64 { x as u64 }),

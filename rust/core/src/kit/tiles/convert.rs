@@ -2,6 +2,8 @@
 //! Invariant: a load followed by a store of the same dtype leaves the bytes as they were (bool: normalised to 0 and 1).
 
 use super::loops::{Function, Source, Stream, function, map};
+#[cfg(target_arch = "aarch64")]
+use super::neon;
 use super::number::Number;
 use super::rounding::{round_bf16, round_f16};
 use crate::dtype::DType;
@@ -9,7 +11,7 @@ use crate::kit::simd::PortableMachine;
 
 /// The value of float16 bits, exactly.
 #[inline(always)]
-fn from_f16(half: u16) -> f32 {
+pub(super) fn from_f16(half: u16) -> f32 {
     let bits = u32::from(half);
     // With the exponent bias corrected by a multiplication, denormals come out right too.
     let size = f32::from_bits((bits & 0x7fff) << 13) * f32::from_bits(0x7780_0000);
@@ -19,7 +21,7 @@ fn from_f16(half: u16) -> f32 {
 
 /// The float16 bits of a value, rounded to nearest.
 #[inline(always)]
-fn to_f16(x: f32) -> u16 {
+pub(super) fn to_f16(x: f32) -> u16 {
     let rounded = round_f16(x);
     let a = rounded.abs();
     let normal = (a.to_bits() >> 13).wrapping_sub(112 << 10);
@@ -65,6 +67,11 @@ unsafe fn scatter<T: Number, F: Function<(T,)>>(n: usize, src: *const u8, dst: *
 /// # Safety
 /// `src` has `n` elements of `dtype` at that stride; `dst` has room for `n` values of its compute type and does not overlap `src`.
 pub unsafe fn load(dtype: DType, n: usize, src: *const u8, stride: isize, dst: *mut u8) {
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: the caller's promises are the callee's.
+    if stride == 1 && neon::available() && unsafe { neon::load(dtype, n, src, dst) } {
+        return;
+    }
     // SAFETY: the caller's promises are the callees'.
     unsafe {
         match dtype {
@@ -91,6 +98,11 @@ pub unsafe fn load(dtype: DType, n: usize, src: *const u8, stride: isize, dst: *
 /// # Safety
 /// `src` has `n` values of the compute type of `dtype`; `dst` has room for `n` elements at that stride and does not overlap `src`.
 pub unsafe fn store(dtype: DType, n: usize, src: *const u8, dst: *mut u8, stride: isize) {
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: the caller's promises are the callee's.
+    if stride == 1 && neon::available() && unsafe { neon::store(dtype, n, src, dst) } {
+        return;
+    }
     // SAFETY: the caller's promises are the callees'.
     unsafe {
         match dtype {

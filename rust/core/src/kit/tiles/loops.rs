@@ -15,6 +15,8 @@ use crate::kit::simd::{Kernel, Machine, PortableMachine, launch};
 
 /// Elements of a chunk: enough for the loop vectoriser, few enough that the padded rest costs little.
 pub(super) const CHUNK: usize = 64;
+/// Elements of a whole chunk that are done at a time where registers are small.
+const STEP: usize = 16;
 
 /// Where a loop's operands come from.
 pub(super) trait Source: Copy {
@@ -227,15 +229,15 @@ struct Map<S, F, R> {
     function: PhantomData<F>,
 }
 
-/// Writes a chunk's first `n` results.
+/// Writes the first `n` of a chunk's results.
 #[inline(always)]
-unsafe fn write<R: Number>(dst: *mut R, results: &MaybeUninit<[R; CHUNK]>, n: usize) {
+unsafe fn write<R: Number, const LENGTH: usize>(dst: *mut R, results: &MaybeUninit<[R; LENGTH]>, n: usize) {
     const PIECE: usize = 8;
     let results = results.as_ptr().cast::<R>();
     // SAFETY: the caller has filled the results and owns n elements at dst.
     unsafe {
-        if n == CHUNK {
-            for piece in 0..CHUNK / PIECE {
+        if n == LENGTH {
+            for piece in 0..LENGTH / PIECE {
                 let values = results.add(piece * PIECE).cast::<[R; PIECE]>().read();
                 dst.add(piece * PIECE).cast::<[R; PIECE]>().write_unaligned(values);
             }
@@ -276,11 +278,11 @@ impl Chunks {
 trait Work<S: Source> {
     /// Type of the results.
     type Output: Number;
-    /// Fills a chunk's results from a source of `CHUNK` elements, the first `count` of which are real; `#[inline(always)]`.
+    /// Fills results from a source of `LENGTH` elements, the first `count` of which are real; `#[inline(always)]`.
     ///
     /// # Safety
-    /// There is room for `CHUNK` results.
-    unsafe fn fill<M: Machine>(source: S, count: usize, out: *mut Self::Output);
+    /// There is room for `LENGTH` results.
+    unsafe fn fill<M: Machine, const LENGTH: usize>(source: S, count: usize, out: *mut Self::Output);
 }
 
 /// Does work on chunks of elements `first..n`.
@@ -294,6 +296,17 @@ unsafe fn each_chunk<M: Machine, S: Source, W: Work<S>>(first: usize, n: usize, 
     let mut chunks = Chunks::new(first, n);
     while let Some((start, waits)) = chunks.next() {
         let count = CHUNK.min(n - start);
+        if M::SHORT && count == CHUNK && !waits {
+            for step in (start..start + CHUNK).step_by(STEP) {
+                let mut results = MaybeUninit::<[W::Output; STEP]>::uninit();
+                // SAFETY: steps lie inside the chunk.
+                unsafe {
+                    W::fill::<M, STEP>(source.after(step), STEP, results.as_mut_ptr().cast());
+                    write(dst.add(step), &results, STEP);
+                }
+            }
+            continue;
+        }
         let mut results = MaybeUninit::<[W::Output; CHUNK]>::uninit();
         let mut pad = MaybeUninit::uninit();
         // SAFETY: chunks lie inside the n elements.
@@ -302,7 +315,7 @@ unsafe fn each_chunk<M: Machine, S: Source, W: Work<S>>(first: usize, n: usize, 
             if count < CHUNK {
                 source = source.padded(count, &mut pad);
             }
-            W::fill::<M>(source, count, results.as_mut_ptr().cast());
+            W::fill::<M, CHUNK>(source, count, results.as_mut_ptr().cast());
             if waits {
                 held = results;
                 waiting = Some(start);
@@ -324,9 +337,9 @@ impl<S: Source, F: Function<S::Item>> Work<S> for Plain<F> {
     type Output = F::Output;
 
     #[inline(always)]
-    unsafe fn fill<M: Machine>(source: S, _: usize, out: *mut F::Output) {
-        for i in 0..CHUNK {
-            // SAFETY: source and results have CHUNK elements.
+    unsafe fn fill<M: Machine, const LENGTH: usize>(source: S, _: usize, out: *mut F::Output) {
+        for i in 0..LENGTH {
+            // SAFETY: source and results have LENGTH elements.
             unsafe { out.add(i).write(F::apply::<M>(source.at(i))) };
         }
     }
@@ -425,11 +438,11 @@ impl<S: Source, F: Mended<S::Item>> Work<S> for Mending<F> {
     type Output = F::Output;
 
     #[inline(always)]
-    unsafe fn fill<M: Machine>(source: S, count: usize, out: *mut F::Output) {
+    unsafe fn fill<M: Machine, const LENGTH: usize>(source: S, count: usize, out: *mut F::Output) {
         let mut specials = 0u32;
-        // SAFETY: source and results have CHUNK elements; the source is still unchanged when special elements are done again.
+        // SAFETY: source and results have LENGTH elements; the source is still unchanged when special elements are done again.
         unsafe {
-            for i in 0..CHUNK {
+            for i in 0..LENGTH {
                 let item = source.at(i);
                 specials |= u32::from(F::is_special(item));
                 out.add(i).write(F::apply::<M>(item));

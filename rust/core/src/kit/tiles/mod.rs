@@ -16,6 +16,8 @@ mod fold;
 mod integer;
 mod loops;
 mod mended;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod number;
 mod pair;
 mod pointwise;

@@ -53,6 +53,11 @@ pub(super) fn round_bf16(x: f32) -> f32 {
 /// # Safety
 /// `tile` holds n values of `dtype`'s compute type.
 pub(super) unsafe fn round_tile(dtype: DType, n: usize, tile: *mut u8) {
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: the caller's promise is the callee's.
+    if super::neon::available() && unsafe { super::neon::round(dtype, n, tile) } {
+        return;
+    }
     let floats = tile.cast::<f32>();
     let integers = tile.cast::<i32>();
     let longs = tile.cast::<i64>();
