@@ -183,9 +183,7 @@ def test_long_rows_are_sorted(length: int, descending: bool, device: str) -> Non
 
 
 def test_every_operation_has_a_kernel() -> None:
-    """Ops without a routine for GPUs: a mask's positions decide a shape, so its values must be on the processor;
-    an LSTM takes its steps there in ordinary operations.
-    """
+    """Ops without a routine for GPUs: a mask's positions decide a shape, so its values must be on the processor."""
     missing = []
     for path in sorted((Path(__file__).parents[2] / "rust/core/src/ops").rglob("*.rs")):
         text = path.read_text(encoding="utf-8")
@@ -193,4 +191,4 @@ def test_every_operation_has_a_kernel() -> None:
             gpu = re.search(r"fn gpu\(.*?\{(.*?)\n    \}", body, re.DOTALL)
             if gpu and gpu[1].strip() in ("Vec::new()", "vec![]"):
                 missing.append(owner)
-    assert missing == ["Positions", "StepsGradient", "Steps"]
+    assert missing == ["Positions"]

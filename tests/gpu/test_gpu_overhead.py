@@ -66,8 +66,10 @@ def test_steps_make_nothing_new(device: str, network: str, rule: str, compiled: 
     after = ad.stats()
     made = {name: after[name] - before[name] for name in after}
     assert made["shaders"] == made["pool_misses"] == made["bind_groups"] == made["plan_misses"] == 0, made
-    # Labels that came from the processor are known to be good: all of a step goes over at once.
-    assert made["submissions"] <= 4 * -(-made["launches"] // 4 // 128), made
+    # Labels that came from the processor are known to be good: all of a step goes over at once. In the recorded step of
+    # the LSTM one kernel hands them to the next, which cannot know: what overwrites waits until they were looked at.
+    most = 3 if network == "lstm" and compiled else 1
+    assert made["submissions"] <= most * 4 * -(-made["launches"] // 4 // 128), made
     assert made["launch_nanoseconds"] > 0
     assert last.item() < first
 

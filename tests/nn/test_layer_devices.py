@@ -23,6 +23,19 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], Shapes]] = {
         name: (getattr(nn, name), ((3, 5),))
         for name in ("ELU", "GELU", "Identity", "LeakyReLU", "PReLU", "ReLU", "ReLU6", "Sigmoid", "SiLU", "Softplus")
     },
+    **{
+        name: (getattr(nn, name), ((3, 6),))
+        for name in (
+            *("CELU", "GLU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "LogSigmoid", "Mish", "SELU"),
+            *("Softmin", "Softshrink", "Softsign", "Tanhshrink"),
+        )
+    },
+    "Threshold": (lambda: nn.Threshold(0.1, -2.0), ((3, 5),)),
+    "Softmax2d": (nn.Softmax2d, ((2, 3, 4, 2),)),
+    "Bilinear": (lambda: nn.Bilinear(3, 4, 2), ((5, 3), (5, 4))),
+    "ChannelShuffle": (lambda: nn.ChannelShuffle(2), ((2, 6, 3, 2),)),
+    "CosineSimilarity": (nn.CosineSimilarity, ((3, 5), (3, 5))),
+    "PairwiseDistance": (nn.PairwiseDistance, ((3, 5), (3, 5))),
     "Tanh": (nn.Tanh, ((3, 5),)),
     "Softmax": (lambda: nn.Softmax(-1), ((3, 5),)),
     "LogSoftmax": (lambda: nn.LogSoftmax(-1), ((3, 5),)),
@@ -52,6 +65,9 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], Shapes]] = {
     "AdaptiveMaxPool1d": (lambda: nn.AdaptiveMaxPool1d(3), ((2, 3, 7),)),
     "AdaptiveMaxPool2d": (lambda: nn.AdaptiveMaxPool2d((2, 3)), ((2, 3, 7, 6),)),
     "AdaptiveMaxPool3d": (lambda: nn.AdaptiveMaxPool3d(2), ((1, 2, 4, 4, 5),)),
+    "LPPool1d": (lambda: nn.LPPool1d(2, 3), ((2, 3, 7),)),
+    "LPPool2d": (lambda: nn.LPPool2d(2, 2), ((2, 3, 6, 4),)),
+    "LPPool3d": (lambda: nn.LPPool3d(2, 2), ((1, 2, 4, 2, 4),)),
     "GlobalAvgPool": (nn.GlobalAvgPool, ((2, 3, 4, 5),)),
     "MaxUnpool1d": (lambda: Unpooled(nn.MaxPool1d(2, return_indices=True), nn.MaxUnpool1d(2)), ((2, 3, 8),)),
     "MaxUnpool2d": (lambda: Unpooled(nn.MaxPool2d(2, return_indices=True), nn.MaxUnpool2d(2)), ((2, 3, 6, 4),)),
@@ -75,6 +91,8 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], Shapes]] = {
     "Dropout3d": (lambda: nn.Dropout3d(0.4), ((8, 3, 2, 1, 2),)),
     # Resampling and padding
     "Upsample": (lambda: nn.Upsample(scale_factor=2, mode="bilinear"), ((2, 3, 4, 3),)),
+    "UpsamplingBilinear2d": (lambda: nn.UpsamplingBilinear2d(scale_factor=2), ((2, 3, 4, 3),)),
+    "UpsamplingNearest2d": (lambda: nn.UpsamplingNearest2d(scale_factor=2), ((2, 3, 4, 3),)),
     "PixelShuffle": (lambda: nn.PixelShuffle(2), ((2, 8, 3, 2),)),
     "PixelUnshuffle": (lambda: nn.PixelUnshuffle(2), ((2, 3, 4, 6),)),
     "Unfold": (lambda: nn.Unfold(2, padding=1), ((2, 3, 4, 5),)),
@@ -115,12 +133,22 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], Shapes]] = {
     **{name: (getattr(nn, name), ((3, 5), (3, 5))) for name in ("HuberLoss", "L1Loss", "MSELoss", "SmoothL1Loss")},
     "BCELoss": (lambda: Squashed(nn.BCELoss()), ((3, 5), (3, 5))),
     "BCEWithLogitsLoss": (nn.BCEWithLogitsLoss, ((3, 5), (3, 5))),
+    "KLDivLoss": (lambda: Squashed(nn.KLDivLoss(reduction="sum")), ((3, 5), (3, 5))),
+    "PoissonNLLLoss": (lambda: Squashed(nn.PoissonNLLLoss()), ((3, 5), (3, 5))),
+    "GaussianNLLLoss": (lambda: Squashed(nn.GaussianNLLLoss()), ((3, 5), (3, 5), (3, 5))),
+    "MultiLabelSoftMarginLoss": (lambda: Squashed(nn.MultiLabelSoftMarginLoss()), ((3, 5), (3, 5))),
+    "TripletMarginLoss": (nn.TripletMarginLoss, ((3, 5), (3, 5), (3, 5))),
+    "HingeEmbeddingLoss": (lambda: Signed(nn.HingeEmbeddingLoss()), ((3, 5),)),
+    "SoftMarginLoss": (lambda: Signed(nn.SoftMarginLoss()), ((3, 5),)),
+    "MarginRankingLoss": (lambda: Signed(nn.MarginRankingLoss(0.1)), ((5,), (5,))),
+    "CosineEmbeddingLoss": (lambda: Signed(nn.CosineEmbeddingLoss()), ((5, 3), (5, 3))),
+    "MultiMarginLoss": (nn.MultiMarginLoss, ((4, 7),)),
     "CrossEntropyLoss": (lambda: nn.CrossEntropyLoss(label_smoothing=0.1), ((4, 7),)),
     "NLLLoss": (nn.NLLLoss, ((4, 7),)),
 }
 # They hold layers or parameters and compute nothing.
-HOLDERS = {"Module", "ModuleDict", "ModuleList", "ParameterList"}
-LABELLED = {"CrossEntropyLoss", "NLLLoss"}
+HOLDERS = {"Module", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList"}
+LABELLED = {"CrossEntropyLoss", "MultiMarginLoss", "NLLLoss"}
 
 
 class Unpooled(nn.Module):
@@ -142,8 +170,20 @@ class Squashed(nn.Module):
         super().__init__()
         self.loss = loss
 
-    def forward(self, x: ad.Tensor, y: ad.Tensor) -> ad.Tensor:
-        return self.loss(ad.sigmoid(x), ad.sigmoid(y))
+    def forward(self, *inputs: ad.Tensor) -> ad.Tensor:
+        return self.loss(*(ad.sigmoid(x) for x in inputs))
+
+
+class Signed(nn.Module):
+    """A loss whose targets are 1 and -1: here signs of the first input, one for each of its rows."""
+
+    def __init__(self, loss: nn.Module) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, *inputs: ad.Tensor) -> ad.Tensor:
+        first = inputs[0].detach() if len(inputs) == 1 or inputs[0].ndim == 1 else inputs[0].detach()[:, 0]
+        return self.loss(*inputs, ad.where(first > 0, 1.0, -1.0))
 
 
 def test_every_layer_is_tried() -> None:

@@ -212,7 +212,19 @@ pub fn linspace(start: f64, stop: f64, num: usize, endpoint: bool, dtype: DType,
 /// # Errors
 /// When the shape is too large.
 pub fn eye(n: usize, m: usize, k: i64, dtype: DType, device: Device) -> Result<Tensor> {
-    let shape = Shape::new(&[n, m])?;
-    let row = binary(Code::Add, &index_grid(&shape, 0, device)?.into(), &k.into())?;
-    astype(&binary(Code::Equal, &index_grid(&shape, 1, device)?.into(), &row.into())?, dtype)
+    let [diagonal, column] = diagonal_and_column(&Shape::new(&[n, m])?, k, device)?;
+    astype(&binary(Code::Equal, &column.into(), &diagonal.into())?, dtype)
+}
+
+/// At every element of a matrix, in the last two axes: the column of the `k`-th diagonal in its row, and its own. Of 32 bits where these hold
+/// them: narrow numbers compare faster.
+pub(crate) fn diagonal_and_column(shape: &Shape, k: i64, device: Device) -> Result<[Tensor; 2]> {
+    let (rows, columns) = (shape[shape.rank() - 2] as i64, shape[shape.rank() - 1] as i64);
+    let is_narrow = rows.saturating_add(columns) < i64::from(i32::MAX);
+    // Beyond the corners, one diagonal is like another.
+    let k = if is_narrow { k.clamp(-rows, columns) } else { k };
+    let narrow = |grid: Tensor| if is_narrow { astype(&grid, DType::I32) } else { Ok(grid) };
+    let row = narrow(index_grid(shape, shape.rank() - 2, device)?)?;
+    let column = narrow(index_grid(shape, shape.rank() - 1, device)?)?;
+    Ok([binary(Code::Add, &row.into(), &k.into())?, column])
 }

@@ -429,7 +429,7 @@ impl<'a, E: Element> Job<'a, E> {
         sheet.whole = if space.copied > 0 { usize::MAX } else { length / lanes };
         let target = |axis: usize, step: usize| {
             let line = &lines[axis];
-            ((sheet.steps[axis].start + step as isize) * line.step + line.phases[phases[axis]].offset) as usize
+            (sheet.steps[axis].start + step as isize) * line.step + line.phases[phases[axis]].offset
         };
         let packs = lines[2].step == 1 && (high == 1 || (lines[1].step == 1 && wide == lines[2].target));
         let room = (sheet.vectors + self.weights.vectors) * lanes;
@@ -440,7 +440,8 @@ impl<'a, E: Element> Job<'a, E> {
         }
         for at in 0..length {
             if column < wide {
-                let place = target(1, row) * lines[2].target + target(2, column);
+                // Of two phases in turn, the first place may lie before the row.
+                let place = (target(1, row) * lines[2].target as isize + target(2, column)) as usize;
                 let vector = &mut sheet.lanes[at / lanes];
                 if vector.mask == 0 {
                     vector.at = place;

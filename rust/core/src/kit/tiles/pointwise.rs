@@ -82,10 +82,14 @@ pub(super) fn rows_of(n: usize, operands: &[Operand]) -> (usize, usize) {
 
 /// Whether one loop goes over all rows of a tile and one value for each: the functions that chains of rows are made of.
 fn takes_rows(code: Code, compute: Compute, n: usize, operands: &[Operand]) -> bool {
-    let is_usual = matches!(code, Code::Add | Code::Sub | Code::Mul | Code::Div | Code::Maximum | Code::Minimum);
+    let is_usual = match code {
+        Code::Add | Code::Sub | Code::Mul | Code::Div | Code::Maximum | Code::Minimum => true,
+        Code::Equal | Code::NotEqual | Code::Less | Code::LessEqual | Code::Greater | Code::GreaterEqual => true,
+        _ => false,
+    };
     let has_tile = operands.iter().any(|operand| matches!(operand, Operand::Vector(_)));
     let whole = row_length(operands).is_some_and(|length| length > 0 && n.is_multiple_of(length));
-    is_usual && matches!(compute, Compute::F32 | Compute::F64) && has_tile && whole
+    is_usual && compute != Compute::Mask && has_tile && whole
 }
 
 /// Some operands have one value per row: row after row, with scalars in their place.

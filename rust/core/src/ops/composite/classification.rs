@@ -275,7 +275,7 @@ pub fn cross_entropy(
     let largest = extreme(Fold::Max, &identity(&input), &smallvec![axis])?;
     let logits = || Expr::from(&input) - Expr::from(&largest);
     let terms = unrecorded(|| logits().apply(Code::Exp).done())?;
-    let log_sum = Expr::from(log_sum(&input, terms, axis));
+    let log_sum = Expr::from(log_sum(&input, &terms, axis));
 
     if target.dtype().is_float() {
         same_shape(NAME, &input, target)?;
@@ -315,18 +315,19 @@ pub fn cross_entropy(
 
 /// ln Σ `terms` along `axis`, which disappears; the terms are exp(x − m), where m counts as a number. The gradient with respect to `x` is the
 /// softmax: terms · e^(−ln Σ), whose terms are those of the sum where both are computed together.
-fn log_sum(x: &Tensor, terms: Tensor, axis: usize) -> Result<Tensor> {
-    let value = unrecorded(|| class_sum(&Expr::from(&terms), axis).apply(Code::Log).done())?;
+fn log_sum(x: &Tensor, terms: &Tensor, axis: usize) -> Result<Tensor> {
+    let value = unrecorded(|| class_sum(&Expr::from(terms), axis).apply(Code::Log).done())?;
     let rule = move |cx: &Vjp<'_>| -> Result<SmallVec<[Option<Cotangent>; 2]>> {
-        let (x, axes): (&Tensor, Axes) = (&cx.inputs[0], smallvec![axis]);
+        let [x, terms] = cx.inputs else { unreachable!("there are the logits and the terms") };
+        let axes: Axes = smallvec![axis];
         let spread = |y: &Tensor| broadcast_to(&keep_axes(y, x.shape(), &axes)?, x.shape());
         let weights = unrecorded(|| {
             let share = (-Expr::from(&cx.outputs[0])).apply(Code::Exp);
-            (Expr::from(&terms) * share.then(spread)).done()
+            (Expr::from(terms) * share.then(spread)).done()
         })?;
         let weights = Expr::from(with_vjp(&weights, &[x], softmax_rule(axis), "softmax"));
         let gradient = (Expr::from(cx.grad()).then(spread) * weights).done()?;
-        Ok(smallvec![Some(Cotangent::Dense(gradient))])
+        Ok(smallvec![Some(Cotangent::Dense(gradient)), None])
     };
-    with_vjp(&value, &[x], Arc::new(rule), "log_sum")
+    with_vjp(&value, &[x, terms], Arc::new(rule), "log_sum")
 }

@@ -4,7 +4,7 @@
 use smallvec::SmallVec;
 
 use super::super::axes::{normalize_axes, normalize_axis, unordered_axes};
-use super::super::create::{full, index_grid};
+use super::super::create::{diagonal_and_column, full};
 use super::super::operand::{Operand, check_scalar};
 use super::super::pointwise::{binary, where_};
 use super::view::{Pad, Permute, Slice};
@@ -192,9 +192,7 @@ fn triangle(name: &str, x: &Tensor, k: i64, keeps: Code) -> Result<Tensor> {
             x.rank()
         )));
     }
-    let row = index_grid(x.shape(), x.rank() - 2, x.device())?;
-    let column = index_grid(x.shape(), x.rank() - 1, x.device())?;
-    let diagonal = binary(Code::Add, &row.into(), &k.into())?;
+    let [diagonal, column] = diagonal_and_column(x.shape(), k, x.device())?;
     let kept = binary(keeps, &column.into(), &diagonal.into())?;
     where_(&kept, &x.into(), &Operand::Scalar(Scalar::Bool(false)))
 }

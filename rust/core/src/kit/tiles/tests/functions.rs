@@ -379,10 +379,19 @@ fn pairs_have_the_bits_of_their_steps() {
 #[test]
 fn values_of_rows_have_the_bits_of_repeated_values() {
     const ROWS: usize = 3;
-    let usual = [Code::Add, Code::Sub, Code::Mul, Code::Div, Code::Maximum, Code::Minimum, Code::Less, Code::Pow];
-    for dtype in [DType::F32, DType::F64, DType::F16, DType::I32] {
+    let usual = [
+        [Code::Add, Code::Sub, Code::Mul, Code::Div, Code::Maximum],
+        [Code::Minimum, Code::Less, Code::Equal, Code::GreaterEqual, Code::Pow],
+    ]
+    .concat();
+    for dtype in [DType::F32, DType::F64, DType::F16, DType::I32, DType::I8, DType::I64, DType::U64, DType::Bool] {
         let compute = dtype.compute();
-        let taken = usual.into_iter().filter(|&code| dtype.is_float() || (code != Code::Div && code != Code::Pow));
+        let takes = |code: Code| match code {
+            Code::Div | Code::Pow => dtype.is_float(),
+            Code::Less | Code::Equal | Code::GreaterEqual => true,
+            _ => dtype != DType::Bool,
+        };
+        let taken = usual.iter().copied().filter(|&code| takes(code));
         for (code, length) in taken.flat_map(|code| [1, 7, 63, 64, 65, 130, 200].map(|n| (code, n))) {
             let n = ROWS * length;
             let result = if code.is_predicate() { Compute::Mask } else { compute };
