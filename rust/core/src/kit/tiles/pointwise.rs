@@ -82,11 +82,9 @@ pub(super) fn rows_of(n: usize, operands: &[Operand]) -> (usize, usize) {
 
 /// Whether one loop goes over all rows of a tile and one value for each: the functions that chains of rows are made of.
 fn takes_rows(code: Code, compute: Compute, n: usize, operands: &[Operand]) -> bool {
-    let is_usual = match code {
-        Code::Add | Code::Sub | Code::Mul | Code::Div | Code::Maximum | Code::Minimum => true,
-        Code::Equal | Code::NotEqual | Code::Less | Code::LessEqual | Code::Greater | Code::GreaterEqual => true,
-        _ => false,
-    };
+    let computes = matches!(code, Code::Add | Code::Sub | Code::Mul | Code::Div | Code::Maximum | Code::Minimum);
+    let orders = matches!(code, Code::Less | Code::LessEqual | Code::Greater | Code::GreaterEqual);
+    let is_usual = computes || orders || matches!(code, Code::Equal | Code::NotEqual);
     let has_tile = operands.iter().any(|operand| matches!(operand, Operand::Vector(_)));
     let whole = row_length(operands).is_some_and(|length| length > 0 && n.is_multiple_of(length));
     is_usual && compute != Compute::Mask && has_tile && whole
