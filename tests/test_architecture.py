@@ -181,6 +181,31 @@ def test_the_package_imports_no_array_library_at_its_start() -> None:
         assert heads.isdisjoint({"numpy", "tqdm", "matplotlib", "torch"}), f"{name_of(path)} imports {heads}"
 
 
+def body(text: str, start: int) -> str:
+    """What a closure that begins here evaluates: a block, or an expression up to the end of its argument."""
+    depth = 0
+    for at in range(start, len(text)):
+        depth += (text[at] in "({[") - (text[at] in ")}]")
+        if depth < 0 or (depth == 0 and text[at] in "},;"):
+            return text[start:at]
+    return text[start:]
+
+
+def test_closures_use_no_vectors() -> None:
+    """A closure may be compiled without its function's vector instructions, which are calls then, a hundred times as slow.
+
+    Constants of a vector (`V::LANES`) are no instructions.
+    """
+    closure, vector = re.compile(r"\|[^|\n;]*\| ?(?![|=])"), re.compile(r"\bV::(?!LANES|ALL|MANY)|<V[,>]")
+    tried = closure.search("rows.for_each(|row| self.tile::<V>(row, 2));")
+    assert tried and vector.search(body("rows.for_each(|row| self.tile::<V>(row, 2));", tried.end()))
+    for path in (CORE / "kit").rglob("*.rs"):
+        text = in_use(path)
+        for found in closure.finditer(text):
+            line = text[: found.start()].count("\n") + 1
+            assert not vector.search(body(text, found.end())), f"{name_of(path)}:{line}: a closure with vectors"
+
+
 def test_no_file_is_too_long() -> None:
     lengths = {
         name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in sources(".rs", ".py", ".wgsl")

@@ -9,6 +9,7 @@ use half::bf16;
 use smallvec::SmallVec;
 
 use super::bound::{Bound, Span};
+use super::cut::Cut;
 use super::group;
 use super::monitor::Monitor;
 use super::program::Program;
@@ -16,24 +17,13 @@ use crate::backend::HostPointer;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::kit::gemm::{self, Factor};
-use crate::kit::matmul::matmul;
+use crate::kit::matmul::{add_pieces, matmul};
 use crate::kit::scratch::Scratch;
-use crate::kit::threads::{num_threads, parallel};
+use crate::kit::threads::parallel;
 use crate::kit::vector::has_pairs;
 use crate::layout::Layout;
 use crate::plan::{Argument, Matmul};
 
-/// Nanoseconds of estimated work below which a product is one block, and that a block should have.
-const SMALL: f64 = 24_000.0;
-const BLOCK: f64 = 16_000.0;
-/// Blocks of a large product for each thread (how it is cut does not change a sum), unless a block would then take too long to be interrupted.
-const BLOCKS: usize = 4;
-const LONGEST_BLOCK: f64 = 50e6;
-/// Thinner blocks leave the registers of a tile empty, or pass a panel too seldom.
-const FEWEST_ROWS: usize = 32;
-const FEWEST_COLUMNS: usize = 64;
-/// Fewer columns are not packed.
-const FEW_COLUMNS: usize = 8;
 /// Bytes of the right operand that are packed for all threads at a time.
 const SHARED_BYTES: usize = 8 << 20;
 /// Elements that one thread packs at a time.
@@ -86,71 +76,6 @@ impl Operand {
     }
 }
 
-/// Sizes of the product and of its blocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Cut {
-    batch: usize,
-    m: usize,
-    n: usize,
-    k: usize,
-    /// Rows and columns of a block.
-    rows: usize,
-    columns: usize,
-    /// Whole matrices of a block; more than one only where `rows` and `columns` are all of them.
-    matrices: usize,
-}
-
-impl Cut {
-    /// For results of `size` bytes. Products with an epilogue are cut into blocks of whole rows, which are finished early, while they are in the
-    /// cache; others into blocks of whole columns, each of which packs its own.
-    fn new(batch: usize, m: usize, n: usize, k: usize, size: usize, has_epilogue: bool) -> Self {
-        let whole = Self { batch, m, n, k, rows: m, columns: n, matrices: batch };
-        let per_matrix = 0.02 * (m * n * k) as f64 + 0.05 * (size * (m * k + k * n + m * n)) as f64;
-        let total = per_matrix * batch as f64;
-        if total < SMALL {
-            return whole;
-        }
-        let wanted = (total / BLOCK).min((BLOCKS * num_threads()) as f64).max(total / LONGEST_BLOCK);
-        let per_block = total / wanted;
-        if per_matrix <= per_block {
-            return Self { matrices: (per_block / per_matrix) as usize, ..whole };
-        }
-        let pieces = (per_matrix / per_block).ceil() as usize;
-        let (most_down, most_across) = ((m / FEWEST_ROWS).max(1), n.div_ceil(FEWEST_COLUMNS));
-        let (by_rows, by_columns) = if has_epilogue {
-            let by_rows = pieces.min(most_down);
-            (by_rows, pieces.div_ceil(by_rows).min(most_across))
-        } else {
-            let by_columns = pieces.min(most_across);
-            (pieces.div_ceil(by_columns).min(most_down), by_columns)
-        };
-        let rows = no_sliver(m, m.div_ceil(by_rows), 1);
-        let columns = no_sliver(n, n.div_ceil(by_columns).next_multiple_of(FEWEST_COLUMNS), FEWEST_COLUMNS).min(n);
-        Self { rows, columns, matrices: 1, ..whole }
-    }
-
-    fn pieces(&self) -> (usize, usize) {
-        (self.m.div_ceil(self.rows), self.n.div_ceil(self.columns))
-    }
-
-    /// Whether several blocks read the same columns of the right operand.
-    fn shares(&self) -> bool {
-        self.matrices == 1 && self.rows < self.m && self.n > FEW_COLUMNS && self.k > 0
-    }
-
-    fn blocks(&self) -> usize {
-        let (rows, columns) = self.pieces();
-        self.batch.div_ceil(self.matrices) * rows * columns
-    }
-}
-
-/// A length of pieces, from `piece` on in steps, whose last piece is not thin where the whole is not: how sums are made must not depend on how
-/// much work a block should have.
-fn no_sliver(whole: usize, piece: usize, step: usize) -> usize {
-    let is_thin = |piece: usize| piece < whole && (1..=gemm::FEW_DOTS).contains(&(whole % piece));
-    (piece..).step_by(step).find(|&piece| !is_thin(piece)).unwrap_or(whole)
-}
-
 /// Runs a product and its epilogue.
 ///
 /// # Safety
@@ -175,7 +100,7 @@ pub(super) unsafe fn run(
         (m, lhs.row, sizes) = (rows, step, &[]);
         lhs.batch.clear();
     }
-    let cut = Cut::new(sizes.iter().product(), m, n, k, size, product.epilogue.is_some());
+    let cut = Cut::new(sizes.iter().product(), m, n, k, dtype, product.epilogue.is_some());
     let layout = &arguments[product.result].layout;
     let result = HostPointer(spans[product.result].start.0.wrapping_offset(layout.offset * size as isize));
     // SAFETY: as for this function.
@@ -186,6 +111,7 @@ pub(super) unsafe fn run(
     // SAFETY: the arguments hold their layouts' elements.
     unsafe {
         match dtype {
+            _ if cut.sum_pieces() > 1 => work.deep()?,
             DType::F32 if cut.shares() => work.shared::<f32>(),
             DType::F64 if cut.shares() => work.shared::<f64>(),
             DType::BF16 if cut.shares() && has_pairs() => work.shared::<bf16>(),
@@ -231,7 +157,7 @@ impl Blocks<'_> {
     /// # Safety
     /// The operands hold their matrices.
     unsafe fn separate(&self) {
-        let Cut { batch, m, n, k, rows, columns, matrices } = self.cut;
+        let Cut { batch, m, n, k, rows, columns, matrices, .. } = self.cut;
         let (down, across) = self.cut.pieces();
         let missing = Missing::new(self.cut.blocks() / across, across);
         let block = |index: usize| {
@@ -262,6 +188,41 @@ impl Blocks<'_> {
             }
         };
         if self.cut.blocks() == 1 { block(0) } else { parallel(self.cut.blocks(), &block) }
+    }
+
+    /// Pieces of the sums of one matrix are made side by side, and added in their order.
+    ///
+    /// # Safety
+    /// The operands hold their matrices.
+    unsafe fn deep(&self) -> Result<()> {
+        let Cut { m, n, k, depth, .. } = self.cut;
+        let (pieces, size) = (self.cut.sum_pieces(), self.dtype.size());
+        let memory = Scratch::new(pieces * m * n * size)?;
+        let sums = HostPointer(memory.start());
+        let (lhs, rhs) = (&self.lhs, &self.rhs);
+        parallel(pieces, &|piece| {
+            if self.monitor.stopped() {
+                return;
+            }
+            let first = piece * depth;
+            let from = |operand: &Operand, step: isize| {
+                operand.matrix(0, self.sizes, size).wrapping_offset(first as isize * step * size as isize)
+            };
+            let (left, right) = (from(lhs, lhs.column), from(rhs, rhs.row));
+            let (to, depth) = (group::at(sums).wrapping_add(piece * m * n * size), depth.min(k - first));
+            // SAFETY: every piece has sums of its own; the operands hold their matrices.
+            unsafe {
+                matmul(self.dtype, m, n, depth, to, n as isize, left, lhs.row, lhs.column, right, rhs.row, rhs.column);
+            }
+        });
+        if !self.monitor.stopped() {
+            // SAFETY: all pieces are there, and the result is this product's.
+            unsafe {
+                add_pieces(self.dtype, m * n, pieces, sums.0, self.target(0, 0, 0));
+                self.finish(0..m * n);
+            }
+        }
+        Ok(())
     }
 
     /// The right operand is packed once for all blocks, as much of it at a time as fits the last cache.
@@ -370,29 +331,4 @@ fn joined(lhs: &Operand, rhs: &Operand, sizes: &[usize], m: usize) -> Option<(us
         next *= length as isize;
     }
     Some((rows, step))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn blocks_cover_the_result() {
-        for (batch, m, n, k) in
-            [(1, 1, 4096, 4096), (1, 64, 512, 512), (1, 2048, 2048, 2048), (1000, 8, 8, 8), (3, 700, 1, 900)]
-        {
-            let cut = Cut::new(batch, m, n, k, 4, true);
-            let (down, across) = cut.pieces();
-            assert!(down * cut.rows >= m && across * cut.columns >= n, "{cut:?}");
-            assert!(cut.matrices == 1 || (down, across) == (1, 1), "{cut:?}");
-            assert!(cut.blocks() <= 2 * BLOCKS * num_threads() + 2, "{cut:?}");
-        }
-        for (m, n) in [(100, 513), (200, 257), (97, 20), (1281, 9), (65, 193)] {
-            let cut = Cut::new(1, m, n, 3000, 4, m > n);
-            assert!(cut.rows >= m || !(1..=gemm::FEW_DOTS).contains(&(m % cut.rows)), "{cut:?}");
-            assert!(cut.columns >= n || !(1..=gemm::FEW_DOTS).contains(&(n % cut.columns)), "{cut:?}");
-        }
-        assert_eq!(Cut::new(1, 8, 8, 8, 4, true).blocks(), 1);
-        assert!(Cut::new(1, 1, 4096, 4096, 4, false).blocks() > 1);
-    }
 }

@@ -8,6 +8,7 @@ mod backend;
 mod bound;
 mod check;
 mod copy;
+mod cut;
 mod domain;
 pub mod fault;
 mod fused;

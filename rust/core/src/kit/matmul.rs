@@ -17,6 +17,9 @@ use crate::error::Result;
 const PANEL_BYTES: usize = 1 << 20;
 /// Panels are multiples of this many columns wide.
 const PANEL_STEP: usize = 64;
+/// Rows, and elements of a sum, that are converted at a time.
+const HIGHEST: usize = 256;
+const DEEPEST: usize = 4096;
 
 thread_local! {
     /// Reused memory of this thread; taken while in use, so that it is never lent twice.
@@ -50,6 +53,11 @@ impl Matrix {
         let elements = row as isize * self.row + column as isize * self.column;
         // SAFETY: the caller stays inside the matrix.
         Self { start: unsafe { self.start.offset(elements * size as isize) }, ..self }
+    }
+
+    /// Rows and columns exchanged.
+    fn turned(self) -> Self {
+        Self { row: self.column, column: self.row, ..self }
     }
 
     fn typed<E>(self) -> gemm::Matrix<E> {
@@ -100,6 +108,19 @@ pub unsafe fn matmul(
     }
 }
 
+/// Adds the pieces of sums, one after the other in memory, in their order: `dst[i] = Σₚ pieces[p, i]`.
+///
+/// # Safety
+/// Numbers that are computed as they are stored; there are `count` of them in each piece and in `dst`.
+pub unsafe fn add_pieces(dtype: DType, count: usize, pieces: usize, from: *const u8, dst: *mut u8) {
+    let bytes = count * dtype.size();
+    // SAFETY: as the caller vouches.
+    unsafe {
+        std::ptr::copy_nonoverlapping(from, dst, bytes);
+        (1..pieces).for_each(|piece| add_all(dtype, count, from.add(piece * bytes), dst));
+    }
+}
+
 /// Columns of a panel of the right operand of so many rows, and the elements from one packed row to the next: an odd number of cache lines, so
 /// that rows fall into different cache sets.
 fn panel(size: usize, n: usize, k: usize) -> (usize, usize) {
@@ -128,6 +149,11 @@ const fn compute_size(dtype: DType) -> usize {
         Compute::I32 | Compute::F32 => 4,
         Compute::I64 | Compute::U64 | Compute::F64 => 8,
     }
+}
+
+/// Whether numbers are computed as they are stored: sums of 16-bit floats are not, they are made in 32 bits.
+pub const fn is_computed_as_stored(dtype: DType) -> bool {
+    compute_size(dtype) == dtype.size()
 }
 
 /// Loads a matrix to compute form, row-major with `packed_row` elements from row to row.
@@ -162,7 +188,7 @@ unsafe fn pack(dtype: DType, rows: usize, columns: usize, from: Matrix, to: *mut
     }
 }
 
-/// A product by way of the compute type: 16-bit floats through f32, integers and masks through a loop of their own.
+/// A product by way of the compute type: 16-bit floats through f32, integers and masks through a loop of their own. Long sums are made in pieces.
 unsafe fn converted(
     dtype: DType,
     m: usize,
@@ -174,35 +200,83 @@ unsafe fn converted(
     rhs: Matrix,
 ) {
     let (storage, compute) = (dtype.size(), compute_size(dtype));
-    let (width, packed_row) = panel(compute, n, k);
-    let (lhs_bytes, rhs_bytes) = ((m * k * compute).next_multiple_of(64), k * packed_row * compute);
-    with_scratch(lhs_bytes + rhs_bytes + m * packed_row * compute, |scratch| {
-        // SAFETY: the scratch holds the three packed matrices one after the other; panels lie inside the operands.
+    let (high, deep) = (m.min(HIGHEST), k.div_ceil(k.div_ceil(DEEPEST)));
+    let (width, packed_row) = panel(compute, n, deep);
+    let (lhs_bytes, rhs_bytes) = ((high * deep * compute).next_multiple_of(64), deep * packed_row * compute);
+    let result_bytes = high * packed_row * compute;
+    with_scratch(lhs_bytes + rhs_bytes + 2 * result_bytes, |scratch| {
+        // SAFETY: the scratch holds the packed matrices one after the other; pieces lie inside the operands.
         unsafe {
-            let (left, right, result) = (scratch, scratch.add(lhs_bytes), scratch.add(lhs_bytes + rhs_bytes));
-            pack(dtype, m, k, lhs, left, k);
-            for first in (0..n).step_by(width) {
-                let columns = width.min(n - first);
-                pack(dtype, k, columns, rhs.from(storage, 0, first), right, packed_row);
-                if dtype.is_float() {
-                    let left = Matrix { start: left, row: k as isize, column: 1 };
-                    let right = Matrix { start: right, row: packed_row as isize, column: 1 };
-                    floats::<f32>(m, columns, k, result.cast(), packed_row as isize, left, right);
-                } else {
-                    let sizes = (m, columns, k);
-                    match dtype.compute() {
-                        Compute::Mask => exact::<u8>(sizes, left, right, packed_row, result),
-                        Compute::I32 => exact::<u32>(sizes, left, right, packed_row, result),
-                        _ => exact::<u64>(sizes, left, right, packed_row, result),
+            let left = scratch;
+            let right = left.add(lhs_bytes);
+            let result = right.add(rhs_bytes);
+            let piece = result.add(result_bytes);
+            for top in (0..m).step_by(HIGHEST) {
+                let rows = high.min(m - top);
+                for first in (0..n).step_by(width) {
+                    let columns = width.min(n - first);
+                    for from in (0..k).step_by(deep) {
+                        let depth = deep.min(k - from);
+                        if first == 0 || deep < k {
+                            pack(dtype, rows, depth, lhs.from(storage, top, from), left, depth);
+                        }
+                        let b = rhs.from(storage, from, first);
+                        // Few columns lie as rows: their sums are inner products.
+                        let right = if n <= gemm::FEW_DOTS {
+                            pack(dtype, columns, depth, b.turned(), right, depth);
+                            Matrix { start: right, row: 1, column: depth as isize }
+                        } else {
+                            pack(dtype, depth, columns, b, right, packed_row);
+                            Matrix { start: right, row: packed_row as isize, column: 1 }
+                        };
+                        let left = Matrix { start: left, row: depth as isize, column: 1 };
+                        let sizes = (rows, columns, depth);
+                        let to = if from == 0 { result } else { piece };
+                        match dtype.compute() {
+                            Compute::F32 => {
+                                floats::<f32>(rows, columns, depth, to.cast(), packed_row as isize, left, right);
+                            }
+                            Compute::Mask => exact::<u8>(sizes, left, right, to, packed_row),
+                            Compute::I32 => exact::<u32>(sizes, left, right, to, packed_row),
+                            _ => exact::<u64>(sizes, left, right, to, packed_row),
+                        }
+                        if from > 0 {
+                            add_all(dtype, (rows - 1) * packed_row + columns, piece, result);
+                        }
                     }
-                }
-                for row in 0..m {
-                    let to = dst.offset((row as isize * dst_row + first as isize) * storage as isize);
-                    tiles::store(dtype, columns, result.add(row * packed_row * compute), to, 1);
+                    for row in 0..rows {
+                        let to = dst.offset(((top + row) as isize * dst_row + first as isize) * storage as isize);
+                        tiles::store(dtype, columns, result.add(row * packed_row * compute), to, 1);
+                    }
                 }
             }
         }
     });
+}
+
+/// Adds numbers in compute form to others.
+///
+/// # Safety
+/// Both hold so many, and do not overlap.
+unsafe fn add_all(dtype: DType, count: usize, from: *const u8, to: *mut u8) {
+    // SAFETY: as the caller vouches.
+    unsafe {
+        match dtype.compute() {
+            Compute::Mask => add_each::<u8>(count, from, to, |a, b| a | b),
+            Compute::I32 => add_each::<u32>(count, from, to, u32::wrapping_add),
+            Compute::I64 | Compute::U64 => add_each::<u64>(count, from, to, u64::wrapping_add),
+            Compute::F32 => add_each::<f32>(count, from, to, |a, b| a + b),
+            Compute::F64 => add_each::<f64>(count, from, to, |a, b| a + b),
+        }
+    }
+}
+
+unsafe fn add_each<T: Copy>(count: usize, from: *const u8, to: *mut u8, add: impl Fn(T, T) -> T) {
+    let (from, to) = (from.cast::<T>(), to.cast::<T>());
+    for i in 0..count {
+        // SAFETY: as the caller vouches.
+        unsafe { *to.add(i) = add(*to.add(i), *from.add(i)) };
+    }
 }
 
 /// Types whose sums of products do not depend on order: wrapping integers (signed ones as unsigned, the bits are the same), and masks.
@@ -231,13 +305,15 @@ impl Exact for u64 {
     }
 }
 
+/// A product of packed operands: rows of the left one are adjacent, and rows of the right one, or its columns.
 struct ExactProduct<T> {
     sizes: (usize, usize, usize),
     lhs: *const T,
     rhs: *const T,
-    /// Elements between rows of the right operand and of the result.
-    row: usize,
+    rhs_row: usize,
+    rhs_column: usize,
     dst: *mut T,
+    dst_row: usize,
 }
 
 impl<T: Exact> Kernel for ExactProduct<T> {
@@ -245,7 +321,15 @@ impl<T: Exact> Kernel for ExactProduct<T> {
 
     #[inline(always)]
     fn run<M: Machine>(self) {
-        /// Columns whose sums stay in registers.
+        // SAFETY: as who made it vouches.
+        unsafe { if self.rhs_column == 1 { self.scaled_rows() } else { self.dots() } }
+    }
+}
+
+impl<T: Exact> ExactProduct<T> {
+    /// A few columns at a time, whose sums stay in registers.
+    #[inline(always)]
+    unsafe fn scaled_rows(&self) {
         const COLUMNS: usize = 32;
         let (m, n, k) = self.sizes;
         for left in (0..n).step_by(COLUMNS) {
@@ -256,7 +340,7 @@ impl<T: Exact> Kernel for ExactProduct<T> {
                     // SAFETY: inside the packed operands.
                     unsafe {
                         let a = *self.lhs.add(row * k + depth);
-                        let line = self.rhs.add(depth * self.row + left);
+                        let line = self.rhs.add(depth * self.rhs_row + left);
                         if width == COLUMNS {
                             let line = line.cast::<[T; COLUMNS]>().read();
                             for (sum, b) in sums.iter_mut().zip(line) {
@@ -270,15 +354,43 @@ impl<T: Exact> Kernel for ExactProduct<T> {
                     }
                 }
                 // SAFETY: the result has this row and these columns.
-                unsafe { std::ptr::copy_nonoverlapping(sums.as_ptr(), self.dst.add(row * self.row + left), width) };
+                unsafe { std::ptr::copy_nonoverlapping(sums.as_ptr(), self.dst.add(row * self.dst_row + left), width) };
+            }
+        }
+    }
+
+    /// One inner product after the other.
+    #[inline(always)]
+    unsafe fn dots(&self) {
+        let (m, n, k) = self.sizes;
+        for row in 0..m {
+            for column in 0..n {
+                let mut sum = T::default();
+                // SAFETY: inside the packed operands and the result.
+                unsafe {
+                    let (a, b) = (self.lhs.add(row * k), self.rhs.add(column * self.rhs_column));
+                    for depth in 0..k {
+                        sum = sum.add_product(*a.add(depth), *b.add(depth));
+                    }
+                    *self.dst.add(row * self.dst_row + column) = sum;
+                }
             }
         }
     }
 }
 
 /// A product of packed integers or masks.
-unsafe fn exact<T: Exact>(sizes: (usize, usize, usize), lhs: *const u8, rhs: *const u8, row: usize, dst: *mut u8) {
-    launch(ExactProduct::<T> { sizes, lhs: lhs.cast(), rhs: rhs.cast(), row, dst: dst.cast() });
+unsafe fn exact<T: Exact>(sizes: (usize, usize, usize), lhs: Matrix, rhs: Matrix, dst: *mut u8, dst_row: usize) {
+    let (rhs_row, rhs_column) = (rhs.row as usize, rhs.column as usize);
+    launch(ExactProduct::<T> {
+        sizes,
+        lhs: lhs.start.cast(),
+        rhs: rhs.start.cast(),
+        rhs_row,
+        rhs_column,
+        dst: dst.cast(),
+        dst_row,
+    });
 }
 
 #[cfg(test)]

@@ -193,16 +193,11 @@ impl<E: Element> Routine<E> for Fill<'_, E> {
                     let there = if self.strides[4] == 1 { there } else { 0 };
                     // SAFETY: the copy has room for all rows and a vector beyond; what is inside lies in the source.
                     unsafe {
-                        let zeros = |first: usize, count: usize| {
-                            for residue in residues.clone() {
-                                zeros::<V>(to.add(residue * plane + first), count);
-                            }
-                        };
-                        zeros(0, slices.before * slice);
+                        self.clear::<V>(to, slices.before * slice);
                         for d in 0..slices.count {
                             let from = from.wrapping_offset(d as isize * step_d);
                             let first = (slices.before + d) * slice;
-                            zeros(first, rows.before * wide);
+                            self.clear::<V>(to.add(first), rows.before * wide);
                             for h in 0..rows.count {
                                 let from = from.wrapping_offset(h as isize * step_h);
                                 if h < there {
@@ -217,19 +212,19 @@ impl<E: Element> Routine<E> for Fill<'_, E> {
                                 for residue in residues.clone() {
                                     let row = inside.get_unchecked(residue);
                                     let (to, end) = (to.add(residue * plane), row.before + row.count);
-                                    self::zeros::<V>(to, row.before);
+                                    zeros::<V>(to, row.before);
                                     let from = from.wrapping_offset(row.first * self.strides[4]);
                                     copy::<V>(to.add(row.before), from, row.count, jump);
-                                    self::zeros::<V>(to.add(end), wide - end);
+                                    zeros::<V>(to.add(end), wide - end);
                                 }
                             }
                             let done = rows.before + rows.count;
-                            zeros(first + done * wide, (high - done) * wide);
+                            self.clear::<V>(to.add(first + done * wide), (high - done) * wide);
                         }
                         let done = slices.before + slices.count;
-                        zeros(done * slice, (deep - done) * slice);
+                        self.clear::<V>(to.add(done * slice), (deep - done) * slice);
                         if plane > deep * slice {
-                            zeros(deep * slice, plane - deep * slice);
+                            self.clear::<V>(to.add(deep * slice), plane - deep * slice);
                         }
                         to = to.add(residues.len() * plane);
                     }
@@ -240,6 +235,18 @@ impl<E: Element> Routine<E> for Fill<'_, E> {
 }
 
 impl<E: Element> Fill<'_, E> {
+    /// Writes zeros at one place of all residues along a row.
+    ///
+    /// # Safety
+    /// As for the copy.
+    #[inline(always)]
+    unsafe fn clear<V: Vector<Element = E>>(&self, to: *mut E, count: usize) {
+        for residue in 0..self.lines[2].residues.len() {
+            // SAFETY: as the caller vouches.
+            unsafe { zeros::<V>(to.add(residue * self.space.plane), count) };
+        }
+    }
+
     /// Where both residues of a stride of 2 lie side by side: for each two vectors of the source, which lanes it has.
     #[inline(always)]
     fn pairs<V: Vector<Element = E>>(&self) -> Vec<[u32; 2]> {

@@ -74,7 +74,9 @@ impl<E: Element> Product<E> {
         // SAFETY: as the caller vouches.
         unsafe {
             if self.n < N {
-                (0..self.n).for_each(|left| self.dot_tile::<V, R, 1, P>(top, left, c_row, c_column));
+                for left in 0..self.n {
+                    self.dot_tile::<V, R, 1, P>(top, left, c_row, c_column);
+                }
                 return R;
             }
             // The last tile begins early, so that it is whole: single columns would wait for their sums.
