@@ -185,7 +185,7 @@ fn spread(
 unsafe fn run_split(bound: &Bound<'_>, blocks: usize) -> Result<()> {
     let program = bound.program;
     let walk = program.walk;
-    let memory = Scratch::new(blocks * line(program.row_bytes))?;
+    let memory = Scratch::of::<u8>(blocks * line(program.row_bytes))?;
     let start = HostPointer(memory.start());
     let shared = |block: usize| {
         // SAFETY: the memory has a part for each block.

@@ -152,6 +152,22 @@ impl Blocks<'_> {
         self.lhs.matrix(matrix, self.sizes, self.dtype.size()).wrapping_offset(bytes)
     }
 
+    /// `rows` × `columns` sums of `depth` products each, from parts of both operands that begin here.
+    ///
+    /// # Safety
+    /// As for `matmul`.
+    unsafe fn multiply(
+        &self,
+        [rows, columns, depth]: [usize; 3],
+        to: *mut u8,
+        left: *const u8,
+        right: *const u8,
+    ) -> Result<()> {
+        let (Self { dtype, lhs, rhs, .. }, row) = (self, self.cut.n as isize);
+        // SAFETY: as the caller vouches.
+        unsafe { matmul(*dtype, rows, columns, depth, to, row, left, lhs.row, lhs.column, right, rhs.row, rhs.column) }
+    }
+
     /// Every block reads both operands where they lie.
     ///
     /// # Safety
@@ -172,13 +188,9 @@ impl Blocks<'_> {
                 let step = column as isize * self.rhs.column * self.dtype.size() as isize;
                 let right = self.rhs.matrix(matrix, self.sizes, self.dtype.size()).wrapping_offset(step);
                 let (dst, left) = (self.target(matrix, row, column), self.left(matrix, row));
-                let (lhs, rhs) = (&self.lhs, &self.rhs);
                 // SAFETY: blocks partition the result; the operands hold their matrices.
-                unsafe {
-                    matmul(
-                        self.dtype, rows, columns, k, dst, n as isize, left, lhs.row, lhs.column, right, rhs.row,
-                        rhs.column,
-                    );
+                if let Err(error) = unsafe { self.multiply([rows, columns, k], dst, left, right) } {
+                    return self.monitor.fail(index, error);
                 }
             }
             if missing.completes(index / across) {
@@ -197,9 +209,8 @@ impl Blocks<'_> {
     unsafe fn deep(&self) -> Result<()> {
         let Cut { m, n, k, depth, .. } = self.cut;
         let (pieces, size) = (self.cut.sum_pieces(), self.dtype.size());
-        let memory = Scratch::new(pieces * m * n * size)?;
+        let memory = Scratch::of::<u8>(pieces * m * n * size)?;
         let sums = HostPointer(memory.start());
-        let (lhs, rhs) = (&self.lhs, &self.rhs);
         parallel(pieces, &|piece| {
             if self.monitor.stopped() {
                 return;
@@ -208,11 +219,11 @@ impl Blocks<'_> {
             let from = |operand: &Operand, step: isize| {
                 operand.matrix(0, self.sizes, size).wrapping_offset(first as isize * step * size as isize)
             };
-            let (left, right) = (from(lhs, lhs.column), from(rhs, rhs.row));
+            let (left, right) = (from(&self.lhs, self.lhs.column), from(&self.rhs, self.rhs.row));
             let (to, depth) = (group::at(sums).wrapping_add(piece * m * n * size), depth.min(k - first));
             // SAFETY: every piece has sums of its own; the operands hold their matrices.
-            unsafe {
-                matmul(self.dtype, m, n, depth, to, n as isize, left, lhs.row, lhs.column, right, rhs.row, rhs.column);
+            if let Err(error) = unsafe { self.multiply([m, n, depth], to, left, right) } {
+                self.monitor.fail(piece, error);
             }
         });
         if !self.monitor.stopped() {
@@ -236,7 +247,7 @@ impl Blocks<'_> {
         let wide = (SHARED_BYTES / (deep * size) / panel * panel).max(panel).min(n.next_multiple_of(panel));
         let bytes = deep * wide * size;
         let held = PACKED_MEMORY.take().filter(|memory| memory.bytes() >= bytes);
-        let Some(memory) = held.or_else(|| Scratch::new(bytes).ok()) else {
+        let Some(memory) = held.or_else(|| Scratch::of::<u8>(bytes).ok()) else {
             // SAFETY: as for this function.
             return unsafe { self.separate() };
         };

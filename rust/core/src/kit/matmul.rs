@@ -1,11 +1,8 @@
 //! Matrix products on one thread, from storage form to storage form. Depends on `gemm`, `tiles` and `transpose`.
 //! Invariant: the destination is overwritten, whatever it held; sums of float16 and bfloat16 are made in f32, integers wrap.
 
-use std::cell::Cell;
-
-use half::bf16;
-
 use super::gemm;
+use super::scratch::with_scratch;
 use super::simd::{Kernel, Machine, launch};
 use super::tiles;
 use super::transpose::transpose;
@@ -20,24 +17,6 @@ const PANEL_STEP: usize = 64;
 /// Rows, and elements of a sum, that are converted at a time.
 const HIGHEST: usize = 256;
 const DEEPEST: usize = 4096;
-
-thread_local! {
-    /// Reused memory of this thread; taken while in use, so that it is never lent twice.
-    static SCRATCH: Cell<Vec<u64>> = const { Cell::new(Vec::new()) };
-}
-
-/// Runs `body` with at least `bytes` bytes of this thread's scratch, aligned to a cache line.
-fn with_scratch(bytes: usize, body: impl FnOnce(*mut u8)) {
-    let mut scratch = SCRATCH.take();
-    let words = bytes.div_ceil(8) + 8;
-    if scratch.len() < words {
-        scratch = vec![0; words];
-    }
-    let start = scratch.as_mut_ptr().cast::<u8>();
-    // SAFETY: at most 56 of the 64 spare bytes are skipped.
-    body(unsafe { start.add(start.align_offset(64).min(56)) });
-    SCRATCH.set(scratch);
-}
 
 /// A matrix operand: where its first element lies, and the steps to the next row and column, in elements.
 #[derive(Clone, Copy)]
@@ -68,6 +47,9 @@ impl Matrix {
 /// `dst[i, j] = Σₖ lhs[i, k] · rhs[k, j]` for `m` × `n` results; `bool`: whether any `lhs[i, k] and rhs[k, j]`. Strides are in elements;
 /// neighbours of a row of `dst` are adjacent. With `k` = 0 the result is zeros.
 ///
+/// # Errors
+/// Exhausted memory.
+///
 /// # Safety
 /// All elements that sizes and strides reach are readable (of `dst`: writable), and `dst` overlaps neither operand.
 pub unsafe fn matmul(
@@ -83,9 +65,9 @@ pub unsafe fn matmul(
     rhs: *const u8,
     rhs_row: isize,
     rhs_col: isize,
-) {
+) -> Result<()> {
     if m == 0 || n == 0 {
-        return;
+        return Ok(());
     }
     let size = dtype.size();
     if k == 0 {
@@ -93,7 +75,7 @@ pub unsafe fn matmul(
             // SAFETY: the row belongs to the destination, and zero bytes are zero in every dtype.
             unsafe { dst.offset(row as isize * dst_row * size as isize).write_bytes(0, n * size) };
         }
-        return;
+        return Ok(());
     }
     let lhs = Matrix { start: lhs, row: lhs_row, column: lhs_col };
     let rhs = Matrix { start: rhs, row: rhs_row, column: rhs_col };
@@ -102,10 +84,13 @@ pub unsafe fn matmul(
         match dtype {
             DType::F32 => floats::<f32>(m, n, k, dst.cast(), dst_row, lhs, rhs),
             DType::F64 => floats::<f64>(m, n, k, dst.cast(), dst_row, lhs, rhs),
-            DType::BF16 if has_pairs() && paired(m, n, k, dst.cast(), dst_row, lhs, rhs).is_ok() => {}
-            _ => converted(dtype, m, n, k, dst, dst_row, lhs, rhs),
+            DType::BF16 if has_pairs() => {
+                return gemm::gemm_pairs(m, n, k, dst.cast(), dst_row, lhs.typed(), rhs.typed());
+            }
+            _ => return converted(dtype, m, n, k, dst, dst_row, lhs, rhs),
         }
     }
+    Ok(())
 }
 
 /// Adds the pieces of sums, one after the other in memory, in their order: `dst[i] = Σₚ pieces[p, i]`.
@@ -134,12 +119,6 @@ fn panel(size: usize, n: usize, k: usize) -> (usize, usize) {
 unsafe fn floats<E: Element>(m: usize, n: usize, k: usize, dst: *mut E, dst_row: isize, lhs: Matrix, rhs: Matrix) {
     // SAFETY: the caller's promises are the callee's.
     unsafe { gemm::gemm(m, n, k, dst, dst_row, lhs.typed(), rhs.typed()) }
-}
-
-/// A product of bfloat16 numbers by the processor's own instructions.
-unsafe fn paired(m: usize, n: usize, k: usize, dst: *mut bf16, dst_row: isize, lhs: Matrix, rhs: Matrix) -> Result<()> {
-    // SAFETY: the caller's promises are the callee's.
-    unsafe { gemm::gemm_pairs(m, n, k, dst, dst_row, lhs.typed(), rhs.typed()) }
 }
 
 /// Bytes of one value in compute form.
@@ -198,13 +177,13 @@ unsafe fn converted(
     dst_row: isize,
     lhs: Matrix,
     rhs: Matrix,
-) {
+) -> Result<()> {
     let (storage, compute) = (dtype.size(), compute_size(dtype));
     let (high, deep) = (m.min(HIGHEST), k.div_ceil(k.div_ceil(DEEPEST)));
     let (width, packed_row) = panel(compute, n, deep);
     let (lhs_bytes, rhs_bytes) = ((high * deep * compute).next_multiple_of(64), deep * packed_row * compute);
     let result_bytes = high * packed_row * compute;
-    with_scratch(lhs_bytes + rhs_bytes + 2 * result_bytes, |scratch| {
+    with_scratch(lhs_bytes + rhs_bytes + 2 * result_bytes, |scratch: *mut u8| {
         // SAFETY: the scratch holds the packed matrices one after the other; pieces lie inside the operands.
         unsafe {
             let left = scratch;
@@ -251,7 +230,7 @@ unsafe fn converted(
                 }
             }
         }
-    });
+    })
 }
 
 /// Adds numbers in compute form to others.
@@ -442,7 +421,8 @@ mod tests {
                             b.as_ptr(),
                             b_row as isize,
                             b_col as isize,
-                        );
+                        )
+                        .unwrap();
                     }
                     for i in 0..m {
                         let sums: Vec<i64> =

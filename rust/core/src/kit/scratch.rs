@@ -24,13 +24,17 @@ unsafe impl Send for Scratch {}
 unsafe impl Sync for Scratch {}
 
 impl Scratch {
-    /// Memory of at least `bytes`.
-    pub(crate) fn new(bytes: usize) -> Result<Self> {
+    /// Room for so many elements.
+    pub(crate) fn of<T>(elements: usize) -> Result<Self> {
         let exhausted = || {
-            let message = format!("eval: no {bytes} bytes of working memory. Free tensors or use smaller ones.");
+            let size = size_of::<T>();
+            let message = format!(
+                "eval: no working memory for {elements} elements of {size} bytes. Free tensors or use smaller ones."
+            );
             Error::new(ErrorKind::OutOfMemory, message)
         };
-        let layout = Layout::from_size_align(bytes.max(ALIGNMENT), ALIGNMENT).map_err(|_| exhausted())?;
+        let bytes = elements.checked_mul(size_of::<T>()).ok_or_else(exhausted)?.max(ALIGNMENT);
+        let layout = Layout::from_size_align(bytes, ALIGNMENT).map_err(|_| exhausted())?;
         // SAFETY: the layout is not empty.
         let start = NonNull::new(unsafe { alloc(layout) }).ok_or_else(exhausted)?;
         Ok(Self { start, layout })
@@ -41,32 +45,38 @@ impl Scratch {
         self.layout.size()
     }
 
-    pub(crate) fn start(&self) -> *mut u8 {
-        self.start.as_ptr()
+    /// The first element.
+    pub(crate) fn start<T>(&self) -> *mut T {
+        self.start.as_ptr().cast()
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // SAFETY: `new` allocated it with this layout.
-        unsafe { dealloc(self.start(), self.layout) }
+        // SAFETY: `of` allocated it with this layout.
+        unsafe { dealloc(self.start.as_ptr(), self.layout) }
     }
 }
 
 thread_local! {
-    static HELD: Cell<Option<Scratch>> = const { Cell::new(None) };
+    /// Pieces for calls inside each other, the outermost's first.
+    static HELD: Cell<[Option<Scratch>; 2]> = const { Cell::new([None, None]) };
 }
 
-/// Calls `body` with at least `bytes` of this thread's working memory.
-pub(crate) fn with_scratch<R>(bytes: usize, body: impl FnOnce(*mut u8) -> R) -> Result<R> {
-    let held = HELD.with(Cell::take).filter(|scratch| scratch.bytes() >= bytes);
-    let scratch = match held {
+/// Calls `body` with room for at least so many elements, which this thread may have used before.
+pub(crate) fn with_scratch<T, R>(elements: usize, body: impl FnOnce(*mut T) -> R) -> Result<R> {
+    let bytes = elements.saturating_mul(size_of::<T>());
+    let [first, second] = HELD.take();
+    let (held, left) = if first.is_some() { (first, second) } else { (second, None) };
+    HELD.set([None, left]);
+    let scratch = match held.filter(|scratch| scratch.bytes() >= bytes) {
         Some(scratch) => scratch,
-        None => Scratch::new(bytes.next_power_of_two())?,
+        None => Scratch::of::<u8>(if bytes <= KEPT_BYTES { bytes.next_power_of_two() } else { bytes })?,
     };
     let result = body(scratch.start());
-    if scratch.layout.size() <= KEPT_BYTES {
-        HELD.with(|held| held.set(Some(scratch)));
+    if scratch.bytes() <= KEPT_BYTES {
+        let [first, second] = HELD.take();
+        HELD.set([Some(scratch), first.or(second)]);
     }
     Ok(result)
 }

@@ -2,14 +2,13 @@
 //! Depends on `gemm`, `space`. Invariant: a column is a pixel of y over all images, and has what the taps read there; units of work follow
 //! from shapes alone.
 
-use std::sync::OnceLock;
-
-use super::scratch::{Scratch, with_scratch};
 use super::space::{Operand, Read, gather};
 use super::{Axis, Form};
 use crate::backend::{HostPointer, Parallel};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::kit::gemm::{Matrix, gemm, multiply_packed, panel_columns};
+use crate::kit::scratch::{Scratch, with_scratch};
+use crate::kit::threads::try_parallel;
 use crate::kit::vector::Element;
 
 /// Pixels at most.
@@ -171,7 +170,6 @@ impl<'a> Few<'a> {
         let columns = Scratch::of::<E>(depth * line.next_multiple_of(width))?;
         let reads = self.reads(&x.strides);
         let panels: Vec<Vec<Read>> = (0..line.div_ceil(width)).map(|panel| self.panel(&reads, panel, width)).collect();
-        let failed = OnceLock::<Error>::new();
         for group in 0..form.groups {
             let start = HostPointer(columns.start());
             for (panel, reads) in panels.iter().enumerate() {
@@ -179,10 +177,10 @@ impl<'a> Few<'a> {
                 // SAFETY: as the caller vouches.
                 unsafe { self.gathered(x, group * form.inputs, form.inputs, reads, to, parallel) };
             }
-            let unit = |unit: usize| {
+            try_parallel(parallel, form.outputs.div_ceil(ROWS), &|unit| {
                 let rows = ROWS.min(form.outputs - unit * ROWS);
                 let first = group * form.outputs + unit * ROWS;
-                let run = with_scratch(ROWS * line, |products: *mut E| {
+                with_scratch(ROWS * line, |products: *mut E| {
                     let a = Matrix { start: kernel.start, row: kernel.strides[0], column: 1 }.from(first, 0);
                     let b = Matrix { start: { start }.0.cast::<E>().cast_const(), row: line as isize, column: 1 };
                     // SAFETY: rows lie in the kernel, columns are gathered; targets of these channels are nobody else's.
@@ -202,14 +200,10 @@ impl<'a> Few<'a> {
                             }
                         }
                     }
-                });
-                if let Err(error) = run {
-                    let _ = failed.set(error);
-                }
-            };
-            parallel(form.outputs.div_ceil(ROWS), &unit);
+                })
+            })?;
         }
-        failed.into_inner().map_or(Ok(()), Err)
+        Ok(())
     }
 
     /// x from y and the kernel, plus a bias.
@@ -236,16 +230,15 @@ impl<'a> Few<'a> {
         let strides = [(channels * plane) as isize, plane as isize, sizes[1] * sizes[2], sizes[2], 1];
         let reads = self.reads(&strides);
         let joined = self.joined();
-        let failed = OnceLock::<Error>::new();
         for group in 0..form.groups {
             let start = HostPointer(columns.start());
             // SAFETY: as the caller vouches.
             unsafe { self.gathered(y, group * form.outputs, form.outputs, &places, start, parallel) };
-            let unit = |unit: usize| {
+            try_parallel(parallel, form.inputs.div_ceil(joined), &|unit| {
                 let first = unit * joined;
                 let count = joined.min(form.inputs - first);
                 let wide = count * taps;
-                let run = with_scratch(self.pixels * wide, |products: *mut E| {
+                with_scratch(self.pixels * wide, |products: *mut E| {
                     let a = Matrix { start: { start }.0.cast::<E>().cast_const(), row: 1, column: line as isize };
                     let b = Matrix { start: kernel.start, row: kernel.strides[0], column: 1 };
                     let b = b.from(group * form.outputs, first * taps);
@@ -272,14 +265,10 @@ impl<'a> Few<'a> {
                             }
                         }
                     }
-                });
-                if let Err(error) = run {
-                    let _ = failed.set(error);
-                }
-            };
-            parallel(form.inputs.div_ceil(joined), &unit);
+                })
+            })?;
         }
-        failed.into_inner().map_or(Ok(()), Err)
+        Ok(())
     }
 
     /// The kernel from x and y.
@@ -300,15 +289,14 @@ impl<'a> Few<'a> {
         let lines = Scratch::of::<E>(form.outputs * line)?;
         let (reads, places) = (self.reads(&x.strides), self.places(&y.strides));
         let joined = self.joined();
-        let failed = OnceLock::<Error>::new();
         for group in 0..form.groups {
             let of_y = HostPointer(lines.start());
             // SAFETY: as the caller vouches.
             unsafe { self.gathered(y, group * form.outputs, form.outputs, &places, of_y, parallel) };
-            let unit = |unit: usize| {
+            try_parallel(parallel, form.inputs.div_ceil(joined), &|unit| {
                 let first = unit * joined;
                 let count = joined.min(form.inputs - first);
-                let run = with_scratch(joined * reads.len(), |columns: *mut E| {
+                with_scratch(joined * reads.len(), |columns: *mut E| {
                     let a = Matrix { start: { of_y }.0.cast::<E>().cast_const(), row: line as isize, column: 1 };
                     let b = Matrix { start: columns.cast_const(), row: 1, column: line as isize };
                     // SAFETY: the scratch has room for the columns; these elements of the kernel are nobody else's.
@@ -320,13 +308,9 @@ impl<'a> Few<'a> {
                         let to = { target }.0.cast::<E>().add(group * form.outputs * depth + first * taps);
                         gemm(form.outputs, count * taps, self.pixels, to, depth as isize, a, b);
                     }
-                });
-                if let Err(error) = run {
-                    let _ = failed.set(error);
-                }
-            };
-            parallel(form.inputs.div_ceil(joined), &unit);
+                })
+            })?;
         }
-        failed.into_inner().map_or(Ok(()), Err)
+        Ok(())
     }
 }

@@ -7,7 +7,6 @@ mod corners;
 mod few;
 mod line;
 mod product;
-mod scratch;
 mod shifted;
 mod space;
 mod squared;

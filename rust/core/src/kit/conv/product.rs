@@ -4,17 +4,16 @@
 //! Pixels of y are turned to lines of channels. A register tile holds the sums of some taps by some vectors of channels; it reads x at
 //! the same offsets as the convolution itself. With few channels per group the vectors run along the pixels instead.
 
-use std::sync::OnceLock;
-
 use super::line::Line;
-use super::scratch::{Scratch, with_scratch};
 use super::shifted::{cut, parts};
 use super::space::{Operand, Space, Steps, count};
 use super::sums::Chunk;
 use super::tile::{INNER, outer_shape};
 use crate::backend::{HostPointer, Parallel};
 use crate::error::Result;
+use crate::kit::scratch::{Scratch, with_scratch};
 use crate::kit::simd::Path;
+use crate::kit::threads::try_parallel;
 use crate::kit::transpose::transpose;
 use crate::kit::vector::{Element, lanes, many};
 
@@ -97,25 +96,13 @@ impl<E: Element> Product<E> {
         let chunks = blocks * job.parts;
         let sums = Scratch::of::<E>(job.sums.saturating_mul(chunks))?;
         let start = HostPointer(sums.start());
-        let failed = OnceLock::new();
-        let chunk = |chunk: usize| {
+        try_parallel(parallel, chunks, &|chunk| {
             let to = { start }.0.cast::<E>().wrapping_add(chunk * job.sums);
-            let run = with_scratch(job.workspace(), |scratch: *mut E| {
+            with_scratch(job.workspace(), |scratch: *mut E| {
                 // SAFETY: a chunk has sums of its own; the rest is as the caller vouches.
                 unsafe { Chunk { job: &job, chunk, sums: to, scratch }.run() };
-            });
-            if let Err(error) = run {
-                let _ = failed.set(error);
-            }
-        };
-        if chunks == 1 {
-            chunk(0)
-        } else {
-            parallel(chunks, &chunk)
-        }
-        if let Some(error) = failed.into_inner() {
-            return Err(error);
-        }
+            })
+        })?;
         // SAFETY: all sums are made, and each block has targets of its own.
         let finish = |block: usize| unsafe { job.finish({ start }.0.cast::<E>(), block) };
         if blocks * job.sums * job.parts < COPIED {

@@ -9,14 +9,15 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::line::{Line, Phase};
-use super::scratch::with_scratch;
 use super::space::{Operand, Space, Steps, count};
 use super::tile::{self, Lanes};
 use super::unit::Unit;
 use super::weights::Weights;
 use crate::backend::{HostPointer, Parallel};
 use crate::error::Result;
+use crate::kit::scratch::with_scratch;
 use crate::kit::simd::Path;
+use crate::kit::threads::try_parallel;
 use crate::kit::vector::{Element, many};
 
 /// Elements of a padded copy: half of a second-level cache.
@@ -205,26 +206,15 @@ impl<E: Element> Shifted<E> {
         let work = self.work(pixels) / units.max(1);
         // Small units are joined.
         let joined = (SMALL / work.max(1)).clamp(1, units.div_ceil(UNITS).max(1));
-        let chunks = units.div_ceil(joined);
-        let failed = std::sync::OnceLock::new();
-        let chunk = |chunk: usize| {
+        try_parallel(parallel, units.div_ceil(joined), &|chunk| {
             let first = chunk * joined;
-            let run = with_scratch(job.workspace(), |scratch: *mut E| {
+            with_scratch(job.workspace(), |scratch: *mut E| {
                 for unit in first..(first + joined).min(units) {
                     // SAFETY: units write targets of their own; the rest is as the caller vouches.
                     unsafe { Unit { job: &job, unit, scratch }.run() };
                 }
-            });
-            if let Err(error) = run {
-                let _ = failed.set(error);
-            }
-        };
-        if chunks == 1 {
-            chunk(0)
-        } else {
-            parallel(chunks, &chunk)
-        }
-        failed.into_inner().map_or(Ok(()), Err)
+            })
+        })
     }
 
     /// Writes the biases everywhere: no tap adds to some of the targets.

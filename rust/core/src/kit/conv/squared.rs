@@ -2,19 +2,19 @@
 //! Invariant: units of work follow from shapes alone; each writes targets of its own.
 
 use std::ops::Range;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::corners::{Joined, Kernels, Sources};
-use super::scratch::{Scratch, with_scratch};
 use super::shifted::{SMALL, Shifted, UNITS, tile_shape};
 use super::space::Operand;
 use super::squares::{APART, PLACES, Squared, Squares};
 use super::tile::{self, Lanes, Tile};
 use super::weights::Kernel;
 use crate::backend::{HostPointer, Parallel};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::kit::scratch::{Scratch, with_scratch};
 use crate::kit::simd::Path;
+use crate::kit::threads::try_parallel;
 use crate::kit::vector::{Element, lanes, launch};
 
 /// Elements of a unit's sources at most; and so many that they, or the products, stay in a second-level cache.
@@ -108,20 +108,16 @@ impl<E: Element> Shifted<E> {
         // SAFETY: as the caller vouches.
         unsafe { job.pack(kernel, parallel)? };
         let shares = tiles.div_ceil(share);
-        let (failed, spoiled) = (OnceLock::<Error>::new(), AtomicBool::new(false));
-        let unit = |unit: usize| {
-            let run = with_scratch(job.rooms().iter().sum(), |scratch: *mut E| {
+        let spoiled = AtomicBool::new(false);
+        try_parallel(parallel, blocks * self.groups * shares, &|unit| {
+            with_scratch(job.rooms().iter().sum(), |scratch: *mut E| {
                 // SAFETY: units write targets of their own; the rest is as the caller vouches.
                 if !unsafe { job.unit(unit % shares, unit / shares, scratch) } {
                     spoiled.store(true, Ordering::Relaxed);
                 }
-            });
-            if let Err(error) = run {
-                let _ = failed.set(error);
-            }
-        };
-        parallel(blocks * self.groups * shares, &unit);
-        failed.into_inner().map_or(Ok(!spoiled.into_inner()), Err)
+            })
+        })?;
+        Ok(!spoiled.into_inner())
     }
 }
 
@@ -137,10 +133,9 @@ impl<E: Element> Job<'_, E> {
             let taps = &sum.lines[axis].taps;
             taps[0].shift > taps[2].shift
         });
-        let failed = OnceLock::<Error>::new();
-        let tile = |number: usize| {
+        try_parallel(parallel, sum.groups * self.tiles, &|number| {
             let (group, tile) = (number / self.tiles, number % self.tiles);
-            let run = with_scratch(9 * CHANNELS * self.rows, |scratch: *mut E| {
+            with_scratch(9 * CHANNELS * self.rows, |scratch: *mut E| {
                 for block in 0..blocks {
                     let channels = block * CHANNELS..((block + 1) * CHANNELS).min(sum.inner);
                     let to = { self.weights }.0.cast::<E>();
@@ -151,13 +146,8 @@ impl<E: Element> Job<'_, E> {
                         launch(self.path, Kernels { from: scratch, to, elements, place: self.place, turned });
                     }
                 }
-            });
-            if let Err(error) = run {
-                let _ = failed.set(error);
-            }
-        };
-        parallel(sum.groups * self.tiles, &tile);
-        failed.into_inner().map_or(Ok(()), Err)
+            })
+        })
     }
 
     /// Copies nine taps of channels of a row tile to `[tap][channel][row]`.

@@ -1,17 +1,17 @@
 //! The gradient of a kernel by squares. Depends on `corners`, `product`, `squares`, `tile`.
 //! Invariant: squares are cut into parts by shape alone, each with sums of its own, which are added in order.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::corners::{Folded, Sources, Targets, Widened};
 use super::product::{CHUNKS, PARTS, Product, SMALL, SUMMED};
-use super::scratch::{Scratch, with_scratch};
 use super::squares::{APART, PLACES, Squared, Squares};
 use super::tile::{Outer, outer_shape, run_outer};
 use crate::backend::{HostPointer, Parallel};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::kit::scratch::{Scratch, with_scratch};
 use crate::kit::simd::Path;
+use crate::kit::threads::try_parallel;
 use crate::kit::transpose::transpose;
 use crate::kit::vector::{Element, lanes, launch, many};
 
@@ -84,35 +84,25 @@ impl<E: Element> Product<E> {
         };
         let sums = Scratch::of::<E>(job.sums().saturating_mul(blocks * job.parts))?;
         let start = HostPointer(sums.start());
-        let (failed, spoiled) = (OnceLock::<Error>::new(), AtomicBool::new(false));
-        let chunk = |chunk: usize| {
+        try_parallel(parallel, blocks * job.parts, &|chunk| {
             let sums = { start }.0.cast::<E>().wrapping_add(chunk * job.sums());
-            let run = with_scratch(job.rooms().iter().sum(), |scratch: *mut E| {
+            with_scratch(job.rooms().iter().sum(), |scratch: *mut E| {
                 // SAFETY: a chunk has sums of its own; the rest is as the caller vouches.
                 unsafe { job.add(chunk % blocks, chunk / blocks, sums, scratch) }
-            });
-            if let Err(error) = run {
-                let _ = failed.set(error);
-            }
-        };
-        parallel(blocks * job.parts, &chunk);
+            })
+        })?;
         let pieces = inputs.div_ceil(FINISHED);
-        let finish = |piece: usize| {
-            let run = with_scratch(FINISHED * 9 * line, |scratch: *mut E| {
+        let spoiled = AtomicBool::new(false);
+        try_parallel(parallel, blocks * pieces, &|piece| {
+            with_scratch(FINISHED * 9 * line, |scratch: *mut E| {
                 let sums = { start }.0.cast::<E>().cast_const();
                 // SAFETY: all sums are made, and each piece has targets of its own.
                 if !unsafe { job.finish(sums, piece / pieces, piece % pieces * FINISHED, scratch) } {
                     spoiled.store(true, Ordering::Relaxed);
                 }
-            });
-            if let Err(error) = run {
-                let _ = failed.set(error);
-            }
-        };
-        if failed.get().is_none() {
-            parallel(blocks * pieces, &finish);
-        }
-        failed.into_inner().map_or(Ok(!spoiled.into_inner()), Err)
+            })
+        })?;
+        Ok(!spoiled.into_inner())
     }
 }
 

@@ -4,12 +4,12 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use super::scratch::Scratch;
 use super::shifted::{Joint, tile_shape};
 use super::space::Operand;
 use super::tile::Lanes;
 use crate::backend::{HostPointer, Parallel};
 use crate::error::Result;
+use crate::kit::scratch::Scratch;
 use crate::kit::simd::Path;
 use crate::kit::transpose::transpose;
 use crate::kit::vector::{Element, lanes};

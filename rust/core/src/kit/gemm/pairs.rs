@@ -50,8 +50,7 @@ pub(crate) unsafe fn gemm_pairs(
         // SAFETY: as the caller vouches.
         return unsafe { dots(m, n, k, c, c_row, a, b) };
     }
-    with_scratch((wide * deep + left.room()) * size_of::<f32>(), |scratch| {
-        let packed = scratch.cast::<f32>();
+    with_scratch(wide * deep + left.room(), |packed: *mut f32| {
         for first in (0..n).step_by(wide) {
             let columns = wide.min(n - first);
             // SAFETY: as the caller vouches; the scratch has room for the panels and what `multiply` needs.
@@ -73,7 +72,7 @@ unsafe fn dots(
     a: Matrix<bf16>,
     b: Matrix<bf16>,
 ) -> Result<()> {
-    with_scratch(ROWS * RESULT_ROW * size_of::<f32>(), |scratch| {
+    with_scratch(ROWS * RESULT_ROW, |products: *mut f32| {
         for (top, first) in (0..m).step_by(ROWS).flat_map(|top| (0..n).step_by(COLUMNS).map(move |first| (top, first)))
         {
             let (a, b) = (a.from(top, 0), b.from(0, first));
@@ -81,7 +80,7 @@ unsafe fn dots(
             let b = Matrix { start: b.start.cast::<f32>(), row: 1, column: b.column / 2 };
             let (rows, columns) = (ROWS.min(m - top), COLUMNS.min(n - first));
             let c_row_here = RESULT_ROW as isize;
-            let part = Product { m: rows, n: columns, k: pairs(k), c: scratch.cast(), c_row: c_row_here, a, b };
+            let part = Product { m: rows, n: columns, k: pairs(k), c: products, c_row: c_row_here, a, b };
             // SAFETY: the processor has pairs; the scratch holds so many rows and columns, and `c` has them.
             unsafe {
                 launch_pairs(Dots(part));
@@ -147,9 +146,9 @@ pub(super) unsafe fn multiply_packed(
     packed: *const f32,
 ) -> Result<()> {
     let left = Left::new(a, m, k);
-    with_scratch(left.room() * size_of::<f32>(), |scratch| {
+    with_scratch(left.room(), |scratch: *mut f32| {
         // SAFETY: as the caller vouches; the scratch has the room.
-        unsafe { left.multiply(n, c, c_row, packed, scratch.cast()) }
+        unsafe { left.multiply(n, c, c_row, packed, scratch) }
     })
 }
 

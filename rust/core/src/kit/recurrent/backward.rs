@@ -62,11 +62,10 @@ impl<E: Element> Backward<E> {
             let project = |projection: Matrix<E>| packed(projection, state, hidden, parallel);
             (weight, self.projection.map(project).transpose()?)
         };
-        let weight = Target(weights.0.start().cast::<E>());
-        let projection = weights.1.as_ref().map(|memory| Target(memory.start().cast::<E>()));
+        let weight = Target(weights.0.start::<E>());
+        let projection = weights.1.as_ref().map(|memory| Target(memory.start::<E>()));
         self.sequence.spread(parallel, &|rows, parallel| {
-            with_scratch(rows.len() * 2 * (state + hidden) * size_of::<E>(), |scratch| {
-                let h = scratch.cast::<E>();
+            with_scratch(rows.len() * 2 * (state + hidden), |h: *mut E| {
                 let count = rows.len();
                 // SAFETY: the scratch holds all four; the rows are this chunk's.
                 unsafe {

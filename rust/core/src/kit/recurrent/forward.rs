@@ -57,16 +57,15 @@ impl<E: Element> Forward<E> {
             let project = |projection: Matrix<E>| packed(projection.turned(), hidden, state, parallel);
             (weight, self.projection.map(project).transpose()?)
         };
-        let weight = Target(weights.0.start().cast::<E>());
-        let projection = weights.1.as_ref().map(|memory| Target(memory.start().cast::<E>()));
+        let weight = Target(weights.0.start::<E>());
+        let projection = weights.1.as_ref().map(|memory| Target(memory.start::<E>()));
         self.sequence.spread(parallel, &|rows, parallel| {
             let width = self.sequence.width();
             let (kept, unprojected) = (
                 if self.sequence.ends.is_some() { state } else { 0 },
                 if self.projection.is_some() { hidden } else { 0 },
             );
-            with_scratch(rows.len() * (width + kept + unprojected) * size_of::<E>(), |scratch| {
-                let product = scratch.cast::<E>();
+            with_scratch(rows.len() * (width + kept + unprojected), |product: *mut E| {
                 // SAFETY: the scratch holds all three; the rows are this chunk's.
                 unsafe {
                     let state = product.add(rows.len() * width);

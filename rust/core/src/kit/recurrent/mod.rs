@@ -290,8 +290,8 @@ impl Sizes {
 /// A packed copy of a right operand of `k` rows and `n` columns.
 unsafe fn packed<E: Element>(b: Matrix<E>, k: usize, n: usize, parallel: &Parallel<'_>) -> Result<Scratch> {
     let panels = n.div_ceil(panel_columns::<E>());
-    let memory = Scratch::new(k * panels * panel_columns::<E>() * size_of::<E>())?;
-    let to = Target(memory.start().cast::<E>());
+    let memory = Scratch::of::<E>(k * panels * panel_columns::<E>())?;
+    let to = Target(memory.start::<E>());
     parallel(panels, &|panel| {
         // SAFETY: each panel has its own room.
         unsafe { pack_panels(b, k, n, panel..panel + 1, to.at(0)) };

@@ -1,13 +1,17 @@
 //! One fork-join pool per process: `parallel` runs numbered chunks on all threads, the caller among them.
-//! Depends on nothing. Invariant: no worker touches a region's body after `parallel` has returned.
+//! Depends on `error`. Invariant: no worker touches a region's body after `parallel` has returned.
 
 mod pool;
 mod sync;
 
 use std::cell::Cell;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::*};
 
 use pool::{Pool, is_inside};
+
+use crate::backend::Parallel;
+use crate::error::Result;
 
 /// Most threads that can be asked for.
 const MOST_THREADS: usize = 1024;
@@ -69,6 +73,23 @@ pub fn parallel(chunks: usize, body: &(dyn Fn(usize) + Sync)) {
         }
     }
     (0..chunks).for_each(body);
+}
+
+/// Runs chunks by `parallel` that may fail.
+///
+/// # Errors
+/// One of those that chunks met; the others have run nevertheless.
+pub fn try_parallel(parallel: &Parallel<'_>, chunks: usize, body: &(dyn Fn(usize) -> Result<()> + Sync)) -> Result<()> {
+    if chunks == 1 {
+        return body(0);
+    }
+    let failed = OnceLock::new();
+    parallel(chunks, &|chunk| {
+        if let Err(error) = body(chunk) {
+            let _ = failed.set(error);
+        }
+    });
+    failed.into_inner().map_or(Ok(()), Err)
 }
 
 /// This process's pool. After a fork the child has none yet: its workers did not come along.

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use smallvec::{SmallVec, smallvec};
 
 use super::super::create::zeros_like;
-use super::super::pool::lanes::with_scratch;
 use super::loops::{Blend, Real};
 use super::sums::{Elements, mean_of};
 use crate::backend::HostArguments;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
+use crate::kit::scratch::with_scratch;
 use crate::kit::simd::launch;
+use crate::kit::threads::try_parallel;
 use crate::plan::{Argument, Candidate, Caps, Cost, Structured};
 
 /// Elements that one chunk of a region writes at least.
@@ -79,7 +80,7 @@ impl Op for Channels {
 }
 
 impl Channels {
-    fn run<T: Real>(&self, host: &HostArguments<'_>) {
+    fn run<T: Real>(&self, host: &HostArguments<'_>) -> Result<()> {
         let (shifted, scaled) = match self.terms {
             Terms::Shifted => (Some(0), None),
             Terms::Both => (Some(0), Some(4)),
@@ -105,11 +106,10 @@ impl Channels {
             .collect();
         let runs = batch * channels;
         let per = (CHUNK / length.max(1)).clamp(1, runs.max(1));
-        (host.parallel)(runs.div_ceil(per), &|chunk| {
+        try_parallel(host.parallel, runs.div_ceil(per), &|chunk| {
             let result = &host.arguments[host.arguments.len() - 1];
             // Room for what cannot be read where it is; whole runs, since most can.
-            with_scratch(if plain { 0 } else { 2 * length * size_of::<T>() }, |room| {
-                let room = room.cast::<T>();
+            with_scratch(if plain { 0 } else { 2 * length }, |room: *mut T| {
                 let (mut run, end) = (chunk * per, ((chunk + 1) * per).min(runs));
                 while run < end {
                     let (entry, channel) = (run / channels, run % channels);
@@ -132,8 +132,8 @@ impl Channels {
                     });
                     run += together;
                 }
-            });
-        });
+            })
+        })
     }
 }
 
@@ -156,7 +156,6 @@ impl Structured for Channels {
             DType::F64 => self.run::<f64>(host),
             _ => self.run::<f32>(host),
         }
-        Ok(())
     }
 
     fn gpu(&self, _arguments: &[Argument], _slots: usize, _caps: &Caps) -> Vec<Candidate> {

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use smallvec::{SmallVec, smallvec};
 
 use super::super::movement::{reshape_to, slice_axis};
-use super::super::pool::lanes::with_scratch;
 use super::loops::{Real, Runs, Totals};
 use crate::backend::{HostArgument, HostArguments, HostPointer};
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
+use crate::kit::scratch::with_scratch;
 use crate::kit::simd::launch;
+use crate::kit::threads::try_parallel;
 use crate::plan::{Argument, Candidate, Caps, Cost, Structured};
 use crate::shape::Shape;
 
@@ -119,7 +120,7 @@ impl<'a> Elements<'a> {
 }
 
 impl ChannelSums {
-    fn run<T: Real>(&self, host: &HostArguments<'_>) {
+    fn run<T: Real>(&self, host: &HostArguments<'_>) -> Result<()> {
         let x = Elements::new::<T>(&host.arguments[usize::from(self.products)]);
         let g = Elements::new::<T>(&host.arguments[0]);
         let shape = &host.arguments[0].layout.shape;
@@ -131,11 +132,10 @@ impl ChannelSums {
         let results = HostPointer(found.as_mut_ptr().cast());
         let units = channels * parts;
         let per = (CHUNK / (part * length).max(1)).clamp(1, units.max(1));
-        (host.parallel)(units.div_ceil(per), &|chunk| {
+        try_parallel(host.parallel, units.div_ceil(per), &|chunk| {
             // The whole of it: an address alone is not shared between threads.
             let results: &HostPointer = &results;
-            with_scratch(2 * BLOCK * size_of::<T>(), |room| {
-                let room = room.cast::<T>();
+            with_scratch(2 * BLOCK, |room: *mut T| {
                 for unit in chunk * per..((chunk + 1) * per).min(units) {
                     let (channel, first) = (unit / parts, unit % parts * part);
                     let end = (first + part).min(batch);
@@ -164,8 +164,8 @@ impl ChannelSums {
                     // SAFETY: every unit has a place of its own.
                     unsafe { results.0.cast::<[f64; 3]>().add(unit).write(sums) };
                 }
-            });
-        });
+            })
+        })?;
         let count = (batch * length) as f64;
         for channel in 0..channels {
             let own = &found[channel * parts..(channel + 1) * parts];
@@ -184,6 +184,7 @@ impl ChannelSums {
                 unsafe { result.add(row * channels + channel).write(T::of(value)) };
             }
         }
+        Ok(())
     }
 }
 
@@ -242,7 +243,6 @@ impl Structured for ChannelSums {
             DType::F64 => self.run::<f64>(host),
             _ => self.run::<f32>(host),
         }
-        Ok(())
     }
 
     fn gpu(&self, _arguments: &[Argument], _slots: usize, _caps: &Caps) -> Vec<Candidate> {

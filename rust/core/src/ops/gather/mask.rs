@@ -33,6 +33,9 @@ pub(super) fn positions(mask: &Tensor, device: Device) -> Result<Tensor> {
     to_device(&astype(&apply(Positions { count }, &[mask])?, default_integer(device))?, device)
 }
 
+/// Positions that are gathered before they are stored.
+const BLOCK: usize = 1024;
+
 #[derive(Clone, Debug)]
 struct Positions {
     count: usize,
@@ -64,17 +67,29 @@ impl Structured for Positions {
     fn cpu(&self, host: &HostArguments<'_>) -> Result<()> {
         let [mask, result] = host.arguments else { unreachable!("nonzero has two arguments") };
         let (mut position, mut found) = (0i64, 0usize);
-        Walk::new(&mask.layout.shape, [&mask.layout.strides]).each(|[at]| {
-            // SAFETY: the walk stays inside the mask; `found` stays below the result's size.
-            unsafe {
-                if *mask.data.0.offset(at) != 0 && found < self.count {
-                    let step = found as isize * result.layout.strides[0];
-                    result.data.0.cast::<i64>().offset(step).write_unaligned(position);
-                    found += 1;
+        // Every position is written, and the next one in its place if it is false: no branch follows the mask.
+        let (mut block, mut held) = ([0i64; BLOCK], 0usize);
+        let mut store = |block: &[i64]| {
+            for &position in block.iter().take(self.count - found.min(self.count)) {
+                // SAFETY: `found` stays below the result's size.
+                unsafe {
+                    let to = result.data.0.cast::<i64>().offset(found as isize * result.layout.strides[0]);
+                    to.write_unaligned(position);
                 }
+                found += 1;
             }
+        };
+        Walk::new(&mask.layout.shape, [&mask.layout.strides]).each(|[at]| {
+            block[held] = position;
+            // SAFETY: the walk stays inside the mask.
+            held += usize::from(unsafe { *mask.data.0.offset(at) } != 0);
             position += 1;
+            if held == BLOCK {
+                store(&block);
+                held = 0;
+            }
         });
+        store(&block[..held]);
         if found == self.count {
             return Ok(());
         }

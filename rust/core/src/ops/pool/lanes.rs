@@ -1,11 +1,12 @@
 //! Planes beside each other: the same pixel of several planes is one vector, so that windows of any form run at full width.
 //! Depends on `kit::transpose` and `axis`. Invariant: which planes share a vector depends on their number alone.
 
-use std::cell::Cell;
 use std::ops::Range;
 
 use crate::backend::{HostArgument, HostArguments};
 use crate::dtype::DType;
+use crate::error::Result;
+use crate::kit::threads::try_parallel;
 use crate::kit::transpose::transpose;
 use crate::shape::Shape;
 
@@ -21,8 +22,6 @@ const TURNED: usize = 64;
 const TURNED_PLANES: usize = 8;
 /// Bytes that one chunk of a region moves at least.
 const CHUNK_BYTES: usize = 1 << 16;
-/// Scratch that a thread keeps.
-const KEPT: usize = 1 << 20;
 
 /// How many of these planes share a vector, for windows of at most so many positions, which must be in memory together.
 pub(crate) fn lanes(planes: usize, window: usize) -> usize {
@@ -232,38 +231,21 @@ pub(crate) fn sums_nothing(from: &HostArgument<'_>, to: &HostArgument<'_>) -> bo
 }
 
 /// Runs `work(group, block)` for every group of planes and every block of a plane, on all threads; chunks by shape alone.
+///
+/// # Errors
+/// Those of `work`.
 pub(crate) fn each_block(
     host: &HostArguments<'_>,
     groups: usize,
     blocks: usize,
     bytes: usize,
-    work: &(dyn Fn(usize, usize) + Sync),
-) {
+    work: &(dyn Fn(usize, usize) -> Result<()> + Sync),
+) -> Result<()> {
     let units = groups * blocks;
     let per = (CHUNK_BYTES * units / bytes.max(1)).clamp(1, units.max(1));
-    (host.parallel)(units.div_ceil(per), &|chunk| {
-        for unit in chunk * per..((chunk + 1) * per).min(units) {
-            work(unit / blocks, unit % blocks);
-        }
-    });
-}
-
-/// Calls `body` with memory for that many bytes, aligned to 64; what it holds is whatever was there.
-pub(crate) fn with_scratch<R>(bytes: usize, body: impl FnOnce(*mut u8) -> R) -> R {
-    thread_local! {
-        static SCRATCH: Cell<Vec<u64>> = const { Cell::new(Vec::new()) };
-    }
-    let mut memory = SCRATCH.take();
-    let words = bytes.div_ceil(8) + 8;
-    if memory.len() < words {
-        memory = vec![0; words];
-    }
-    let start = memory.as_mut_ptr().cast::<u8>();
-    let result = body(start.wrapping_add(start.align_offset(64)));
-    if memory.len() * 8 <= KEPT {
-        SCRATCH.set(memory);
-    }
-    result
+    try_parallel(host.parallel, units.div_ceil(per), &|chunk| {
+        (chunk * per..((chunk + 1) * per).min(units)).try_for_each(|unit| work(unit / blocks, unit % blocks))
+    })
 }
 
 /// Calls a function for the type of a dtype and the number of lanes.
@@ -304,6 +286,7 @@ pub(crate) fn moved_as(dtype: DType) -> DType {
 mod tests {
     use super::*;
     use crate::backend::HostPointer;
+    use crate::kit::scratch::with_scratch;
     use crate::layout::Layout;
 
     /// Loads and stores every group of planes of a box through vectors.
@@ -319,13 +302,14 @@ mod tests {
         let (read, written) = (Planes::new(&read, order), Planes::new(&written, order));
         let pixels: usize = inside.iter().map(|range| range.len()).product();
         for group in 0..read.count.div_ceil(L) {
-            with_scratch(pixels * L * 4, |memory| {
+            with_scratch(pixels * L, |memory: *mut f32| {
                 // SAFETY: the boxes lie inside the planes, and the scratch has room for one.
                 unsafe {
-                    read.load::<f32, L>(group, &inside, memory.cast());
-                    written.store::<f32, L>(group, &inside, memory.cast());
+                    read.load::<f32, L>(group, &inside, memory);
+                    written.store::<f32, L>(group, &inside, memory);
                 }
-            });
+            })
+            .unwrap();
         }
         let (first, channels) = (order.first(), order.channels());
         let place = |index: [usize; 5]| index.iter().zip(strides).map(|(&i, &s)| i * s as usize).sum::<usize>();

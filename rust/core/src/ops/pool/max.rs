@@ -8,13 +8,14 @@ use std::sync::Arc;
 use smallvec::{SmallVec, smallvec};
 
 use super::axis::{Axis, Span, blocks};
-use super::lanes::{LANES, Order, Planes, each_block, lanes, sums_nothing, with_lanes, with_scratch};
+use super::lanes::{LANES, Order, Planes, each_block, lanes, sums_nothing, with_lanes};
 use super::loops::{Forward, Number, Pick, Put, Tap};
 use super::shaders;
 use crate::backend::HostArguments;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply, apply_multi};
+use crate::kit::scratch::with_scratch;
 use crate::kit::simd::launch;
 use crate::plan::{Argument, Candidate, Caps, Cost, Structured};
 use crate::shape::Shape;
@@ -200,18 +201,18 @@ impl Op for MaxPool {
 }
 
 impl MaxPool {
-    fn run<T: Number, const L: usize>(&self, host: &HostArguments<'_>) {
+    fn run<T: Number, const L: usize>(&self, host: &HostArguments<'_>) -> Result<()> {
         match host.arguments.get(2).map(|taps| taps.dtype) {
             Some(DType::I32) => self.run_with::<T, u32, L>(host),
             _ => self.run_with::<T, u8, L>(host),
         }
     }
 
-    fn run_with<T: Number, P: Tap, const L: usize>(&self, host: &HostArguments<'_>) {
+    fn run_with<T: Number, P: Tap, const L: usize>(&self, host: &HostArguments<'_>) -> Result<()> {
         let Geometry { axes, order } = &self.geometry;
         let [x, result] = [0, 1].map(|argument| Planes::new(&host.arguments[argument], *order));
         if sums_nothing(&host.arguments[0], &host.arguments[1]) {
-            return;
+            return Ok(());
         }
         let counts = self.geometry.counts();
         let parts = Part::of_windows(axes, counts);
@@ -220,8 +221,7 @@ impl MaxPool {
         each_block(host, groups, parts.len(), bytes, &|group, part| {
             parts.with(part, |part| {
                 let (read, written) = (Part::pixels(&part.inside) * L, Part::pixels(&part.windows) * L);
-                with_scratch((read + written) * size_of::<T>(), |memory| {
-                    let source = memory.cast::<T>();
+                with_scratch(read + written, |source: *mut T| {
                     // SAFETY: boxes and spans lie inside the planes and the scratch, which has room for both boxes; the taps
                     // have a place for every window of every lane, and chunks treat windows of their own.
                     unsafe {
@@ -234,9 +234,9 @@ impl MaxPool {
                         launch(Forward::<T, P, L> { axes, part, source, target, taps, counts });
                         result.store::<T, L>(group, &part.windows, target);
                     }
-                });
+                })
             })
-        });
+        })
     }
 }
 
@@ -252,8 +252,7 @@ impl Structured for MaxPool {
 
     fn cpu(&self, host: &HostArguments<'_>) -> Result<()> {
         let lanes = self.geometry.lanes(&host.arguments[0].layout.shape);
-        with_lanes!(host.arguments[0].dtype, lanes, numbers self_run(self, host));
-        Ok(())
+        with_lanes!(host.arguments[0].dtype, lanes, numbers self_run(self, host))
     }
 
     fn gpu(&self, arguments: &[Argument], _slots: usize, caps: &Caps) -> Vec<Candidate> {
@@ -261,8 +260,8 @@ impl Structured for MaxPool {
     }
 }
 
-fn self_run<T: Number, const L: usize>(op: &MaxPool, host: &HostArguments<'_>) {
-    op.run::<T, L>(host);
+fn self_run<T: Number, const L: usize>(op: &MaxPool, host: &HostArguments<'_>) -> Result<()> {
+    op.run::<T, L>(host)
 }
 
 /// Elements put where the maxima came from, those of one place adding up; or taken from there.
@@ -295,11 +294,11 @@ impl Op for Along {
 }
 
 impl Along {
-    fn run<T: Number, P: Tap, const L: usize>(&self, host: &HostArguments<'_>) {
+    fn run<T: Number, P: Tap, const L: usize>(&self, host: &HostArguments<'_>) -> Result<()> {
         let Geometry { axes, order } = &self.geometry;
         let [from, to] = [1, 2].map(|argument| Planes::new(&host.arguments[argument], *order));
         if sums_nothing(&host.arguments[1], &host.arguments[2]) {
-            return;
+            return Ok(());
         }
         let (counts, sizes) = (self.geometry.counts(), self.geometry.sizes());
         let parts = if self.put { Part::of_positions(axes, sizes) } else { Part::of_windows(axes, counts) };
@@ -308,8 +307,7 @@ impl Along {
         each_block(host, groups, parts.len(), bytes, &|group, part| {
             parts.with(part, |part| {
                 let (places, windows) = (Part::pixels(&part.inside) * L, Part::pixels(&part.windows) * L);
-                with_scratch((places + windows) * size_of::<T>(), |memory| {
-                    let memory = memory.cast::<T>();
+                with_scratch(places + windows, |memory: *mut T| {
                     let taps = host.arguments[0].data.0.cast::<P>().cast_const();
                     // SAFETY: as in `MaxPool`.
                     unsafe {
@@ -325,9 +323,9 @@ impl Along {
                             to.store::<T, L>(group, &part.windows, outside);
                         }
                     }
-                });
+                })
             })
-        });
+        })
     }
 }
 
@@ -343,15 +341,14 @@ impl Structured for Along {
     }
 
     fn cpu(&self, host: &HostArguments<'_>) -> Result<()> {
-        fn run<T: Number, const L: usize>(op: &Along, host: &HostArguments<'_>) {
+        fn run<T: Number, const L: usize>(op: &Along, host: &HostArguments<'_>) -> Result<()> {
             match host.arguments[0].dtype {
                 DType::I32 => op.run::<T, u32, L>(host),
                 _ => op.run::<T, u8, L>(host),
             }
         }
         let lanes = self.geometry.lanes(&host.arguments[1].layout.shape);
-        with_lanes!(host.arguments[1].dtype, lanes, floats run(self, host));
-        Ok(())
+        with_lanes!(host.arguments[1].dtype, lanes, floats run(self, host))
     }
 
     fn gpu(&self, arguments: &[Argument], _slots: usize, caps: &Caps) -> Vec<Candidate> {
@@ -387,11 +384,11 @@ impl Op for Places {
 }
 
 impl Places {
-    fn run<P: Tap, const L: usize>(&self, host: &HostArguments<'_>) {
+    fn run<P: Tap, const L: usize>(&self, host: &HostArguments<'_>) -> Result<()> {
         let Geometry { axes, order } = &self.geometry;
         let result = Planes::new(&host.arguments[1], *order);
         if sums_nothing(&host.arguments[0], &host.arguments[1]) {
-            return;
+            return Ok(());
         }
         let (counts, sizes) = (self.geometry.counts(), self.geometry.sizes());
         let pixels = counts.iter().product::<usize>();
@@ -405,8 +402,7 @@ impl Places {
             (0..counts[axis]).map(origin).collect::<Vec<isize>>()
         });
         each_block(host, result.count.div_ceil(L), 1, result.count * pixels * 8, &|group, _| {
-            with_scratch(pixels * L * 8, |memory| {
-                let memory = memory.cast::<i64>();
+            with_scratch(pixels * L, |memory: *mut i64| {
                 let taps = host.arguments[0].data.0.cast::<P>().cast_const();
                 for pixel in 0..pixels {
                     let window = [pixel / counts[2] / counts[1], pixel / counts[2] % counts[1], pixel % counts[2]];
@@ -426,8 +422,8 @@ impl Places {
                 }
                 // SAFETY: the box is all of the result's planes.
                 unsafe { result.store::<i64, L>(group, &counts.map(|count| 0..count), memory) };
-            });
-        });
+            })
+        })
     }
 }
 
@@ -443,7 +439,6 @@ impl Structured for Places {
             (_, 1) => self.run::<u8, 1>(host),
             (_, _) => self.run::<u8, LANES>(host),
         }
-        Ok(())
     }
 
     fn gpu(&self, arguments: &[Argument], _slots: usize, caps: &Caps) -> Vec<Candidate> {

@@ -216,8 +216,8 @@ impl Structured for Unfold {
                     }
                 }
             }
-        });
-        Ok(())
+            Ok(())
+        })
     }
 
     fn gpu(&self, arguments: &[Argument], _slots: usize, caps: &Caps) -> Vec<Candidate> {

@@ -14,10 +14,11 @@ use smallvec::{SmallVec, smallvec};
 pub use interpolate::{Interpolation, interpolate};
 
 use super::pool::axis::blocks;
-use super::pool::lanes::{Order, Planes, each_block, lanes, sums_nothing, with_lanes, with_scratch};
+use super::pool::lanes::{Order, Planes, each_block, lanes, sums_nothing, with_lanes};
 use crate::backend::HostArguments;
 use crate::error::Result;
 use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
+use crate::kit::scratch::with_scratch;
 use crate::kit::simd::launch;
 use crate::plan::{Argument, Candidate, Caps, Cost, Structured};
 use band::{Band, Side};
@@ -54,7 +55,7 @@ impl Resample {
         [0, 1, 2].map(|axis| if self.transposed { self.sides[axis].size } else { self.sides[axis].count })
     }
 
-    fn run<T: Real, const L: usize>(&self, host: &HostArguments<'_>, bands: &[Band; 3]) {
+    fn run<T: Real, const L: usize>(&self, host: &HostArguments<'_>, bands: &[Band; 3]) -> Result<()> {
         let [x, result] = [0, 1].map(|argument| Planes::new(&host.arguments[argument], self.order));
         let cut = blocks(self.counts(), |axis, rows| bands[axis].reach(rows));
         let make = |number: usize| Part::<T>::new(bands, cut[number].0.clone(), cut[number].1.clone());
@@ -66,8 +67,7 @@ impl Resample {
             let made = if ready.is_empty() { Some(make(number)) } else { None };
             let part = made.as_ref().unwrap_or_else(|| &ready[number]);
             let [read, written, row] = [part.read(), part.written(), part.row()].map(|pixels| pixels * L);
-            with_scratch((read + written + row) * size_of::<T>(), |memory| {
-                let source = memory.cast::<T>();
+            with_scratch(read + written + row, |source: *mut T| {
                 // SAFETY: boxes lie inside the planes, rows of bands inside the box that was read; the scratch has room
                 // for both boxes and a row, and chunks write boxes of their own.
                 unsafe {
@@ -76,8 +76,8 @@ impl Resample {
                     launch(Sums::<T, L> { part, source, target, row });
                     result.store::<T, L>(group, &part.rows, target);
                 }
-            });
-        });
+            })
+        })
     }
 }
 
@@ -116,8 +116,8 @@ impl Structured for Resample {
     }
 
     fn cpu(&self, host: &HostArguments<'_>) -> Result<()> {
-        fn run<T: Real, const L: usize>(op: &Resample, host: &HostArguments<'_>, bands: &[Band; 3]) {
-            op.run::<T, L>(host, bands);
+        fn run<T: Real, const L: usize>(op: &Resample, host: &HostArguments<'_>, bands: &[Band; 3]) -> Result<()> {
+            op.run::<T, L>(host, bands)
         }
         let [from, to] = [&host.arguments[0], &host.arguments[1]];
         if sums_nothing(from, to) {
@@ -127,8 +127,7 @@ impl Structured for Resample {
         let longest = |band: &Band| band.rows.iter().map(|row| row.len()).max().unwrap_or(0);
         let window = bands.iter().fold(1usize, |window, band| window.saturating_mul(longest(band).max(1)));
         let lanes = lanes(self.order.number(&from.layout.shape), window);
-        with_lanes!(host.arguments[0].dtype, lanes, floats run(self, host, &bands));
-        Ok(())
+        with_lanes!(host.arguments[0].dtype, lanes, floats run(self, host, &bands))
     }
 
     fn gpu(&self, arguments: &[Argument], _slots: usize, caps: &Caps) -> Vec<Candidate> {
