@@ -13,8 +13,9 @@ const LARGE_TILE: usize = 8192;
 const STREAMED_TILE: usize = 32_768;
 /// Bytes of values between loads and results of a large tile, beside which its operands still fit the L1 cache.
 const HELD: usize = 49_152;
-/// Large tiles that elementwise work should have for threads to share.
+/// Large tiles that elementwise work should have for threads to share, and elements below which a tile is not worth sharing.
 const TILES: usize = 16;
+const SHARED_TILE: usize = 4096;
 /// Rows up to this length stay in the caches between the passes of a row chain; longer ones are computed again.
 const KEPT: usize = 8192;
 /// The same for columns, whose values would else be computed again from memory that is read in short pieces; and the fewest columns kept.
@@ -128,7 +129,7 @@ impl Walk {
 /// Elements of a tile of elementwise work at most.
 fn largest_tile(elements: usize, held: usize) -> usize {
     let most = if held == 0 { STREAMED_TILE } else { LARGE_TILE };
-    (HELD / held.max(1)).min(elements / TILES).clamp(TILE, most)
+    (HELD / held.max(1)).min((elements / TILES).max(SHARED_TILE)).clamp(TILE, most)
 }
 
 /// Elements of a tile of several rows: `most`, or half as many where they hold many values.
