@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use smallvec::SmallVec;
 
 use super::domain::Order;
-use super::fused::{exponent, factors, fused};
+use super::fused::{counted, exponent, factors, fused};
 use super::levels::operands;
 use super::prepare::Builder;
 use super::program::{Direct, Folded, Level, Place, Program, RowUse, Step, StoreStep};
@@ -107,13 +107,15 @@ impl Pass {
             || others.iter().any(|pass| pass.index != self.index && reads(pass))
     }
 
-    /// How `operand`, which is summed, is computed, if that comes last: a product that nobody else reads, or exponentials. The sum does it then.
+    /// How `operand`, which is summed, is computed, if that comes last: from a mask or, where sums are of `whole` rows, as a product, neither
+    /// read by anybody else, or as exponentials. The sum does it then.
     pub(super) fn take_last(
         &self,
         builder: &mut Builder<'_>,
         operand: ValueId,
         place: Place,
         others: &[Pass],
+        whole: bool,
     ) -> Option<Folded> {
         let is_operand_of_one = self.folds.iter().filter(|fold| fold.1 == operand).count() == 1;
         if !is_operand_of_one {
@@ -122,9 +124,10 @@ impl Pass {
         let keeps = self.keeps(builder, operand, others);
         let steps = &mut builder.program.segments[self.index].element;
         let last = steps.last()?;
-        let folded = match (exponent(last, place), factors(last, place)) {
-            (Some([a, b]), _) => Folded::Exponential { a, b, dst: keeps.then_some(place) },
-            (_, Some(factors)) if !keeps => Folded::Product(factors),
+        let folded = match (exponent(last, place), factors(last, place), counted(last, place)) {
+            (Some([a, b]), ..) if whole => Folded::Exponential { a, b, dst: keeps.then_some(place) },
+            (_, Some(factors), _) if whole && !keeps => Folded::Product(factors),
+            (.., Some(mask)) if !keeps => Folded::Mask(mask),
             _ => return None,
         };
         steps.pop();

@@ -64,6 +64,18 @@ pub(super) fn exponent(step: &Step, place: Place) -> Option<[Place; 2]> {
     }
 }
 
+/// The mask whose elements a step writes to `place` as ones and zeros.
+pub(super) fn counted(step: &Step, place: Place) -> Option<Place> {
+    match step {
+        Step::Cast { from: DType::Bool, to: DType::I32 | DType::I64, operand, dst }
+            if *dst == place && matches!(operand, Place::Tile(_) | Place::Pointer(_)) =>
+        {
+            Some(*operand)
+        }
+        _ => None,
+    }
+}
+
 /// Whether a slot certainly holds a value for every element.
 fn is_vector(slot: &Slot) -> bool {
     matches!(slot.place, Place::Tile(_) | Place::Pointer(_))

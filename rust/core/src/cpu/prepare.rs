@@ -268,10 +268,10 @@ impl Builder<'_> {
             }
             let lanes = sites.registers.reserve(lane_bytes(&walk, fold, dtype));
             let place = self.vector_place(operand, sites);
-            // Whole rows of one block.
-            let sums = fold == Fold::Sum && walk.order == Order::Rows && walk.piece == walk.length;
-            let alone = sums && walk.length <= BLOCK && !is_short(&walk);
-            let last = if alone { pass.take_last(self, operand, place, passes) } else { None };
+            let sums = fold == Fold::Sum && walk.order == Order::Rows && !is_short(&walk);
+            // Rows of one block.
+            let whole = walk.piece == walk.length && walk.length <= BLOCK;
+            let last = if sums { pass.take_last(self, operand, place, passes, whole) } else { None };
             let operand = last.unwrap_or(Folded::At(place));
             if let Folded::Exponential { a: Place::Pointer(pointer), .. } = operand
                 && self.is_read_in_place(pointer)

@@ -119,6 +119,8 @@ pub(super) enum Folded {
     Product([Place; 2]),
     /// exp(a − b) in float32, b being a row value; written to `dst` if that is read.
     Exponential { a: Place, b: Place, dst: Option<Place> },
+    /// The mask that lies there, as ones and zeros of an integer dtype.
+    Mask(Place),
 }
 
 /// A reduction at the end of a segment.

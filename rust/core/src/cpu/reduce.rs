@@ -51,6 +51,7 @@ pub(super) unsafe fn fold_rows(machine: &Machine<'_>, step: &FoldStep, rows: Row
             let [a, b] = match step.operand {
                 Folded::At(place) => [machine.address(place), std::ptr::null_mut()],
                 Folded::Product(places) => places.map(|place| machine.address(place)),
+                Folded::Mask(_) => unreachable!("masks are counted, in integers"),
                 Folded::Exponential { a, b, dst } => {
                     let program = machine.bound.program;
                     let is_fetched = program.fetched.is_some_and(|pointer| a == Place::Pointer(pointer));
@@ -65,8 +66,10 @@ pub(super) unsafe fn fold_rows(machine: &Machine<'_>, step: &FoldStep, rows: Row
         }
         return;
     }
-    let (run, line, form) = (chunk_length(walk.length), line_bytes(walk.block), width(compute));
-    let source = written(machine, step);
+    let (run, line) = (chunk_length(walk.length), line_bytes(walk.block));
+    let mask = if let Folded::Mask(place) = step.operand { Some(machine.address(place).cast_const()) } else { None };
+    let source = mask.unwrap_or_else(|| written(machine, step));
+    let form = if mask.is_some() { width(Compute::Mask) } else { width(compute) };
     for row in 0..rows.count {
         // SAFETY: the operand holds `rows.count · elements` values, row memory a line per run.
         unsafe {
@@ -85,7 +88,10 @@ pub(super) unsafe fn fold_rows(machine: &Machine<'_>, step: &FoldStep, rows: Row
                         machine.row.add(step.positions + offset).cast::<i64>().write((at + place) as i64);
                     }
                 } else {
-                    let value = tiles::fold_block(step.fold, step.dtype, count, source);
+                    let value = match mask {
+                        Some(_) => tiles::count_true(count, source),
+                        None => tiles::fold_block(step.fold, step.dtype, count, source),
+                    };
                     let before = result.read();
                     result.write(if is_first { value } else { tiles::combine(step.fold, step.dtype, before, value) });
                 }

@@ -237,6 +237,45 @@ pub unsafe fn fold_block(fold: Fold, dtype: DType, n: usize, src: *const u8) -> 
     with_fold!(fold, dtype, F, T => launch(Block::<T, F> { n, src: src.cast(), folding: PhantomData }).to_slot())
 }
 
+/// How many bytes are not zero.
+///
+/// # Safety
+/// `src` holds `n` bytes.
+pub unsafe fn count_true(n: usize, src: *const u8) -> u64 {
+    // SAFETY: as the caller vouches.
+    launch(Count(unsafe { std::slice::from_raw_parts(src, n) }))
+}
+
+struct Count<'a>(&'a [u8]);
+
+impl Kernel for Count<'_> {
+    type Output = u64;
+
+    #[inline(always)]
+    fn run<M: Machine>(self) -> u64 {
+        const WIDTH: usize = 64;
+        // Lanes of bytes do not overflow within so many lines.
+        const LINES: usize = 255;
+        let mut total = 0;
+        let (lines, rest) = self.0.as_chunks::<WIDTH>();
+        for lines in lines.chunks(LINES) {
+            let mut lanes = [0u8; WIDTH];
+            for line in lines {
+                for i in 0..WIDTH {
+                    lanes[i] += u8::from(line[i] != 0);
+                }
+            }
+            for i in 0..WIDTH {
+                total += u64::from(lanes[i]);
+            }
+        }
+        for &byte in rest {
+            total += u64::from(byte != 0);
+        }
+        total
+    }
+}
+
 /// Two results made one.
 pub fn combine(fold: Fold, dtype: DType, a: u64, b: u64) -> u64 {
     use crate::kit::simd::PortableMachine as Scalar;

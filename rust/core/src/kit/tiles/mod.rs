@@ -34,7 +34,8 @@ pub use convert::{load, store};
 pub use exponential::Exponentials;
 pub use few::{Best, best_of_columns, fold_few};
 pub use fold::{
-    BLOCK, LANES, arg_better, combine, fold_block, fold_columns, fold_lanes, fold_rows, identity, round_lines, round_to,
+    BLOCK, LANES, arg_better, combine, count_true, fold_block, fold_columns, fold_lanes, fold_rows, identity,
+    round_lines, round_to,
 };
 pub use pair::{Then, is_first, pair};
 pub use pointwise::{Operand, exp_of_difference, fill, index_ramp, pointwise};
