@@ -1,4 +1,4 @@
-"""Sums of masks, which are counted where they lie, beside other readers of the same mask. Depends on adret and NumPy."""
+"""Sums of masks, which are counted where they lie, beside other readers of a mask. Depends on adret and NumPy."""
 
 from __future__ import annotations
 
