@@ -192,7 +192,7 @@ def body(text: str, start: int) -> str:
 
 
 def test_closures_use_no_vectors() -> None:
-    """A closure may be compiled without its function's vector instructions, which are calls then, a hundred times as slow.
+    """A closure may be compiled without the vector instructions of its function: they are calls then, and slow.
 
     Constants of a vector (`V::LANES`) are no instructions.
     """
