@@ -208,8 +208,11 @@ impl CompiledFunction {
         let (actions, streams) = (ACTIONS.take(), random::drawn());
         let result = result?;
         let Some(recorder) = recorder else { return Ok(result) };
-        let is_new =
-            |handle: &Handle| recorder.born.iter().filter_map(WeakHandle::upgrade).any(|born| born.id() == handle.id());
+        // Gradients are looked up in their slots in every replay, where others may have been put.
+        let is_new = |handle: &Handle| {
+            let mut born = recorder.born.iter().filter_map(WeakHandle::upgrade);
+            recorder.held_by(handle).is_some() || born.any(|born| born.id() == handle.id())
+        };
         let mut returned = Vec::new();
         let tree = Tree::of(&result, &entry.signature.objects(call)?, &is_new, &mut returned)?;
         if compile::has_stray(&recorder, handles, &returned) {

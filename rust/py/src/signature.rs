@@ -171,7 +171,12 @@ impl Spec {
             },
             Self::Value(value) => {
                 let value = value.bind(py);
-                object.is(value) || (object.get_type().is(value.get_type()) && object.eq(value)?)
+                if let (Ok(one), Ok(other)) = (object.cast_exact::<PyFloat>(), value.cast_exact::<PyFloat>()) {
+                    // Equal is not the same: 0 and -0 are told apart, and NaN is itself.
+                    one.value().to_bits() == other.value().to_bits()
+                } else {
+                    object.is(value) || (object.get_type().is(value.get_type()) && object.eq(value)?)
+                }
             }
             Self::Object(known) => object.is(known.bind(py)),
         })
@@ -228,7 +233,7 @@ pub(crate) enum Tree {
 }
 
 impl Tree {
-    /// The shape of a result; tensors that the call made (`is_new`) go to `returned`.
+    /// The shape of a result; tensors that may be others in the next call (`is_new`) go to `returned`, each once.
     pub(crate) fn of(
         object: &Bound<'_, PyAny>,
         arguments: &[Bound<'_, PyAny>],
@@ -244,8 +249,11 @@ impl Tree {
             if !is_new(handle) {
                 return Ok(Self::Object(object.clone().unbind()));
             }
-            returned.push(handle.clone());
-            return Ok(Self::Tensor(returned.len() - 1));
+            let known = returned.iter().position(|known| known.id() == handle.id());
+            return Ok(Self::Tensor(known.unwrap_or_else(|| {
+                returned.push(handle.clone());
+                returned.len() - 1
+            })));
         }
         if let Ok(items) = object.cast::<PyTuple>() {
             let items = items.iter().map(each).collect::<PyResult<_>>()?;
@@ -268,12 +276,12 @@ impl Tree {
     pub(crate) fn build<'py>(
         &self,
         py: Python<'py>,
-        tensors: Vec<Tensor>,
+        tensors: Vec<Handle>,
         arguments: &[Bound<'py, PyAny>],
     ) -> PyResult<Bound<'py, PyAny>> {
         let objects = tensors
             .into_iter()
-            .map(|tensor| Ok(Bound::new(py, TensorObject::new(tensor))?.into_any()))
+            .map(|tensor| Ok(Bound::new(py, TensorObject::of_handle(tensor))?.into_any()))
             .collect::<PyResult<Vec<_>>>()?;
         self.fill(py, &objects, arguments)
     }

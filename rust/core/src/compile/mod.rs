@@ -51,7 +51,7 @@ struct Effects {
     writes: Vec<(usize, usize)>,
     /// Gradient slots that were filled or cleared.
     slots: Vec<(usize, Option<usize>)>,
-    /// Results and unchanged names, in the order of the returned handles.
+    /// What the returned handles are, in order.
     returned: Vec<program::Returned>,
 }
 
@@ -169,7 +169,12 @@ fn effects(recorder: &Recorder, arguments: &[Handle], handles: &[Handle]) -> Res
     }
     for handle in handles {
         let tensor = handle.tensor();
-        let place = if tensor.node.id >= recorder.first {
+        let slot = recorder.slots.iter().find(|used| used.slot.get().is_some_and(|grad| grad.id() == handle.id()));
+        let place = if let Some(used) = slot {
+            program::Returned::Gradient(used.slot.clone())
+        } else if let Some(slot) = recorder.held_by(handle) {
+            program::Returned::Held(slot.clone())
+        } else if tensor.node.id >= recorder.first {
             program::Returned::Result(effects.result(&tensor))
         } else {
             let number = old.get(&tensor.key()).copied();

@@ -31,6 +31,8 @@ pub(super) struct Name {
     pub(super) origin: Origin,
     pub(super) meta: Meta,
     pub(super) requires_grad: bool,
+    /// Where its gradient was gathered.
+    pub(super) slot: Option<Arc<GradSlot>>,
     /// An earlier name that must name the same tensor.
     pub(super) same_as: Option<usize>,
 }
@@ -63,10 +65,15 @@ pub(super) struct ResultPlace {
 }
 
 /// What a returned tensor is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Returned {
     Result(usize),
+    /// What a name stood for before the run.
     Name(usize),
+    /// The gradient in a slot after the run.
+    Gradient(Arc<GradSlot>),
+    /// The gradient in a slot before the run.
+    Held(Arc<GradSlot>),
 }
 
 /// A recorded function.
@@ -104,6 +111,7 @@ impl Program {
                 origin: found.origin.clone(),
                 meta: found.meta.clone(),
                 requires_grad: found.requires_grad,
+                slot: found.slot.clone(),
                 same_as: (earlier != number).then_some(earlier),
             }
         };

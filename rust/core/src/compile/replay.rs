@@ -4,12 +4,13 @@
 
 use std::sync::Arc;
 
-use super::program::{Input, Patch, Program, Returned};
+use super::program::{Input, Name, Patch, Program, Returned};
+use super::refuse;
 use crate::backend::{Buffer, Memory};
 use crate::dtype::Scalar;
 use crate::error::Result;
 use crate::evaluate::{self, Cancelled};
-use crate::graph::{self, Handle, Origin, Storage, Tensor, from_storage};
+use crate::graph::{self, GradSlot, Handle, Origin, Storage, Tensor, from_storage};
 use crate::layout::Layout;
 use crate::profile::{self, Activity};
 
@@ -17,7 +18,7 @@ use crate::profile::{self, Activity};
 #[derive(Debug)]
 pub enum Replay {
     /// It ran: the returned tensors.
-    Done(Vec<Tensor>),
+    Done(Vec<Handle>),
     /// The program no longer describes the function; nothing was done.
     Stale,
 }
@@ -66,12 +67,13 @@ impl Program {
     pub fn replay(&self, arguments: &[Handle], streams: &[(u64, u64)], cancelled: &Cancelled<'_>) -> Result<Replay> {
         let _watched = profile::watch(Activity::Evaluate);
         let Some(bound) = self.bind(arguments, cancelled)? else { return Ok(Replay::Stale) };
-        if self.expected.iter().any(|(slot, held)| slot.get().is_some() != *held) {
+        if self.expected.iter().any(|(slot, held)| self.slot(slot, &bound).get().is_some() != *held) {
             return Ok(Replay::Stale);
         }
         let Some(plan) = &self.plan else {
-            self.slots.iter().for_each(|(slot, _)| slot.set(None));
-            return Ok(Replay::Done(self.returned.iter().map(|place| self.unchanged(*place, &bound)).collect()));
+            let held = self.held(&bound);
+            self.slots.iter().for_each(|(slot, _)| self.slot(slot, &bound).set(None));
+            return self.returned(held, &bound, &[]).map(Replay::Done);
         };
         let Some(inputs) = self.inputs(&bound) else { return Ok(Replay::Stale) };
         let numbers = self.numbers(streams);
@@ -87,15 +89,42 @@ impl Program {
             self.publish(&outputs, &inputs, &numbers, &mut results);
             Ok(())
         })?;
-        let result = |number: usize| results[number].clone().expect("every result was made");
+        let results: Vec<Tensor> = results.into_iter().map(|result| result.expect("every result was made")).collect();
+        let held = self.held(&bound);
         for (slot, number) in &self.slots {
-            slot.set(number.map(|number| Handle::new(result(number))));
+            self.slot(slot, &bound).set(number.map(|number| Handle::new(results[number].clone())));
         }
-        let returned = self.returned.iter().map(|place| match *place {
-            Returned::Result(number) => result(number),
-            Returned::Name(number) => bound[number].tensor.clone(),
-        });
-        Ok(Replay::Done(returned.collect()))
+        self.returned(held, &bound, &results).map(Replay::Done)
+    }
+
+    /// Gradients to return that slots hold before they are written.
+    fn held(&self, bound: &[Bound]) -> Vec<Option<Handle>> {
+        let held = |place: &Returned| match place {
+            Returned::Held(slot) => self.slot(slot, bound).get(),
+            _ => None,
+        };
+        self.returned.iter().map(held).collect()
+    }
+
+    /// What the call returns, once the slots are written.
+    fn returned(&self, held: Vec<Option<Handle>>, bound: &[Bound], results: &[Tensor]) -> Result<Vec<Handle>> {
+        let gone =
+            || refuse("compile: another thread cleared a gradient that the function returns. Let one thread use it.");
+        let handle = |(place, held): (&Returned, Option<Handle>)| match place {
+            Returned::Result(number) => Ok(Handle::new(results[*number].clone())),
+            Returned::Name(number) => Ok(Handle::new(bound[*number].tensor.clone())),
+            Returned::Gradient(slot) => self.slot(slot, bound).get().ok_or_else(gone),
+            Returned::Held(_) => held.ok_or_else(gone),
+        };
+        self.returned.iter().zip(held).map(handle).collect()
+    }
+
+    /// A slot of the recorded call; where it was an argument's, that of the argument now.
+    fn slot<'a>(&self, slot: &'a Arc<GradSlot>, bound: &'a [Bound]) -> &'a Arc<GradSlot> {
+        let same = |then: &Option<Arc<GradSlot>>| then.as_ref().is_some_and(|then| Arc::ptr_eq(then, slot));
+        let argument = |(name, _): &(&Name, &Bound)| matches!(name.origin, Origin::Argument(_)) && same(&name.slot);
+        let found = self.names.iter().zip(bound).find(argument);
+        found.and_then(|(_, bound)| bound.tensor.node.slot.as_ref()).unwrap_or(slot)
     }
 
     /// Gives the results their values.
@@ -122,12 +151,13 @@ impl Program {
             let handle = match &name.origin {
                 Origin::Argument(number) => arguments.get(*number).cloned(),
                 Origin::Handle(handle) => Some(handle.clone()),
-                Origin::Gradient(slot, _) => slot.get(),
+                Origin::Gradient(slot, _) => self.slot(slot, &bound).get(),
             };
             let Some(handle) = handle else { return Ok(None) };
             let tensor = handle.tensor();
             let same = *tensor.meta() == name.meta
                 && tensor.requires_grad() == name.requires_grad
+                && gathers(name, &tensor)
                 && tensor.device() == self.device
                 && name.same_as.is_none_or(|other| bound[other].tensor.key() == tensor.key());
             if !same {
@@ -183,11 +213,16 @@ impl Program {
         }
         numbers
     }
+}
 
-    fn unchanged(&self, place: Returned, bound: &[Bound]) -> Tensor {
-        match place {
-            Returned::Name(number) => bound[number].tensor.clone(),
-            Returned::Result(_) => unreachable!("a program without a plan has no results"),
+/// Whether a tensor's gradient goes where it went: an argument may bring its own slot, unless hooks listen to either.
+fn gathers(name: &Name, tensor: &Tensor) -> bool {
+    match (&name.slot, &tensor.node.slot) {
+        (None, None) => true,
+        (Some(then), Some(now)) => {
+            let listens = || then.has_hooks() || now.has_hooks();
+            Arc::ptr_eq(then, now) || (matches!(name.origin, Origin::Argument(_)) && !listens())
         }
+        _ => false,
     }
 }

@@ -59,6 +59,8 @@ pub struct Found {
     pub meta: Meta,
     /// Whether gradients flow into it.
     pub requires_grad: bool,
+    /// Where its gradient is gathered.
+    pub slot: Option<Arc<GradSlot>>,
     /// Whether the name was given to another tensor.
     pub rebound: bool,
 }
@@ -138,6 +140,7 @@ impl Recorder {
             before: tensor.downgrade(),
             meta: tensor.meta().clone(),
             requires_grad: tensor.requires_grad(),
+            slot: tensor.node.slot.clone(),
             rebound: false,
         });
         self.found.len() - 1
@@ -159,6 +162,11 @@ impl Recorder {
             self.pending.push(handle.clone());
         }
         Some(self.add(handle.id(), origin, tensor))
+    }
+
+    /// The slot that held this handle when it was first read.
+    pub fn held_by(&self, handle: &Handle) -> Option<&Arc<GradSlot>> {
+        self.gradients.get(&handle.id())
     }
 
     fn slot(&mut self, slot: &Arc<GradSlot>) -> Option<&mut SlotUse> {

@@ -54,6 +54,11 @@ impl GradSlot {
         self.retains.load(Ordering::Acquire)
     }
 
+    /// Whether hooks are called with the gradient.
+    pub fn has_hooks(&self) -> bool {
+        !self.hooks.lock().is_empty()
+    }
+
     /// Adds a hook; the number removes it.
     pub fn add_hook(&self, hook: Hook) -> u64 {
         let number = NEXT_HOOK.fetch_add(1, Ordering::Relaxed);
