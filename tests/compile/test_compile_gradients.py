@@ -1,4 +1,4 @@
-"""Compiled functions that return gradients, and leaves whose gradient is gathered elsewhere than when they were recorded."""
+"""Compiled functions that return gradients, and leaves whose gradient is gathered elsewhere than when recorded."""
 
 from __future__ import annotations
 
