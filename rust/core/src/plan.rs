@@ -227,6 +227,8 @@ pub struct Plan {
     pub outputs: Vec<PlanOutput>,
     /// Slots of the plan itself, which follow those of the graph.
     pub constants: Vec<u64>,
+    /// What a backend worked out when it first ran the plan.
+    pub prepared: Prepared,
 }
 
 /// What a device can do; plain data, so that kernels can be written without knowing wgpu.

@@ -23,6 +23,7 @@ mod groups;
 #[cfg(target_os = "linux")]
 mod page;
 mod pipeline;
+mod places;
 mod prepare;
 mod run;
 #[cfg(target_os = "linux")]
