@@ -228,6 +228,11 @@ pub trait Backend: Send + Sync {
         usize::MAX
     }
 
+    /// Bytes of a buffer that one binding spans; a larger one takes several.
+    fn binding_bytes(&self) -> u64 {
+        u64::MAX
+    }
+
     /// Uninitialised memory from the pool.
     ///
     /// # Errors

@@ -261,15 +261,24 @@ pub struct Caps {
 impl Caps {
     /// Bytes of one window of a buffer that is larger than a binding: a power of two.
     pub fn window_bytes(&self) -> u64 {
-        1 << self.binding_bytes.max(256).ilog2()
+        window_bytes(self.binding_bytes)
     }
 
     /// How many windows reach `bytes` bytes that begin anywhere in a buffer.
     pub fn windows(&self, bytes: u64) -> u32 {
-        // A binding begins at a multiple of at most 256 bytes.
-        let reached = bytes + 256;
-        if reached <= self.binding_bytes { 1 } else { reached.div_ceil(self.window_bytes()) as u32 }
+        windows(bytes, self.binding_bytes)
     }
+}
+
+/// How many windows reach `bytes` bytes that begin anywhere in a buffer, where one binding spans `binding_bytes`.
+pub fn windows(bytes: u64, binding_bytes: u64) -> u32 {
+    // A binding begins at a multiple of at most 256 bytes.
+    let reached = bytes.saturating_add(256);
+    if reached <= binding_bytes { 1 } else { reached.div_ceil(window_bytes(binding_bytes)) as u32 }
+}
+
+fn window_bytes(binding_bytes: u64) -> u64 {
+    1 << binding_bytes.max(256).ilog2()
 }
 
 /// One launch of a shader.
