@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use crate::backend::HostArguments;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+pub use crate::group::Origin;
 use crate::group::{Affine, Group, Linear};
 use crate::layout::Layout;
 
@@ -333,15 +334,6 @@ pub struct IndexCheck {
     pub unsigned: bool,
     /// Where the indices come from, each as it lies there; `None` where they are computed.
     pub origins: Option<Vec<Origin>>,
-}
-
-/// Where an index comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Origin {
-    /// An element of a kernel argument.
-    Argument(usize),
-    /// A slot.
-    Slot(usize),
 }
 
 impl IndexCheck {

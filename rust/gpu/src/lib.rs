@@ -25,6 +25,7 @@ mod page;
 mod pipeline;
 mod places;
 mod prepare;
+mod ranges;
 mod run;
 #[cfg(target_os = "linux")]
 mod share;

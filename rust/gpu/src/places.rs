@@ -21,6 +21,8 @@ pub(crate) struct Places {
     sizes: Vec<usize>,
     /// Buffer of each temporary.
     temporaries: Vec<usize>,
+    /// The kernel that makes each temporary, and which of its arguments it is.
+    makers: Vec<Option<(usize, usize)>>,
     /// Buffers of each kernel's scratch.
     scratch: Vec<SmallVec<[usize; 2]>>,
 }
@@ -29,10 +31,14 @@ impl Places {
     fn new(plan: &Plan, leases: &[Lease<'_, Ready>], pool: &Pool, owner: &Arc<Pipelines>) -> Result<Places> {
         let bytes = temporary_bytes(&plan.kernels, plan.temporaries.len());
         let mut last = vec![0; bytes.len()];
+        let mut makers = vec![None; bytes.len()];
         for (number, kernel) in plan.kernels.iter().enumerate() {
-            for argument in &kernel.arguments {
+            for (position, argument) in kernel.arguments.iter().enumerate() {
                 if let Place::Temporary(temporary) = argument.place {
                     last[temporary] = number;
+                    if argument.write {
+                        makers[temporary] = Some((number, position));
+                    }
                 }
             }
         }
@@ -67,7 +73,14 @@ impl Places {
             free.extend(ending);
             scratch.push(own);
         }
-        Ok(Places { owner: Arc::clone(owner), sizes, temporaries, scratch })
+        Ok(Places { owner: Arc::clone(owner), sizes, temporaries, makers, scratch })
+    }
+}
+
+impl Places {
+    /// The kernel that makes a temporary, and which of its arguments it is.
+    pub(crate) fn maker(&self, temporary: usize) -> Option<(usize, usize)> {
+        self.makers[temporary]
     }
 }
 
@@ -96,6 +109,11 @@ impl<'a> Temporaries<'a> {
         };
         let buffers = places.sizes.iter().map(|&bytes| pool.allocate(bytes)).collect::<Result<_>>()?;
         Ok(Temporaries { buffers, places })
+    }
+
+    /// What was worked out once.
+    pub(crate) fn places(&self) -> &Places {
+        &self.places
     }
 
     /// The buffer of a temporary.

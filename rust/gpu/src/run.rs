@@ -8,7 +8,7 @@ use std::sync::Arc;
 use adret_core::backend::{Bindings, BufferRef, Watch};
 use adret_core::dtype::DType;
 use adret_core::error::{Error, ErrorKind, Result};
-use adret_core::plan::{Argument, Binding, Caps, IndexCheck, Kernel, Launch, Origin, Place, Plan};
+use adret_core::plan::{Argument, Binding, Caps, Launch, Place, Plan};
 use adret_core::wgsl::{WORD_BYTES, element_bytes};
 use smallvec::SmallVec;
 
@@ -18,6 +18,7 @@ use crate::groups::Span;
 use crate::pipeline::{Pipeline, Pipelines};
 use crate::places::Temporaries;
 use crate::prepare::{Lease, Ready, aligned, ready, words};
+use crate::ranges::Ranges;
 use crate::timing::{self, Timing};
 use crate::transfer::Transfer;
 
@@ -121,10 +122,11 @@ impl Runner<'_> {
             }
         }
         // What is known to be sound is not waited for.
-        let mut all = plan.kernels.iter().zip(&leases).flat_map(|(kernel, lease)| {
+        let known = Ranges { plan, places: temporaries.places(), bindings };
+        let mut all = leases.iter().enumerate().flat_map(|(kernel, lease)| {
             lease.launches.iter().flat_map(move |(launch, _)| launch.checks.iter().map(move |check| (kernel, check)))
         });
-        let faults = faults.as_ref().filter(|_| !all.all(|(kernel, check)| sound(kernel, check, bindings)));
+        let faults = faults.as_ref().filter(|_| !all.all(|(kernel, check)| known.hold(kernel, check)));
         self.execute(&steps, &all_words, faults, &copied, bindings)?;
         for (output, _) in bindings.outputs {
             self.own(output)?.note_integers(None);
@@ -416,15 +418,4 @@ fn aliased(launch: &Launch, spans: &[Span<'_>]) -> u64 {
 /// Bytes of a tensor in a user's kernel.
 fn exact_bytes(elements: usize) -> u64 {
     (elements * WORD_BYTES).max(WORD_BYTES) as u64
-}
-
-/// Whether the numbers that a kernel checks are known to pass.
-fn sound(kernel: &Kernel, check: &IndexCheck, bindings: &Bindings<'_>) -> bool {
-    check.holds(|origin| match origin {
-        Origin::Slot(slot) => Some((bindings.slots[slot] as i64, bindings.slots[slot] as i64)),
-        Origin::Argument(argument) => match kernel.arguments[argument].place {
-            Place::Input(input) => bindings.inputs[input].0.integers(),
-            Place::Output(_) | Place::Temporary(_) => None,
-        },
-    })
 }
