@@ -20,6 +20,7 @@ SETTINGS = {
     "grid": {"ADRET_GPU_GRID": "7"},
     "bare": {"ADRET_GPU_DISABLE": "subgroup,float64,int64"},
     "checked": {"ADRET_GPU_CHECKED": "1"},
+    "few": {"ADRET_GPU_BINDINGS": "8"},
 }
 CHUNK, LONG = 4, 60
 

@@ -4,6 +4,9 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+#[cfg(unix)]
+use std::sync::Once;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
@@ -20,6 +23,23 @@ pub enum Device {
     Cpu,
     /// The n-th admitted graphics adapter.
     Gpu(u32),
+}
+
+/// Forks between the first process and this one: asked at every launch, so it costs no call of the system.
+pub fn forks() -> u64 {
+    static FORKS: AtomicU64 = AtomicU64::new(0);
+    #[cfg(unix)]
+    {
+        static REGISTERED: Once = Once::new();
+        extern "C" fn count() {
+            FORKS.fetch_add(1, Relaxed);
+        }
+        // SAFETY: the handler lives as long as the process and does one atomic addition.
+        REGISTERED.call_once(|| unsafe {
+            libc::pthread_atfork(None, None, Some(count));
+        });
+    }
+    FORKS.load(Relaxed)
 }
 
 impl fmt::Display for Device {
@@ -206,6 +226,11 @@ pub trait Backend: Send + Sync {
     /// Buffers that one kernel can use.
     fn bindings(&self) -> usize {
         usize::MAX
+    }
+
+    /// Bytes of a buffer that one binding spans; a larger one takes several.
+    fn binding_bytes(&self) -> u64 {
+        u64::MAX
     }
 
     /// Uninitialised memory from the pool.

@@ -15,7 +15,7 @@ use crate::graph::{RegistryGuard, Storage, Tensor, from_storage, live_pending, p
 use crate::layout::Layout;
 use crate::plan::Plan;
 use crate::profile::{self, Activity};
-use crate::schedule::{self, Options, PlanCache, Snapshot, Walk};
+use crate::schedule::{self, Limits, Options, PlanCache, Snapshot, Walk};
 use crate::shape::Shape;
 
 /// Opens the n-th graphics adapter.
@@ -190,9 +190,10 @@ pub(crate) fn evaluate_seen<T>(
     let Walk::Graph(snapshot) = engine.walk(asked, &[], device) else {
         return Ok(Seen::Transfers);
     };
-    let plan = engine.plan(&snapshot, device);
+    let backend = backend(device)?;
+    let plan = engine.plan(&snapshot, &*backend);
     let seen = see(&snapshot, &plan);
-    run(&snapshot, &plan, &*backend(device)?, cancelled)?;
+    run(&snapshot, &plan, &*backend, cancelled)?;
     Ok(Seen::Ran(seen))
 }
 
@@ -227,8 +228,9 @@ impl Engine {
         match self.walk(asked, live, device) {
             Walk::Transfers(transfers) => transfers.iter().try_for_each(|transfer| self.transfer(transfer, cancelled)),
             Walk::Graph(snapshot) => {
-                let plan = self.plan(&snapshot, device);
-                run(&snapshot, &plan, &*backend(device)?, cancelled)?;
+                let backend = backend(device)?;
+                let plan = self.plan(&snapshot, &*backend);
+                run(&snapshot, &plan, &*backend, cancelled)?;
                 self.spare = snapshot.recycle();
                 Ok(())
             }
@@ -240,15 +242,15 @@ impl Engine {
     }
 
     /// The plan of a snapshot, made where no graph of its structure came before.
-    fn plan(&mut self, snapshot: &Snapshot, device: Device) -> Arc<Plan> {
-        let options = self.options;
+    fn plan(&mut self, snapshot: &Snapshot, backend: &dyn Backend) -> Arc<Plan> {
+        let (options, device) = (self.options, backend.device());
         let known = self.caches.iter().position(|(known, _)| *known == device).unwrap_or_else(|| {
             self.caches.push((device, PlanCache::default()));
             self.caches.len() - 1
         });
         self.caches[known].1.get(&snapshot.key, || {
             let _watched = profile::watch(Activity::Plan);
-            schedule::plan(snapshot, options)
+            schedule::plan(snapshot, options, Limits::of(backend))
         })
     }
 

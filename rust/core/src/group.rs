@@ -196,7 +196,42 @@ pub struct Group {
     pub stores: Vec<Store>,
 }
 
+/// Where a whole number comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// An element of a kernel argument.
+    Argument(usize),
+    /// A slot.
+    Slot(usize),
+    /// From 0 to below this: what a check lets pass, or the 0 where a guard does not hold.
+    Below(usize),
+}
+
 impl Group {
+    /// Where the numbers of a value come from, if each of them lies there as it is, unless it is negative.
+    pub fn origins(&self, id: ValueId) -> Option<Vec<Origin>> {
+        let (mut found, mut open) = (Vec::new(), vec![id]);
+        while let Some(id) = open.pop() {
+            let value = &self.values[id];
+            match &value.instr {
+                Instr::Load { argument, access } => {
+                    found.push(Origin::Argument(*argument));
+                    if !access.guards.is_empty() {
+                        found.push(Origin::Below(1));
+                    }
+                }
+                Instr::Scalar { slot } if value.dtype.is_integer() => found.push(Origin::Slot(*slot)),
+                Instr::Check { limit, .. } => found.push(Origin::Below(*limit)),
+                Instr::Cast { operand } if self.values[*operand].dtype.is_integer() && value.dtype.size() >= 4 => {
+                    open.push(*operand);
+                }
+                Instr::Pointwise { code: Code::Where, operands } => open.extend(&operands[1..]),
+                _ => return None,
+            }
+        }
+        Some(found)
+    }
+
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.outer.iter().product()

@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use crate::backend::HostArguments;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+pub use crate::group::Origin;
 use crate::group::{Affine, Group, Linear};
 use crate::layout::Layout;
 
@@ -227,6 +228,8 @@ pub struct Plan {
     pub outputs: Vec<PlanOutput>,
     /// Slots of the plan itself, which follow those of the graph.
     pub constants: Vec<u64>,
+    /// What a backend worked out when it first ran the plan.
+    pub prepared: Prepared,
 }
 
 /// What a device can do; plain data, so that kernels can be written without knowing wgpu.
@@ -259,15 +262,24 @@ pub struct Caps {
 impl Caps {
     /// Bytes of one window of a buffer that is larger than a binding: a power of two.
     pub fn window_bytes(&self) -> u64 {
-        1 << self.binding_bytes.max(256).ilog2()
+        window_bytes(self.binding_bytes)
     }
 
     /// How many windows reach `bytes` bytes that begin anywhere in a buffer.
     pub fn windows(&self, bytes: u64) -> u32 {
-        // A binding begins at a multiple of at most 256 bytes.
-        let reached = bytes + 256;
-        if reached <= self.binding_bytes { 1 } else { reached.div_ceil(self.window_bytes()) as u32 }
+        windows(bytes, self.binding_bytes)
     }
+}
+
+/// How many windows reach `bytes` bytes that begin anywhere in a buffer, where one binding spans `binding_bytes`.
+pub fn windows(bytes: u64, binding_bytes: u64) -> u32 {
+    // A binding begins at a multiple of at most 256 bytes.
+    let reached = bytes.saturating_add(256);
+    if reached <= binding_bytes { 1 } else { reached.div_ceil(window_bytes(binding_bytes)) as u32 }
+}
+
+fn window_bytes(binding_bytes: u64) -> u64 {
+    1 << binding_bytes.max(256).ilog2()
 }
 
 /// One launch of a shader.
@@ -322,15 +334,6 @@ pub struct IndexCheck {
     pub unsigned: bool,
     /// Where the indices come from, each as it lies there; `None` where they are computed.
     pub origins: Option<Vec<Origin>>,
-}
-
-/// Where an index comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Origin {
-    /// An element of a kernel argument.
-    Argument(usize),
-    /// A slot.
-    Slot(usize),
 }
 
 impl IndexCheck {

@@ -89,11 +89,12 @@ fn caps(context: &Context, info: &wgpu::AdapterInfo) -> Caps {
         DType::F64 => has(wgpu::Features::SHADER_F64),
         _ => true,
     };
+    let bindings = limits.max_storage_buffers_per_shader_stage.min(limits.max_bindings_per_bind_group);
     Caps {
         subgroup: if has(wgpu::Features::SUBGROUP) { (info.subgroup_min_size, info.subgroup_max_size) } else { (0, 0) },
         workgroup_bytes: limits.max_compute_workgroup_storage_size,
         workgroup_invocations: limits.max_compute_invocations_per_workgroup,
-        bindings: limits.max_storage_buffers_per_shader_stage.min(limits.max_bindings_per_bind_group),
+        bindings: number("ADRET_GPU_BINDINGS").map_or(bindings, |asked| asked.clamp(1, bindings.into()) as u32),
         binding_bytes: number("ADRET_GPU_BINDING_BYTES").map_or(limits.max_storage_buffer_binding_size, |bytes| {
             bytes.clamp(256, limits.max_storage_buffer_binding_size)
         }),
@@ -127,6 +128,10 @@ impl Backend for GpuBackend {
 
     fn bindings(&self) -> usize {
         self.caps.bindings as usize
+    }
+
+    fn binding_bytes(&self) -> u64 {
+        self.caps.binding_bytes
     }
 
     fn allocate(&self, bytes: usize) -> Result<BufferRef> {

@@ -6,7 +6,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use adret_core::backend::{Buffer, Stats};
 use adret_core::error::{Error, ErrorKind, Result};
@@ -20,16 +20,29 @@ use crate::share::{SharedPage, Sharing};
 /// Smallest buffer that is made.
 const SMALLEST: u64 = 256;
 
-/// Buffers that are not in use, by size and number, and the counters of memory. The one made first is taken first, so that equal steps
+/// The number of a buffer that is made now: no two buffers have the same.
+pub(crate) fn new_number() -> u64 {
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    MADE.fetch_add(1, Relaxed)
+}
+
+/// Buffers that are not in use, by size, and the counters of memory. The one made first is taken first, so that equal steps
 /// come to use equal buffers, whose bind groups are there.
 #[derive(Default)]
 struct Shelf {
-    free: BTreeMap<u64, BTreeMap<u64, wgpu::Buffer>>,
-    /// Buffers made so far: the next one's number.
-    made: u64,
+    /// With their numbers, the one made first at the end.
+    free: BTreeMap<u64, Vec<(u64, wgpu::Buffer)>>,
     #[cfg(target_os = "linux")]
     pages: BTreeMap<u64, Vec<SharedPage>>,
     stats: Stats,
+}
+
+impl Shelf {
+    /// Counts a buffer that someone has now.
+    fn in_use(&mut self, size: u64) {
+        self.stats.bytes_in_use += size;
+        self.stats.peak_bytes = self.stats.peak_bytes.max(self.stats.bytes_in_use);
+    }
 }
 
 /// Hands out buffers and takes them back.
@@ -78,22 +91,29 @@ impl Pool {
         let reused = {
             let mut shelf = self.shelf.lock();
             shelf.stats.allocations += 1;
-            shelf.free.get_mut(&size).and_then(BTreeMap::pop_first).inspect(|_| shelf.stats.bytes_cached -= size)
+            let reused = shelf.free.get_mut(&size).and_then(Vec::pop);
+            if reused.is_some() {
+                shelf.stats.bytes_cached -= size;
+                shelf.in_use(size);
+            }
+            reused
         };
         let memory = match reused {
             Some((number, raw)) => Memory::Own(number, raw),
             None => {
                 let raw = self.missing(bytes, || self.create(size))?;
-                let mut shelf = self.shelf.lock();
-                shelf.made += 1;
-                Memory::Own(shelf.made, raw)
+                self.shelf.lock().in_use(size);
+                Memory::Own(new_number(), raw)
             }
         };
         Ok(GpuBuffer::new(memory, bytes, self))
     }
 
     /// Size of the buffer that holds so many bytes.
-    fn size(&self, bytes: usize) -> Result<u64> {
+    ///
+    /// # Errors
+    /// `OutOfMemory` where no buffer does.
+    pub(crate) fn size(&self, bytes: usize) -> Result<u64> {
         let exact = (bytes as u64).div_ceil(4) * 4;
         let size = size_class(exact).min(self.largest.max(SMALLEST));
         if exact > size {
@@ -187,7 +207,11 @@ impl Pool {
         let size = memory.raw().size();
         shelf.stats.bytes_cached += size;
         match memory {
-            Memory::Own(number, raw) => drop(shelf.free.entry(size).or_default().insert(number, raw)),
+            Memory::Own(number, raw) => {
+                let free = shelf.free.entry(size).or_default();
+                let place = free.partition_point(|(other, _)| *other > number);
+                free.insert(place, (number, raw));
+            }
             #[cfg(target_os = "linux")]
             Memory::Page(page) => shelf.pages.entry(size).or_default().push(page),
         }
@@ -211,12 +235,22 @@ impl Memory {
             Memory::Page(page) => &page.raw,
         }
     }
+
+    fn number(&self) -> u64 {
+        match self {
+            Memory::Own(number, _) => *number,
+            #[cfg(target_os = "linux")]
+            Memory::Page(page) => page.number,
+        }
+    }
 }
 
 /// Memory on the device.
 pub(crate) struct GpuBuffer {
     /// Present until dropped; replaced once, where a tensor moves to a page.
     memory: Mutex<Option<Memory>>,
+    /// The memory's number, which names it.
+    number: AtomicU64,
     bytes: usize,
     size: u64,
     /// Smallest and largest of the integers inside, where they are known.
@@ -227,14 +261,11 @@ pub(crate) struct GpuBuffer {
 }
 
 impl GpuBuffer {
+    /// Memory that counts as in use already.
     fn new(memory: Memory, bytes: usize, pool: &Arc<Pool>) -> GpuBuffer {
-        let size = memory.raw().size();
-        let mut shelf = pool.shelf.lock();
-        shelf.stats.bytes_in_use += size;
-        shelf.stats.peak_bytes = shelf.stats.peak_bytes.max(shelf.stats.bytes_in_use);
-        drop(shelf);
+        let (size, number) = (memory.raw().size(), AtomicU64::new(memory.number()));
         let (memory, pool) = (Mutex::new(Some(memory)), Arc::clone(pool));
-        GpuBuffer { memory, bytes, size, integers: Mutex::new(None), handed_out: AtomicBool::new(false), pool }
+        GpuBuffer { memory, number, bytes, size, integers: Mutex::new(None), handed_out: AtomicBool::new(false), pool }
     }
 
     /// Notes which integers are inside; `None` once kernels write there.
@@ -245,6 +276,11 @@ impl GpuBuffer {
     /// wgpu's buffer.
     pub(crate) fn raw(&self) -> wgpu::Buffer {
         self.memory.lock().as_ref().expect("present until dropped").raw().clone()
+    }
+
+    /// What names wgpu's buffer: no other ever has the same number.
+    pub(crate) fn number(&self) -> u64 {
+        self.number.load(Relaxed)
     }
 
     /// Bytes of wgpu's buffer.
@@ -260,6 +296,7 @@ impl GpuBuffer {
     /// A buffer in a page.
     #[cfg(target_os = "linux")]
     pub(crate) fn in_page(page: SharedPage, bytes: usize, pool: &Arc<Pool>) -> GpuBuffer {
+        pool.shelf.lock().in_use(page.raw.size());
         GpuBuffer::new(Memory::Page(page), bytes, pool)
     }
 
@@ -278,6 +315,7 @@ impl GpuBuffer {
     /// Moves to a page that holds the same bytes. Nothing may be about to use the old memory.
     #[cfg(target_os = "linux")]
     pub(crate) fn move_to(&self, page: SharedPage) {
+        self.number.store(page.number, Relaxed);
         let old = self.memory.lock().replace(Memory::Page(page));
         old.into_iter().for_each(|old| Pool::keep(&mut self.pool.shelf.lock(), old));
     }
@@ -285,7 +323,8 @@ impl GpuBuffer {
     /// A buffer that was made elsewhere.
     #[cfg(all(test, target_os = "linux"))]
     pub(crate) fn of(raw: wgpu::Buffer, bytes: usize, pool: &Arc<Pool>) -> GpuBuffer {
-        GpuBuffer::new(Memory::Own(u64::MAX, raw), bytes, pool)
+        pool.shelf.lock().in_use(raw.size());
+        GpuBuffer::new(Memory::Own(new_number(), raw), bytes, pool)
     }
 }
 

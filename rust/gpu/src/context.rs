@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use adret_core::backend::forks;
 use adret_core::error::{Error, ErrorKind, Result};
+use adret_core::wgsl::WORD_BYTES;
 use parking_lot::Mutex;
 
 use crate::adapter::{denied, ready};
@@ -36,7 +38,10 @@ pub(crate) struct Context {
     waited: AtomicU64,
     /// Side of the float16 matrices that subgroups multiply and add up in float32.
     pub(crate) cooperative: Option<u32>,
-    process: u32,
+    /// Bytes at whose multiples bindings begin.
+    pub(crate) alignment: usize,
+    /// Forks before the device was opened.
+    forks: u64,
 }
 
 impl Context {
@@ -98,6 +103,7 @@ impl Context {
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             uncaptured.lock().get_or_insert(error.to_string());
         }));
+        let alignment = device.limits().min_storage_buffer_offset_alignment as usize;
         Ok(Context {
             device,
             queue,
@@ -106,13 +112,14 @@ impl Context {
             submissions: AtomicU64::new(0),
             waited: AtomicU64::new(0),
             cooperative,
-            process: std::process::id(),
+            alignment: alignment.max(WORD_BYTES),
+            forks: forks(),
         })
     }
 
     /// Whether this is a fork of the process that opened the device.
     pub(crate) fn forked(&self) -> bool {
-        std::process::id() != self.process
+        forks() != self.forks
     }
 
     /// Fails where the device cannot be used any more.

@@ -23,7 +23,9 @@ mod groups;
 #[cfg(target_os = "linux")]
 mod page;
 mod pipeline;
+mod places;
 mod prepare;
+mod ranges;
 mod run;
 #[cfg(target_os = "linux")]
 mod share;

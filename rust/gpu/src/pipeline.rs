@@ -22,7 +22,15 @@ type Access = SmallVec<[bool; 8]>;
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     pub(crate) raw: wgpu::ComputePipeline,
-    pub(crate) layout: wgpu::BindGroupLayout,
+    pub(crate) layout: Layout,
+}
+
+/// What a shader's bindings look like.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    pub(crate) raw: wgpu::BindGroupLayout,
+    /// Equal for equal layouts of a device.
+    pub(crate) number: u64,
 }
 
 /// Everything compiled so far.
@@ -31,7 +39,7 @@ pub(crate) struct Pipelines {
     cache: Option<Cache>,
     checks: wgpu::ShaderRuntimeChecks,
     known: Mutex<HashMap<(String, u64), Arc<Pipeline>>>,
-    layouts: Mutex<HashMap<Access, wgpu::BindGroupLayout>>,
+    layouts: Mutex<HashMap<Access, Layout>>,
 }
 
 impl fmt::Debug for Pipelines {
@@ -108,7 +116,7 @@ impl Pipelines {
             let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
             let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
                 label: None,
-                bind_group_layouts: &[Some(&layout)],
+                bind_group_layouts: &[Some(&layout.raw)],
                 immediate_size: immediates,
             });
             let raw = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
@@ -164,7 +172,7 @@ impl Pipelines {
         }
     }
 
-    fn layout(&self, access: Access) -> Result<wgpu::BindGroupLayout> {
+    fn layout(&self, access: Access) -> Result<Layout> {
         if let Some(known) = self.layouts.lock().get(&access) {
             return Ok(known.clone());
         }
@@ -183,8 +191,10 @@ impl Pipelines {
             })
             .collect();
         let descriptor = wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries };
-        let layout = self.context.guarded(|| self.context.device.create_bind_group_layout(&descriptor))?;
-        Ok(self.layouts.lock().entry(access).or_insert(layout).clone())
+        let raw = self.context.guarded(|| self.context.device.create_bind_group_layout(&descriptor))?;
+        let mut layouts = self.layouts.lock();
+        let number = layouts.len() as u64;
+        Ok(layouts.entry(access).or_insert(Layout { raw, number }).clone())
     }
 }
 

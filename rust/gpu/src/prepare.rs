@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use adret_core::error::{Error, Result};
 use adret_core::group::Linear;
-use adret_core::plan::{Candidate, Caps, Kernel, Launch, Parameter, Place};
-use adret_core::wgsl::{element_bytes, lower};
+use adret_core::plan::{Candidate, Caps, Kernel, Launch, Parameter};
+use adret_core::wgsl::lower;
 
 use crate::pipeline::{Pipeline, Pipelines};
 
@@ -35,19 +35,19 @@ impl Ready {
     }
 }
 
-/// Either kept beside the kernel, or made for one run.
-pub(crate) enum Lease<'a> {
-    Kept(&'a Ready),
-    Own(Ready),
+/// Either kept beside the kernel or plan, or made for one run.
+pub(crate) enum Lease<'a, T> {
+    Kept(&'a T),
+    Own(T),
 }
 
-impl std::ops::Deref for Lease<'_> {
-    type Target = Ready;
+impl<T> std::ops::Deref for Lease<'_, T> {
+    type Target = T;
 
-    fn deref(&self) -> &Ready {
+    fn deref(&self) -> &T {
         match self {
-            Lease::Kept(ready) => ready,
-            Lease::Own(ready) => ready,
+            Lease::Kept(kept) => kept,
+            Lease::Own(own) => own,
         }
     }
 }
@@ -56,7 +56,7 @@ impl std::ops::Deref for Lease<'_> {
 ///
 /// # Errors
 /// When the kernel has no shader, or the driver cannot compile it.
-pub(crate) fn ready<'a>(kernel: &'a Kernel, caps: &Caps, pipelines: &Arc<Pipelines>) -> Result<Lease<'a>> {
+pub(crate) fn ready<'a>(kernel: &'a Kernel, caps: &Caps, pipelines: &Arc<Pipelines>) -> Result<Lease<'a, Ready>> {
     let make = || Ready::new(kernel, caps, pipelines);
     match kernel.prepared.get_or_make::<Result<Ready>>(make) {
         Some(Ok(ready)) if Arc::ptr_eq(&ready.owner, pipelines) => Ok(Lease::Kept(ready)),
@@ -65,20 +65,7 @@ pub(crate) fn ready<'a>(kernel: &'a Kernel, caps: &Caps, pipelines: &Arc<Pipelin
     }
 }
 
-/// Bytes that each temporary of a plan takes on the device.
-pub(crate) fn temporary_bytes(kernels: &[Kernel], temporaries: usize) -> Vec<usize> {
-    let mut bytes = vec![0; temporaries];
-    for argument in kernels.iter().flat_map(|kernel| &kernel.arguments) {
-        if let Place::Temporary(number) = argument.place
-            && let Some((_, high)) = argument.layout.reach()
-        {
-            bytes[number] = bytes[number].max((high.max(0) as usize + 1) * element_bytes(argument.dtype));
-        }
-    }
-    bytes
-}
-
-/// The words of a launch. `start` gives the element where an argument's binding points; `checks` is where the launch's first
+/// Appends the words of a launch, as bytes. `start` gives the element where an argument's binding points; `checks` is where the launch's first
 /// check reports.
 ///
 /// # Errors
@@ -88,10 +75,10 @@ pub(crate) fn words(
     slots: &[u64],
     start: &dyn Fn(usize) -> isize,
     checks: u32,
-    words: &mut Vec<u32>,
+    words: &mut Vec<u8>,
 ) -> Result<()> {
     for parameter in &launch.parameters {
-        words.push(word(parameter, slots, start, checks)?);
+        words.extend_from_slice(&word(parameter, slots, start, checks)?.to_le_bytes());
     }
     Ok(())
 }

@@ -2,12 +2,13 @@
 //! Depends on `prepare` and `buffer`. Invariant: all memory is there before the first launch is recorded.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use adret_core::backend::{Bindings, BufferRef, Watch};
 use adret_core::dtype::DType;
 use adret_core::error::{Error, ErrorKind, Result};
-use adret_core::plan::{Argument, Binding, Caps, IndexCheck, Kernel, Launch, Origin, Place, Plan};
+use adret_core::plan::{Argument, Binding, Caps, Launch, Place, Plan};
 use adret_core::wgsl::{WORD_BYTES, element_bytes};
 use smallvec::SmallVec;
 
@@ -15,7 +16,9 @@ use crate::buffer::{GpuBuffer, Pool};
 use crate::context::Context;
 use crate::groups::Span;
 use crate::pipeline::{Pipeline, Pipelines};
-use crate::prepare::{Lease, aligned, ready, temporary_bytes, words};
+use crate::places::Temporaries;
+use crate::prepare::{Lease, Ready, aligned, ready, words};
+use crate::ranges::Ranges;
 use crate::timing::{self, Timing};
 use crate::transfer::Transfer;
 
@@ -41,10 +44,10 @@ pub(crate) struct Runner<'a> {
 /// A launch with its buffers and words.
 struct Step<'a> {
     launch: &'a Launch,
-    pipeline: Arc<Pipeline>,
-    spans: SmallVec<[Span; 8]>,
-    /// Words of the launch in the run's list.
-    words: std::ops::Range<usize>,
+    pipeline: Cow<'a, Arc<Pipeline>>,
+    spans: SmallVec<[Span<'a>; 8]>,
+    /// The launch's words in the run's bytes.
+    words: Range<usize>,
     /// Place of its kernel in the plan.
     kernel: usize,
     commit: bool,
@@ -60,19 +63,12 @@ struct Placed<'a> {
 
 /// An input of a user's kernel that lies where no binding may begin, copied before the first launch.
 struct Copied {
+    /// The kernel, and its argument.
+    whose: (usize, usize),
     to: GpuBuffer,
     from: wgpu::Buffer,
     first: u64,
     bytes: u64,
-}
-
-/// Buffers of a plan's temporaries: those that are not needed at the same time share one.
-struct Temporaries {
-    buffers: Vec<GpuBuffer>,
-    /// Buffer of each temporary.
-    places: Vec<usize>,
-    /// Buffers of each kernel's scratch.
-    scratch: Vec<SmallVec<[usize; 2]>>,
 }
 
 impl Runner<'_> {
@@ -84,16 +80,14 @@ impl Runner<'_> {
         self.context.check()?;
         let leases =
             plan.kernels.iter().map(|kernel| ready(kernel, self.caps, self.pipelines)).collect::<Result<Vec<_>>>()?;
-        let temporaries = self.temporaries(plan, &leases)?;
+        let temporaries = Temporaries::take(plan, &leases, self.pool, self.pipelines)?;
         let checks: usize =
             leases.iter().flat_map(|lease| &lease.launches).map(|(launch, _)| launch.checks.len()).sum();
         let faults = if checks > 0 { Some(self.pool.allocate(2 * WORD_BYTES * checks)?) } else { None };
+        let copied = self.copies(plan, &leases, bindings)?;
         let mut all_words = Vec::new();
-        let mut steps = Vec::new();
-        let mut copied = Vec::new();
+        let mut steps = Vec::with_capacity(leases.iter().map(|lease| lease.launches.len()).sum());
         let mut first_check = 0;
-        // Words that are bound start where a binding may.
-        let alignment = (self.alignment() / WORD_BYTES).max(1);
         for (number, (kernel, lease)) in plan.kernels.iter().zip(&leases).enumerate() {
             let placed = kernel
                 .arguments
@@ -110,27 +104,29 @@ impl Runner<'_> {
                 };
                 let spans = match launch.foreign {
                     None => self.spans(launch, &placed, &temporaries, number, faults.as_ref())?,
-                    Some(_) => self.exact_spans(launch, &placed, &temporaries, number, &mut copied)?,
+                    Some(_) => self.exact_spans(launch, &placed, &temporaries, number, &copied)?,
                 };
                 if launch.parameters_bound {
-                    all_words.resize(all_words.len().next_multiple_of(alignment), 0);
+                    // Words that are bound start where a binding may.
+                    all_words.resize(all_words.len().next_multiple_of(self.alignment()), 0);
                 }
                 let first = all_words.len();
                 words(launch, bindings.slots, &start, 2 * first_check as u32, &mut all_words)?;
                 first_check += launch.checks.len();
                 let words = first..all_words.len();
                 let pipeline = match aliased(launch, &spans) {
-                    0 => pipeline.into_owned(),
-                    writable => self.pipelines.get(launch, writable)?,
+                    0 => pipeline,
+                    writable => Cow::Owned(self.pipelines.get(launch, writable)?),
                 };
                 steps.push(Step { launch, pipeline, spans, words, kernel: number, commit: number >= plan.commit });
             }
         }
         // What is known to be sound is not waited for.
-        let mut all = plan.kernels.iter().zip(&leases).flat_map(|(kernel, lease)| {
+        let known = Ranges { plan, places: temporaries.places(), bindings };
+        let mut all = leases.iter().enumerate().flat_map(|(kernel, lease)| {
             lease.launches.iter().flat_map(move |(launch, _)| launch.checks.iter().map(move |check| (kernel, check)))
         });
-        let faults = faults.as_ref().filter(|_| !all.all(|(kernel, check)| sound(kernel, check, bindings)));
+        let faults = faults.as_ref().filter(|_| !all.all(|(kernel, check)| known.hold(kernel, check)));
         self.execute(&steps, &all_words, faults, &copied, bindings)?;
         for (output, _) in bindings.outputs {
             self.own(output)?.note_integers(None);
@@ -139,69 +135,20 @@ impl Runner<'_> {
     }
 
     fn alignment(&self) -> usize {
-        self.context.device.limits().min_storage_buffer_offset_alignment as usize
-    }
-
-    fn temporaries(&self, plan: &Plan, leases: &[Lease<'_>]) -> Result<Temporaries> {
-        let bytes = temporary_bytes(&plan.kernels, plan.temporaries.len());
-        let mut last = vec![0; bytes.len()];
-        for (number, kernel) in plan.kernels.iter().enumerate() {
-            for argument in &kernel.arguments {
-                if let Place::Temporary(temporary) = argument.place {
-                    last[temporary] = number;
-                }
-            }
-        }
-        let mut buffers: Vec<GpuBuffer> = Vec::new();
-        let mut free: Vec<usize> = Vec::new();
-        let mut take = |free: &mut Vec<usize>, bytes: usize| -> Result<usize> {
-            // The smallest that fits and is not far too large.
-            let fitting = (0..free.len())
-                .filter(|&at| {
-                    let size = buffers[free[at]].size() as usize;
-                    size >= bytes && size <= 2 * bytes.max(128)
-                })
-                .min_by_key(|&at| buffers[free[at]].size());
-            match fitting {
-                Some(at) => Ok(free.swap_remove(at)),
-                None => {
-                    buffers.push(self.pool.allocate(bytes)?);
-                    Ok(buffers.len() - 1)
-                }
-            }
-        };
-        let mut places = vec![usize::MAX; bytes.len()];
-        let mut scratch = Vec::new();
-        for (number, (kernel, lease)) in plan.kernels.iter().zip(leases).enumerate() {
-            let mut ending: SmallVec<[usize; 4]> = SmallVec::new();
-            for argument in &kernel.arguments {
-                let Place::Temporary(temporary) = argument.place else { continue };
-                if places[temporary] == usize::MAX {
-                    places[temporary] = take(&mut free, bytes[temporary])?;
-                }
-                if last[temporary] == number && !ending.contains(&places[temporary]) {
-                    ending.push(places[temporary]);
-                }
-            }
-            let own = lease.scratch.iter().map(|&bytes| take(&mut free, bytes)).collect::<Result<SmallVec<_>>>()?;
-            free.extend(own.iter().copied());
-            free.extend(ending);
-            scratch.push(own);
-        }
-        Ok(Temporaries { buffers, places, scratch })
+        self.context.alignment
     }
 
     /// Where an argument lies.
     fn placed<'b>(
         &self,
         argument: &Argument,
-        temporaries: &'b Temporaries,
+        temporaries: &'b Temporaries<'_>,
         bindings: &'b Bindings<'_>,
     ) -> Result<Placed<'b>> {
         let (buffer, start) = match argument.place {
             Place::Input(input) => (self.own(&bindings.inputs[input].0)?, bindings.inputs[input].1),
             Place::Output(output) => (self.own(&bindings.outputs[output].0)?, bindings.outputs[output].1),
-            Place::Temporary(temporary) => (&temporaries.buffers[temporaries.places[temporary]], 0),
+            Place::Temporary(temporary) => (temporaries.of(temporary), 0),
         };
         let mut base = 0;
         if buffer.size() > self.caps.binding_bytes
@@ -216,53 +163,71 @@ impl Runner<'_> {
     }
 
     /// What a launch binds, in the order of its bindings.
-    fn spans(
+    fn spans<'b>(
         &self,
         launch: &Launch,
-        placed: &[Placed<'_>],
-        temporaries: &Temporaries,
+        placed: &[Placed<'b>],
+        temporaries: &'b Temporaries<'_>,
         number: usize,
-        faults: Option<&GpuBuffer>,
-    ) -> Result<SmallVec<[Span; 8]>> {
-        let mut spans: SmallVec<[Span; 8]> = SmallVec::new();
+        faults: Option<&'b GpuBuffer>,
+    ) -> Result<SmallVec<[Span<'b>; 8]>> {
+        let mut spans = SmallVec::new();
         for binding in &launch.bindings {
-            let (raw, base, limit) = if binding.argument == Binding::FAULTS {
+            let (buffer, first, limit) = if binding.argument == Binding::FAULTS {
                 let faults = faults.ok_or_else(|| Error::internal("gpu: a check has nowhere to report."))?;
-                (faults.raw(), 0, self.caps.binding_bytes)
+                (faults, 0, self.caps.binding_bytes)
             } else if let Some(Placed { buffer, base, .. }) = placed.get(binding.argument) {
-                let raw = buffer.raw();
                 let several =
                     launch.bindings.iter().any(|other| other.argument == binding.argument && other.window > 0);
                 let window = if several { self.caps.window_bytes() } else { self.caps.binding_bytes };
                 let bytes = element_bytes(launch.dtypes[binding.argument]);
                 let first = (base * bytes) as u64 + u64::from(binding.window) * window;
                 // The last window may lie beyond the end: nothing reads it then.
-                let first = if first < raw.size() { first } else { (base * bytes) as u64 };
-                (raw, first, window)
+                let first = if first < buffer.size() { first } else { (base * bytes) as u64 };
+                (*buffer, first, window)
             } else {
-                let own = &temporaries.scratch[number];
-                let buffer = &temporaries.buffers[own[binding.argument - placed.len()]];
-                (buffer.raw(), 0, self.caps.binding_bytes)
+                (temporaries.scratch(number, binding.argument - placed.len()), 0, self.caps.binding_bytes)
             };
             let limit = limit / WORD_BYTES as u64 * WORD_BYTES as u64;
-            let rest = (raw.size() - base).min(limit);
-            spans.push((raw, base, rest));
+            spans.push(Span { buffer, first, bytes: (buffer.size() - first).min(limit) });
         }
         Ok(spans)
     }
 
+    /// Inputs of users' kernels that lie where no binding may begin.
+    fn copies(&self, plan: &Plan, leases: &[Lease<'_, Ready>], bindings: &Bindings<'_>) -> Result<Vec<Copied>> {
+        let mut copied = Vec::new();
+        for (number, (kernel, lease)) in plan.kernels.iter().zip(leases).enumerate() {
+            if lease.launches.iter().all(|(launch, _)| launch.foreign.is_none()) {
+                continue;
+            }
+            for (position, argument) in kernel.arguments.iter().enumerate() {
+                let Place::Input(input) = argument.place else { continue };
+                let first = bindings.inputs[input].1.max(0) as u64 * WORD_BYTES as u64;
+                if first.is_multiple_of(self.alignment() as u64) {
+                    continue;
+                }
+                let bytes = exact_bytes(argument.layout.shape.elements());
+                let to = self.pool.allocate(bytes as usize)?;
+                let from = self.own(&bindings.inputs[input].0)?.raw();
+                copied.push(Copied { whose: (number, position), to, from, first, bytes });
+            }
+        }
+        Ok(copied)
+    }
+
     /// What a user's kernel binds: exactly its tensors.
-    fn exact_spans(
+    fn exact_spans<'b>(
         &self,
         launch: &Launch,
-        placed: &[Placed<'_>],
-        temporaries: &Temporaries,
+        placed: &[Placed<'b>],
+        temporaries: &'b Temporaries<'_>,
         number: usize,
-        copied: &mut Vec<Copied>,
-    ) -> Result<SmallVec<[Span; 8]>> {
+        copied: &'b [Copied],
+    ) -> Result<SmallVec<[Span<'b>; 8]>> {
         let mut spans = SmallVec::new();
         for (position, binding) in launch.bindings.iter().enumerate() {
-            let bytes = (placed[position].elements * WORD_BYTES).max(WORD_BYTES) as u64;
+            let bytes = exact_bytes(placed[position].elements);
             if bytes > self.caps.binding_bytes {
                 return Err(Error::device(format!(
                     "{}: a tensor of {bytes} bytes is larger than a user's kernel can bind on this adapter ({} bytes). Cut it.",
@@ -270,19 +235,13 @@ impl Runner<'_> {
                     self.caps.binding_bytes
                 )));
             }
-            let Some(Placed { buffer, start, .. }) = placed.get(binding.argument) else {
-                let own = &temporaries.scratch[number];
-                spans.push((temporaries.buffers[own[binding.argument - placed.len()]].raw(), 0, bytes));
-                continue;
+            let copy = copied.iter().find(|copy| copy.whose == (number, binding.argument));
+            let (buffer, first) = match (copy, placed.get(binding.argument)) {
+                (Some(copy), _) => (&copy.to, 0),
+                (None, Some(placed)) => (placed.buffer, placed.start.max(0) as u64 * WORD_BYTES as u64),
+                (None, None) => (temporaries.scratch(number, binding.argument - placed.len()), 0),
             };
-            let first = (*start).max(0) as u64 * WORD_BYTES as u64;
-            if first.is_multiple_of(self.alignment() as u64) {
-                spans.push((buffer.raw(), first, bytes));
-                continue;
-            }
-            let to = self.pool.allocate(bytes as usize)?;
-            spans.push((to.raw(), 0, bytes));
-            copied.push(Copied { to, from: buffer.raw(), first, bytes });
+            spans.push(Span { buffer, first, bytes });
         }
         Ok(spans)
     }
@@ -295,15 +254,14 @@ impl Runner<'_> {
     fn execute(
         &self,
         steps: &[Step<'_>],
-        all_words: &[u32],
+        bytes: &[u8],
         faults: Option<&GpuBuffer>,
         copied: &[Copied],
         bindings: &Bindings<'_>,
     ) -> Result<()> {
-        let bytes: Vec<u8> = all_words.iter().flat_map(|word| word.to_le_bytes()).collect();
         let block = if steps.iter().any(|step| step.launch.parameters_bound) {
             let block = self.pool.allocate(bytes.len())?;
-            self.context.guarded(|| self.context.queue.write_buffer(&block.raw(), 0, &bytes))?;
+            self.context.guarded(|| self.context.queue.write_buffer(&block.raw(), 0, bytes))?;
             Some(block)
         } else {
             None
@@ -319,7 +277,7 @@ impl Runner<'_> {
         if !copied.is_empty() {
             self.context.submit(bindings.cancelled, || {
                 let mut encoder = self.context.device.create_command_encoder(&Default::default());
-                for Copied { to, from, first, bytes } in copied {
+                for Copied { to, from, first, bytes, .. } in copied {
                     encoder.copy_buffer_to_buffer(from, *first, &to.raw(), 0, *bytes);
                 }
                 Some(encoder.finish())
@@ -334,7 +292,7 @@ impl Runner<'_> {
                 }
                 let commits = flush.iter().any(|step| step.commit);
                 let give_up = || !commits && (bindings.cancelled)();
-                self.submit(flush, &bytes, block.as_ref(), cleared.take(), timing, &give_up)?;
+                self.submit(flush, bytes, block.as_ref(), cleared.take(), timing, &give_up)?;
             }
             if let Some(faults) = faults.filter(|_| number == 0 && cleared.is_none()) {
                 self.report(compute, faults, bindings)?;
@@ -412,16 +370,15 @@ impl Runner<'_> {
     }
 
     fn record(&self, pass: &mut wgpu::ComputePass<'_>, step: &Step<'_>, bytes: &[u8], block: Option<&GpuBuffer>) {
-        let range = step.words.start * WORD_BYTES..step.words.end * WORD_BYTES;
-        let mut spans = step.spans.clone();
-        if let Some(block) = block.filter(|_| step.launch.parameters_bound) {
-            spans.push((block.raw(), range.start as u64, range.len() as u64));
-        }
+        let words = step.words.clone();
+        let bound = block.filter(|_| step.launch.parameters_bound);
+        let bound = bound.map(|buffer| Span { buffer, first: words.start as u64, bytes: words.len() as u64 });
+        let spans = step.spans.iter().copied().chain(bound);
         let group = self.pool.groups.get(&self.context.device, &step.pipeline.layout, spans);
         pass.set_pipeline(&step.pipeline.raw);
         pass.set_bind_group(0, &group, &[]);
-        if !step.launch.parameters_bound && !range.is_empty() {
-            pass.set_immediates(0, &bytes[range]);
+        if !step.launch.parameters_bound && !words.is_empty() {
+            pass.set_immediates(0, &bytes[words]);
         }
         let [x, y, z] = step.launch.grid;
         pass.dispatch_workgroups(x, y, z);
@@ -445,10 +402,12 @@ pub(crate) fn own<'b>(buffer: &'b BufferRef, pool: &Arc<Pool>) -> Result<&'b Gpu
 }
 
 /// The read bindings whose buffer is also bound for writing: wgpu wants both declared writable.
-fn aliased(launch: &Launch, spans: &[Span]) -> u64 {
+fn aliased(launch: &Launch, spans: &[Span<'_>]) -> u64 {
     let mut writable = 0;
     for (number, _) in launch.bindings.iter().enumerate().filter(|(_, binding)| !binding.write) {
-        let same = |other: usize| launch.bindings[other].write && spans[other].0 == spans[number].0;
+        let same = |other: usize| {
+            launch.bindings[other].write && spans[other].buffer.number() == spans[number].buffer.number()
+        };
         if (0..spans.len()).any(same) {
             writable |= 1 << number;
         }
@@ -456,13 +415,7 @@ fn aliased(launch: &Launch, spans: &[Span]) -> u64 {
     writable
 }
 
-/// Whether the numbers that a kernel checks are known to pass.
-fn sound(kernel: &Kernel, check: &IndexCheck, bindings: &Bindings<'_>) -> bool {
-    check.holds(|origin| match origin {
-        Origin::Slot(slot) => Some((bindings.slots[slot] as i64, bindings.slots[slot] as i64)),
-        Origin::Argument(argument) => match kernel.arguments[argument].place {
-            Place::Input(input) => bindings.inputs[input].0.integers(),
-            Place::Output(_) | Place::Temporary(_) => None,
-        },
-    })
+/// Bytes of a tensor in a user's kernel.
+fn exact_bytes(elements: usize) -> u64 {
+    (elements * WORD_BYTES).max(WORD_BYTES) as u64
 }

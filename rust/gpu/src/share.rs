@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use adret_core::backend::Buffer;
 use adret_core::error::{Error, Result};
 
-use crate::buffer::{GpuBuffer, Pool};
+use crate::buffer::{GpuBuffer, Pool, new_number};
 use crate::context::Context;
 use crate::cuda::{Cuda, Mapped};
 use crate::page;
@@ -38,6 +38,8 @@ pub(crate) struct SharedPage {
     /// Before the buffer: the mapping goes first.
     mapped: Mapped,
     pub(crate) raw: wgpu::Buffer,
+    /// What names the buffer.
+    pub(crate) number: u64,
 }
 
 impl SharedPage {
@@ -48,7 +50,7 @@ impl SharedPage {
     pub(crate) fn make(context: &Context, cuda: &Arc<Cuda>, size: u64) -> Result<SharedPage> {
         let page = page::make(context, size)?;
         let mapped = cuda.import(page.file, page.bytes)?;
-        Ok(SharedPage { mapped, raw: page.raw })
+        Ok(SharedPage { mapped, raw: page.raw, number: new_number() })
     }
 
     /// CUDA's address of the first byte.

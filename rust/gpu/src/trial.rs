@@ -6,7 +6,7 @@ use adret_core::dtype::DType;
 use adret_core::error::Result;
 use adret_core::group::Linear;
 use adret_core::layout::Layout;
-use adret_core::plan::{Argument, Kernel, Matmul, Place, Plan, PlanOutput, Work};
+use adret_core::plan::{Argument, Kernel, Matmul, Place, Plan, PlanOutput, Prepared, Work};
 use adret_core::shape::Shape;
 use smallvec::SmallVec;
 
@@ -59,6 +59,7 @@ fn plan() -> Result<Plan> {
         arena: 0,
         outputs: vec![PlanOutput { dtype: DType::F16, elements: m * n, donor: None }],
         constants: Vec::new(),
+        prepared: Prepared::default(),
     })
 }
 

@@ -11,13 +11,14 @@ use super::Options;
 use super::cluster::{Cluster, ClusterStore, Fused, MAX_CHAIN_ROW, Piece, find};
 use super::map::IndexMap;
 use super::partial::Order;
+use super::room::{Change, Limits};
 use super::snapshot::{Snapshot, Source};
 use super::strided::Strided;
 use crate::dtype::DType;
 use crate::graph::{Lowering, Pointwise, View};
 use crate::shape::Shape;
 
-/// Steps that one cluster may hold, and tensors that it may read: a tile's values stay in the first-level cache, and a GPU can bind them.
+/// Steps that one cluster may hold, and tensors that it may read: a tile's values stay in the first-level cache.
 const MAX_STEPS: usize = 96;
 const MAX_OPERANDS: usize = 20;
 /// Steps that may be repeated in several clusters, one below the other.
@@ -40,6 +41,7 @@ struct Use {
 struct Fuser<'a> {
     snapshot: &'a Snapshot,
     options: Options,
+    limits: Limits,
     pieces: Vec<Piece>,
     merged_into: Vec<usize>,
     order: Order,
@@ -57,11 +59,12 @@ struct Fuser<'a> {
 }
 
 /// Places every entry.
-pub(super) fn fuse(snapshot: &Snapshot, options: Options) -> Fused {
+pub(super) fn fuse(snapshot: &Snapshot, options: Options, limits: Limits) -> Fused {
     let count = snapshot.entries.len();
     let mut fuser = Fuser {
         snapshot,
         options,
+        limits,
         pieces: Vec::new(),
         merged_into: Vec::new(),
         order: Order::default(),
@@ -255,8 +258,25 @@ impl Fuser<'_> {
         uses
     }
 
-    fn has_room(&mut self, piece: usize) -> bool {
-        self.cluster(piece).is_some_and(|cluster| cluster.steps < MAX_STEPS && cluster.operands.len() < MAX_OPERANDS)
+    /// Whether a piece may compute an entry that it reads, and store it too.
+    fn has_room(&self, piece: usize, entry: usize, stored: bool) -> bool {
+        let (cluster, besides) = match &self.pieces[piece] {
+            Piece::Cluster(cluster) => (cluster, SmallVec::new()),
+            Piece::Matmul { entry, epilogue: Some(cluster) } => (cluster, self.of_product(*entry)),
+            _ => return false,
+        };
+        let own = Source::Entry(entry, 0);
+        let more = &self.snapshot.entries[entry].inputs;
+        let change = Change { more, gone: Some(own), stored: stored.then_some(own) };
+        cluster.steps < MAX_STEPS
+            && cluster.operands.len() < MAX_OPERANDS
+            && self.limits.allow(self.snapshot, cluster, &change, &besides)
+    }
+
+    /// What a product reads and makes.
+    fn of_product(&self, entry: usize) -> SmallVec<[Source; 3]> {
+        let operands = self.snapshot.entries[entry].inputs.iter().copied();
+        operands.chain([Source::Entry(entry, 0)]).collect()
     }
 
     fn place_pointwise(&mut self, entry: usize, work: &Pointwise) {
@@ -302,13 +322,17 @@ impl Fuser<'_> {
 
     /// Whether everyone who uses the entry may compute it for himself; merges clusters where that lets them share it.
     fn may_inline(&mut self, entry: usize, work: &Pointwise, uses: &[Use]) -> bool {
-        if uses.iter().any(|u| !self.has_room(u.piece)) || !self.readers[entry].is_empty() {
+        let crowded = |fuser: &Self, uses: &[Use]| uses.iter().any(|u| !fuser.has_room(u.piece, entry, false));
+        if crowded(self, uses) || !self.readers[entry].is_empty() {
             return false;
         }
         if uses.len() > 1 {
             self.merge_users(uses);
         }
         let uses = self.resolved_uses(entry);
+        if !self.limits.is_none() && crowded(self, &uses) {
+            return false;
+        }
         if uses.len() == 1 {
             return true;
         }
@@ -344,6 +368,10 @@ impl Fuser<'_> {
             }
             let (Piece::Cluster(x), Piece::Cluster(y)) = (&self.pieces[a], &self.pieces[b]) else { continue };
             let room = x.steps + y.steps <= MAX_STEPS && x.operands.union(&y.operands).count() <= MAX_OPERANDS;
+            let operands: SmallVec<[Source; 8]> = y.operands.iter().copied().collect();
+            let stores: SmallVec<[Source; 8]> = y.stores.iter().map(|store| Source::Entry(store.entry, 0)).collect();
+            let joined = Change { more: &operands, ..Change::default() };
+            let room = room && self.limits.allow(self.snapshot, x, &joined, &stores);
             let Some(split) = x.common_split(y).filter(|_| room) else { continue };
             if self.order.reaches(&[a], b) || self.order.reaches(&[b], a) {
                 continue;
@@ -373,7 +401,7 @@ impl Fuser<'_> {
 
     /// Whether a cluster that uses the entry may also store it: it meets every element once, and feeds nobody that it waits for.
     fn may_store_in(&mut self, entry: usize, u: &Use, shape: &Shape) -> bool {
-        let room = self.has_room(u.piece);
+        let room = self.has_room(u.piece, entry, true);
         let covered = self.cluster(u.piece).is_some_and(|cluster| cluster.covered_by(&u.map, shape));
         if !room || !covered || self.must_be_there_before(entry, u.piece) {
             return false;
@@ -413,7 +441,7 @@ impl Fuser<'_> {
                 let one_place = uses.iter().all(|other| other.piece != u.piece || other.map == u.map);
                 if let Some(split) = self.row_form(u, &shape, &extents)
                     && one_place
-                    && self.has_room(u.piece)
+                    && self.has_room(u.piece, entry, true)
                     && !self.must_be_there_before(entry, u.piece)
                     && !self.order.reaches(&others, u.piece)
                 {
@@ -492,6 +520,10 @@ impl Fuser<'_> {
             // Elements beside the own one may not be there yet.
             let own = |other: &Use| other.piece != u.piece || other.map.covers(&shape, &cluster.domain);
             if !cluster.inner().is_empty() || !uses.iter().all(own) || self.must_be_there_before(entry, u.piece) {
+                continue;
+            }
+            let besides = self.of_product(entry);
+            if !self.limits.allow(self.snapshot, cluster, &Change::default(), &besides) {
                 continue;
             }
             let work = if self.updates_in_place(cluster) { self.work_to_commit(entry, cluster) } else { Some(0.0) };

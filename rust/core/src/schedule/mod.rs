@@ -9,6 +9,7 @@ mod fuse;
 mod map;
 mod order;
 mod partial;
+mod room;
 mod snapshot;
 mod strided;
 #[cfg(test)]
@@ -18,10 +19,14 @@ mod walk;
 use std::sync::Arc;
 
 pub use cache::PlanCache;
+pub use room::Limits;
 pub use snapshot::Snapshot;
 pub use walk::Walk;
 
 use crate::plan::Plan;
+
+/// Buffers of one operation by itself: three operands, a result, and what a launch needs besides.
+const LEAST: usize = 6;
 
 /// How to plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,9 +41,20 @@ impl Default for Options {
     }
 }
 
-/// Makes the plan of a snapshot.
-pub fn plan(snapshot: &Snapshot, options: Options) -> Arc<Plan> {
-    let fused = fuse::fuse(snapshot, options);
-    let kernels = emit::emit(snapshot, &fused);
-    Arc::new(order::order(snapshot, kernels))
+/// Makes the plan of a snapshot for a device.
+///
+/// Clusters keep to the limits as far as they know what they will read; where one comes to need more, all is cut into smaller ones.
+pub fn plan(snapshot: &Snapshot, options: Options, limits: Limits) -> Arc<Plan> {
+    let made = |options, limits| emit::emit(snapshot, &fuse::fuse(snapshot, options, limits));
+    let mut emitted = made(options, limits);
+    let mut tighter = limits;
+    while !limits.is_none() && !emitted.kernels.iter().all(|kernel| limits.hold(kernel)) {
+        tighter.buffers = tighter.buffers * 3 / 4;
+        let fuse = options.fuse && tighter.buffers > LEAST;
+        emitted = made(Options { fuse }, tighter);
+        if !fuse {
+            break;
+        }
+    }
+    Arc::new(order::order(snapshot, emitted))
 }

@@ -8,7 +8,7 @@ use super::arena::arrange;
 use super::emit::Emitted;
 use super::snapshot::Snapshot;
 use crate::group::{Group, Instr};
-use crate::plan::{Kernel, Matmul, Place, Plan, PlanOutput, Work};
+use crate::plan::{Kernel, Matmul, Place, Plan, PlanOutput, Prepared, Work};
 
 /// Orders the kernels and completes the plan.
 pub(super) fn order(snapshot: &Snapshot, emitted: Emitted) -> Plan {
@@ -45,7 +45,7 @@ pub(super) fn order(snapshot: &Snapshot, emitted: Emitted) -> Plan {
             PlanOutput { dtype: meta.dtype, elements: meta.shape.elements(), donor: donors.get(&index).copied() }
         })
         .collect();
-    Plan { kernels, commit, temporaries, arena, outputs, constants }
+    Plan { kernels, commit, temporaries, arena, outputs, constants, prepared: Prepared::default() }
 }
 
 /// Kernels in an order that respects who reads whom: older first, the commit phase last.

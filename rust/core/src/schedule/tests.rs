@@ -23,7 +23,7 @@ fn kernels(targets: &[Tensor]) -> Vec<String> {
     let Walk::Graph(snapshot) = Walk::from(targets, &[], Device::Cpu, options, Snapshot::default()) else {
         panic!("no graph")
     };
-    let plan = plan(&snapshot, options);
+    let plan = plan(&snapshot, options, Limits::NONE);
     plan.kernels
         .iter()
         .map(|kernel| match &kernel.work {
@@ -122,7 +122,7 @@ fn a_training_step_has_few_kernels() -> Result<()> {
     let Walk::Graph(snapshot) = Walk::from(&targets, &[], Device::Cpu, options, Snapshot::default()) else {
         panic!("no graph")
     };
-    let plan = plan(&snapshot, options);
+    let plan = plan(&snapshot, options, Limits::NONE);
     let names = kernels(&targets);
     // Three products for the values and the hidden gradient, two for the weights' gradients, and the updates.
     assert!(names.len() <= 12, "{names:?}");

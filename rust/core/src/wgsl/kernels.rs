@@ -31,7 +31,8 @@ pub(super) fn candidates(group: &Group, arguments: &[Argument], caps: &Caps) -> 
     let mut ways = vec![tree(&group, arguments, caps)?, serial(&group, arguments, caps)?];
     let length = group.row_length();
     if split::pays(&group) {
-        ways.insert(0, split::candidate(&group, arguments, caps)?);
+        // It takes buffers for what chunks make; where there are not so many, whole rows are folded.
+        ways.splice(0..0, split::candidate(&group, arguments, caps));
     } else if length <= SHORT_ROW || (group.rows() >= MANY_ROWS && walks_across_rows(&group)) {
         ways.swap(0, 1);
     }

@@ -6,10 +6,9 @@ use super::domain::{Domain, FOUR, Lanes, Spread};
 use super::pointwise::{Folding, cast, pointwise};
 use super::source::{Memory, Source};
 use super::types::{Type, rounding};
-use crate::code::Code;
 use crate::dtype::DType;
 use crate::group::{Access, Affine, Group, Instr, Scope, Store, Value, ValueId};
-use crate::plan::{Argument, IndexCheck, Origin, Parameter};
+use crate::plan::{Argument, IndexCheck, Parameter};
 
 /// A reduction, what it folds, and how.
 pub(super) type Reduction = (ValueId, ValueId, Folding);
@@ -161,7 +160,7 @@ impl<'a> Printer<'a> {
                     limit: *limit,
                     wrap: *wrap,
                     unsigned: !matches!(kind, Type::I32 | Type::I64),
-                    origins: self.origins(*operand),
+                    origins: self.group.origins(*operand),
                 };
                 return self.check(id, *operand, check);
             }
@@ -252,26 +251,6 @@ impl<'a> Printer<'a> {
                 format!("bitcast<{}>(wide_bits({low}, {high}))", kind.name())
             }
         }
-    }
-
-    /// Where the numbers of a value come from, if each of them lies there as it is, unless it is negative.
-    fn origins(&self, id: ValueId) -> Option<Vec<Origin>> {
-        let (mut found, mut open) = (Vec::new(), vec![id]);
-        while let Some(id) = open.pop() {
-            let value = &self.group.values[id];
-            match &value.instr {
-                Instr::Load { argument, access } if access.guards.is_empty() => found.push(Origin::Argument(*argument)),
-                Instr::Scalar { slot } if value.dtype.is_integer() => found.push(Origin::Slot(*slot)),
-                Instr::Cast { operand }
-                    if self.group.values[*operand].dtype.is_integer() && value.dtype.size() >= 4 =>
-                {
-                    open.push(*operand);
-                }
-                Instr::Pointwise { code: Code::Where, operands } => open.extend(&operands[1..]),
-                _ => return None,
-            }
-        }
-        Some(found)
     }
 
     fn check(&mut self, id: ValueId, operand: ValueId, check: IndexCheck) {

@@ -7,7 +7,7 @@ use adret_core::code::Code;
 use adret_core::dtype::DType;
 use adret_core::group::{Access, Affine, Group, Instr, Linear, Scope, Store, Value, ValueId};
 use adret_core::layout::Layout;
-use adret_core::plan::{Argument, Kernel, Place, Plan, PlanOutput, Temporary, Work};
+use adret_core::plan::{Argument, Kernel, Place, Plan, PlanOutput, Prepared, Temporary, Work};
 use adret_core::shape::Shape;
 use smallvec::SmallVec;
 
@@ -145,6 +145,7 @@ pub(crate) fn plan(kernels: Vec<Kernel>, outputs: &[(DType, usize)], temporaries
         arena: 0,
         outputs: outputs.iter().map(|&(dtype, elements)| PlanOutput { dtype, elements, donor: None }).collect(),
         constants: Vec::new(),
+        prepared: Prepared::default(),
     }
 }
 

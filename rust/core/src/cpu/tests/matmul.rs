@@ -13,7 +13,7 @@ use crate::group::{Group, Instr, Linear, Scope, Store};
 use crate::kit::threads::set_num_threads;
 use crate::kit::tiles;
 use crate::layout::{Layout, Strides};
-use crate::plan::{Argument, Kernel, Matmul, Place, Plan, PlanOutput, Temporary, Work, row_major};
+use crate::plan::{Argument, Kernel, Matmul, Place, Plan, PlanOutput, Prepared, Temporary, Work, row_major};
 use crate::shape::Shape;
 
 /// Elements of a result that are looked at.
@@ -124,6 +124,7 @@ fn check(dtype: DType, batch: &[usize], [m, n, k]: [usize; 3], [left, right]: [F
         arena: bytes,
         outputs: vec![PlanOutput { dtype, elements: count, donor: None }],
         constants: Vec::new(),
+        prepared: Prepared::default(),
     };
     let inputs: Vec<(BufferRef, isize)> =
         memories.iter().map(|memory| (backend.upload(DType::U8, memory).unwrap(), 0)).collect();

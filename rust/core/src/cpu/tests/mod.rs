@@ -17,7 +17,7 @@ use crate::error::{ErrorKind, Result};
 use crate::group::{Access, Affine, Group, Instr, Linear, Scope, Store, Value};
 use crate::kit::threads::set_num_threads;
 use crate::layout::Layout;
-use crate::plan::{Argument, Kernel, Place, Plan, PlanOutput, Work, row_major};
+use crate::plan::{Argument, Kernel, Place, Plan, PlanOutput, Prepared, Work, row_major};
 use crate::shape::Shape;
 
 /// A plan of one Group, its results bound to fresh buffers or those of donors.
@@ -46,7 +46,15 @@ fn plan(case: &Case) -> Plan {
         })
         .collect();
     let kernels = vec![Kernel::new(Work::Group(case.group.clone()), arguments)];
-    Plan { kernels, commit: 0, temporaries: Vec::new(), arena: 0, outputs, constants: Vec::new() }
+    Plan {
+        kernels,
+        commit: 0,
+        temporaries: Vec::new(),
+        arena: 0,
+        outputs,
+        constants: Vec::new(),
+        prepared: Prepared::default(),
+    }
 }
 
 fn buffer(backend: &CpuBackend, memory: &Memory) -> (BufferRef, isize) {

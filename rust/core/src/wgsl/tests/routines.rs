@@ -13,7 +13,7 @@ use crate::evaluate::from_bytes;
 use crate::graph::{GradSlot, Tensor, leaf};
 use crate::ops::{self, Interpolation, Moves, Padding, Running, Windows};
 use crate::plan::{Caps, Work};
-use crate::schedule::{Options, Snapshot, Walk, plan};
+use crate::schedule::{Limits, Options, Snapshot, Walk, plan};
 use crate::shape::Shape;
 use crate::wgsl::lower;
 
@@ -28,7 +28,7 @@ fn routines(targets: &[Tensor]) -> Vec<String> {
     let Walk::Graph(snapshot) = Walk::from(targets, &[], Device::Cpu, options, Snapshot::default()) else {
         panic!("no graph")
     };
-    let plan = plan(&snapshot, options);
+    let plan = plan(&snapshot, options, Limits::NONE);
     let mut names = Vec::new();
     for kernel in &plan.kernels {
         if let Work::Structured { routine, .. } = &kernel.work {
