@@ -66,4 +66,9 @@ def logaddexp(x1: Tensor, x2: Tensor, /) -> Tensor:
         >>> ad.logaddexp(ad.tensor([1000.0]), ad.tensor([1000.0]))
         tensor([1000.6932])
     """
-    return _core.logsumexp(_core.stack(broadcast_arrays(x1, x2)), axis=0)
+    x1, x2 = broadcast_arrays(x1, x2)
+    top = _core.maximum(x1, x2)
+    # The difference of two infinities is no number: where the larger one is infinite, it is the result itself.
+    infinite = _core.isinf(top)
+    finite = _core.logsumexp(_core.stack([_core.where(infinite, 0, x) for x in (x1, x2)]), axis=0)
+    return _core.where(infinite, top.astype(finite.dtype), finite)

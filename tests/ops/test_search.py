@@ -56,7 +56,13 @@ def test_logaddexp_at_infinities() -> None:
     for a, b in itertools.product([0.0, 1000.0, np.inf, -np.inf], repeat=2):
         with np.errstate(all="ignore"):
             expected = np.logaddexp(np.float32(a), np.float32(b))
-        assert np.allclose(ad.logaddexp(ad.tensor(a), ad.tensor(b)).item(), expected)
+        first, second = ad.tensor(a, requires_grad=True), ad.tensor(b, requires_grad=True)
+        result = ad.logaddexp(first, second)
+        assert np.allclose(result.item(), expected)
+        # The larger one takes the gradient, equal ones share it.
+        result.backward()
+        share = 0.5 if a == b else float(a > b)
+        assert (first.grad.item(), second.grad.item()) == pytest.approx((share, 1 - share))
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
