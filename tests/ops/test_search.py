@@ -62,7 +62,7 @@ def test_logaddexp_at_infinities() -> None:
         # The larger one takes the gradient, equal ones share it.
         result.backward()
         share = 0.5 if a == b else float(a > b)
-        assert (first.grad.item(), second.grad.item()) == pytest.approx((share, 1 - share))
+        assert (first.grad.item(), second.grad.item()) == pytest.approx((share, 1 - share), abs=1e-4)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
