@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from operator import index
 
 from . import _core
-from ._core import OutOfRangeError, ShapeError, Tensor
+from ._core import DTypeError, OutOfRangeError, ShapeError, Tensor
 
 # A letter of an equation, or an axis that stands under its dots, counted from the last one.
 _Label = str | int
@@ -35,6 +36,7 @@ def tensordot(x1: Tensor, x2: Tensor, /, axes: int | tuple[Sequence[int], Sequen
         >>> ad.tensordot(ad.ones((2, 3, 4)), ad.ones((4, 3, 5)), axes=([1, 2], [1, 0])).shape
         (2, 5)
     """
+    _check_tensors("tensordot", x1, x2)
     if isinstance(axes, int):
         if not 0 <= axes <= min(x1.ndim, x2.ndim):
             raise OutOfRangeError(
@@ -42,7 +44,16 @@ def tensordot(x1: Tensor, x2: Tensor, /, axes: int | tuple[Sequence[int], Sequen
             )
         first, second = list(range(x1.ndim - axes, x1.ndim)), list(range(axes))
     else:
-        first, second = (_axes(x, chosen) for x, chosen in zip((x1, x2), axes, strict=True))
+        try:
+            first, second = (
+                _axes(x, [index(axis) for axis in chosen]) for x, chosen in zip((x1, x2), axes, strict=True)
+            )
+        except (TypeError, ValueError) as error:
+            if isinstance(error, OutOfRangeError):
+                raise
+            raise DTypeError(
+                f"tensordot: axes is {axes!r}. Use a number of axes, or two lists of them, as in ([0], [1])."
+            ) from None
     if [x1.shape[axis] for axis in first] != [x2.shape[axis] for axis in second]:
         raise ShapeError(
             f"tensordot: axes {tuple(first)} of {x1.shape} and {tuple(second)} of {x2.shape} differ in size or number. "
@@ -55,6 +66,14 @@ def tensordot(x1: Tensor, x2: Tensor, /, axes: int | tuple[Sequence[int], Sequen
     a = _core.permute_dims(x1, (*left, *first)).reshape((math.prod(outer[: len(left)]), inner))
     b = _core.permute_dims(x2, (*second, *right)).reshape((inner, math.prod(outer[len(left) :])))
     return (a @ b).reshape(tuple(outer))
+
+
+def _check_tensors(name: str, *operands: object) -> None:
+    for place, operand in enumerate(operands):
+        if not isinstance(operand, Tensor):
+            raise DTypeError(
+                f"{name}: operand {place} is {operand!r}, a {type(operand).__name__}. Make a tensor with ad.tensor(…)."
+            )
 
 
 def _axes(x: Tensor, axes: Sequence[int]) -> list[int]:
@@ -79,12 +98,16 @@ def einsum(equation: str, /, *operands: Tensor) -> Tensor:
 
     Raises:
         ShapeError: If the equation does not fit the operands.
+        DTypeError: If the equation is no text, or an operand no tensor.
 
     Example:
         >>> a, b = ad.ones((2, 3)), ad.ones((3, 4))
         >>> ad.einsum("ij,jk->ki", a, b).shape
         (4, 2)
     """
+    if not isinstance(equation, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise DTypeError(f"einsum: the equation is {equation!r}. Give text first, as in 'ij,jk->ik', then the tensors.")
+    _check_tensors("einsum", *operands)
     groups, result = _parsed(equation, operands)
     sizes: dict[_Label, int] = {}
     factors: list[tuple[Tensor, list[_Label]]] = []
@@ -98,8 +121,8 @@ def einsum(equation: str, /, *operands: Tensor) -> Tensor:
                 sizes[label] = size
         factors.append(_diagonal(operand, group))
     product, labels = factors[0]
-    for index, (factor, other) in enumerate(factors[1:], 2):
-        needed = {*result, *(label for _, later in factors[index:] for label in later)}
+    for place, (factor, other) in enumerate(factors[1:], 2):
+        needed = {*result, *(label for _, later in factors[place:] for label in later)}
         product, labels = _product((product, labels), (factor, other), needed, sizes)
     product, labels = _summed(product, labels, set(result))
     for label in result:

@@ -129,7 +129,7 @@ class Function:
         several = isinstance(value, tuple)
         outputs = list(cast("tuple[Any, ...]", value)) if several else [value]
         if not any(isinstance(output, Tensor) for output in outputs):
-            raise TypeError(f"{cls.__name__}: forward returned {type(value).__name__}. Return a tensor, or a tuple.")
+            raise DTypeError(f"{cls.__name__}: forward returned {type(value).__name__}. Return a tensor, or a tuple.")
         if not inputs:
             return value
         if not is_grad_enabled():

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from . import _core
 from ._array_api import isdtype
-from ._core import DomainError, OutOfRangeError, ShapeError, Tensor
+from ._core import DomainError, DTypeError, OutOfRangeError, ShapeError, Tensor
 
 
 class TopK(NamedTuple):
@@ -69,7 +69,7 @@ def topk(x: Tensor, k: int, /, axis: int = -1, largest: bool = True, sorted: boo
     """
     for name, number in (("k", k), ("axis", axis)):
         if not hasattr(number, "__index__"):
-            raise TypeError(f"topk: {name} is {number!r}, a {type(number).__name__}. Use an int.")
+            raise DTypeError(f"topk: {name} is {number!r}, a {type(number).__name__}. Use an int.")
     if not -x.ndim <= axis < x.ndim:
         raise OutOfRangeError(f"topk: axis {axis} of {x.shape}. Name an existing axis.")
     if not 0 <= k <= x.shape[axis]:

@@ -109,6 +109,8 @@ def pull(
 def selected(name: str, argnums: int | Sequence[int], count: int) -> list[int]:
     """The positions that argnums names, of `count` arguments."""
     numbers = [argnums] if isinstance(argnums, int) else argnums
+    if isinstance(numbers, str) or not all(isinstance(number, int) for number in cast("Sequence[object]", numbers)):
+        raise DTypeError(f"{name}: argnums is {argnums!r}. Use the place of an argument, or a list of places.")
     chosen = [number + count if number < 0 else number for number in numbers]
     if any(not 0 <= number < count for number in chosen):
         raise GradError(f"{name}: argnums is {argnums} and there are {count} positional arguments. Count them from 0.")

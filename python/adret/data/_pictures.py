@@ -143,7 +143,7 @@ def cifar10(folder: str | PathLike[str], dtype: DType | str = uint8) -> PictureS
         >>> CLASS_NAMES["cifar10"][3]
         'cat'
     """
-    place, made = Path(folder), _checked_dtype("cifar10", dtype)
+    place, made = _place("cifar10", folder), _checked_dtype("cifar10", dtype)
     train, train_labels, test, test_labels = read_cifar(CIFAR10, place)
     return _made(made, train, train_labels[:, 0], test, test_labels[:, 0])
 
@@ -175,7 +175,7 @@ def cifar100(folder: str | PathLike[str], dtype: DType | str = uint8, coarse: bo
         ...     print("put the files there first")
         put the files there first
     """
-    place, made = Path(folder), _checked_dtype("cifar100", dtype)
+    place, made = _place("cifar100", folder), _checked_dtype("cifar100", dtype)
     train, train_labels, test, test_labels = read_cifar(CIFAR100, place)
     column = 0 if coarse else 1
     return _made(made, train, train_labels[:, column], test, test_labels[:, column])
@@ -227,9 +227,15 @@ def _checked_dtype(name: str, dtype: DType | str, largest: int = 255) -> DType:
     return made
 
 
+def _place(name: str, folder: object) -> Path:
+    if not isinstance(folder, (str, PathLike)):
+        raise DTypeError(f"{name}: folder is {folder!r}, a {type(folder).__name__}. Name the folder with the files.")
+    return Path(folder)  # pyright: ignore[reportUnknownArgumentType]
+
+
 def _idx_set(name: str, folder: str | PathLike[str], dtype: DType | str, places: tuple[str, ...]) -> PictureSet:
     kind = _checked_dtype(name, dtype)
-    paths = _find(name, Path(folder), places)
+    paths = _find(name, _place(name, folder), places)
     parts: list[Any] = []
     for images_path, labels_path in (paths[:2], paths[2:]):
         images, labels = read_idx(name, images_path, (None, 28, 28)), read_idx(name, labels_path, (None,))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from operator import index
 from typing import Any
 
-from .._core import DomainError, DType, ShapeError, Tensor, empty
+from .._core import DomainError, DType, DTypeError, ShapeError, Tensor, empty
 from . import functional as F
 from . import init
 from ._module import Module
@@ -28,7 +28,7 @@ def _numbers(layer: str, what: str, given: _Sizes, rank: int, least: int) -> tup
         each: Any = given if isinstance(given, Iterable) and not isinstance(given, str) else (given,) * rank
         numbers = tuple(index(number) for number in each)
     except TypeError:
-        raise TypeError(f"{layer}: {what} is {given!r}. Use an int, or {rank} of them.") from None
+        raise DTypeError(f"{layer}: {what} is {given!r}. Use an int, or {rank} of them.") from None
     if len(numbers) == 1:
         numbers *= rank
     if len(numbers) != rank:

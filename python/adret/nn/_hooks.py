@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from .. import _core
-from .._core import GradError, Tensor, is_grad_enabled
+from .._core import DTypeError, GradError, Tensor, is_grad_enabled
 from .._hooks import RemovableHandle
 from ..autograd import leaves_of, rebuilt
 
@@ -45,7 +45,7 @@ class Hooks:
 def register(module: Module, kind: str, hook: Hook, prepend: bool) -> RemovableHandle:
     """Adds a hook of that kind."""
     if not callable(hook.function):
-        raise TypeError(
+        raise DTypeError(
             f"register_{kind}_hook: {type(hook.function).__name__} cannot be called. Pass a function of the module."
         )
     hooks = module._hooks
@@ -98,7 +98,7 @@ def _before(module: Module, hook: Hook, args: tuple[Any, ...], kwargs: dict[str,
         return args, kwargs
     both = _tuple(changed)
     if len(both) != 2:
-        raise TypeError(
+        raise DTypeError(
             f"forward_pre_hook of {type(module).__name__}: it returned {type(changed).__name__}. "
             "Return (args, kwargs), or None."
         )

@@ -36,7 +36,7 @@ def _explain(module: Module, args: tuple[Any, ...], error: AttributeError) -> No
     if args and not isinstance(args[0], Tensor) and type(module).__module__.startswith("adret."):
         given = type(args[0]).__name__
         text = f"{type(module).__name__}: expected a Tensor, not {given}. Make one with ad.tensor(…)."
-        raise TypeError(text) from error
+        raise DTypeError(text) from error
 
 
 # Stands for an attribute that is not there yet: different from every value.

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from operator import index
 from typing import Any
 
-from .._core import DomainError, ShapeError, Tensor
+from .._core import DomainError, DTypeError, ShapeError, Tensor
 from . import functional as F
 from ._module import Module
 
@@ -29,7 +29,7 @@ class _Pad(Module):
         try:
             amounts = tuple(index(amount) for amount in each)
         except TypeError:
-            raise TypeError(f"{name}: padding is {padding!r}. Use an int, or {2 * self._axes} of them.") from None
+            raise DTypeError(f"{name}: padding is {padding!r}. Use an int, or {2 * self._axes} of them.") from None
         if len(amounts) != 2 * self._axes:
             raise DomainError(
                 f"{name}: padding is {amounts}, {len(amounts)} numbers. "

@@ -6,10 +6,12 @@ Depends on `functional`. Invariant: they compute nothing; their output is a view
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index
 
-from .._core import Tensor
+from .._core import DTypeError, Tensor
 from . import functional as F
 from ._module import Module
+from .functional._windows import whole
 
 
 class Flatten(Module):
@@ -48,6 +50,9 @@ class Unflatten(Module):
         dim: The axis.
         unflattened_size: The sizes that it becomes; one may be -1.
 
+    Raises:
+        DTypeError: If they are no whole numbers.
+
     Example:
         >>> Unflatten(1, (3, 4))(ad.zeros((2, 12))).shape
         (2, 3, 4)
@@ -55,8 +60,13 @@ class Unflatten(Module):
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
         """Takes the axis and its new sizes."""
-        self.dim = dim
-        self.unflattened_size = tuple(unflattened_size)
+        [self.dim] = whole("Unflatten", dim=dim)
+        try:
+            self.unflattened_size = tuple(index(size) for size in unflattened_size)
+        except TypeError:
+            raise DTypeError(
+                f"Unflatten: unflattened_size is {unflattened_size!r}. Use a tuple of ints; one may be -1."
+            ) from None
 
     def forward(self, input: Tensor) -> Tensor:
         """The input with the axis cut."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._core import DomainError, DType, ShapeError, Tensor, asarray, int32, int64, no_grad, zeros_like
+from .._core import DomainError, DType, DTypeError, ShapeError, Tensor, asarray, int32, int64, no_grad, zeros_like
 
 if TYPE_CHECKING:
     from ._module import Module
@@ -38,20 +38,23 @@ def entries(module: Module, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
         yield from entries(child, f"{prefix}{name}.")
 
 
-def _value(given: Any, dtype: DType) -> Tensor:
-    return given.detach().astype(dtype) if isinstance(given, Tensor) else asarray(given, dtype=dtype)
+def _value(path: str, given: Any, dtype: DType) -> Tensor:
+    try:
+        return given.detach().astype(dtype) if isinstance(given, Tensor) else asarray(given, dtype=dtype)
+    except DTypeError as error:
+        raise DTypeError(f"load_state_dict: {path}: {error}") from error
 
 
 def load(module: Module, state: Mapping[str, Any], strict: bool) -> IncompatibleKeys:
     """Checks everything, then gives the module's tensors the state's values."""
     if not isinstance(state, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(
+        raise DTypeError(
             f"load_state_dict: the state is a {type(state).__name__}. Pass what state_dict() or ad.load gave."
         )
     own = dict(entries(module))
     missing = [path for path in own if path not in state]
     unexpected = [path for path in state if path not in own]
-    values = {path: _value(state[path], own[path].dtype) for path in own if path in state}
+    values = {path: _value(path, state[path], own[path].dtype) for path in own if path in state}
     misshaped = [
         f"{path} is {own[path].shape} in the module and {value.shape} in the state"
         for path, value in values.items()

@@ -5,14 +5,14 @@ use adret_core::dtype::Scalar;
 use adret_core::error::{Error, ErrorKind};
 use adret_core::graph::Tensor;
 use adret_core::ops::{self, Operand};
-use pyo3::exceptions::{PyIndexError, PyTypeError};
+use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyString, PyTuple, PyType};
 use smallvec::SmallVec;
 
 use crate::compiled::VariableObject;
 use crate::data;
-use crate::errors::{call, exception};
+use crate::errors::{call, exception, wrong_kind};
 use crate::tensor::TensorObject;
 
 /// A tensor argument.
@@ -29,11 +29,29 @@ impl<'py> FromPyObject<'_, 'py> for TensorArgument {
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         match object.cast::<TensorObject>() {
             Ok(tensor) => Ok(Self(tensor.get().tensor())),
-            Err(_) => Err(PyTypeError::new_err(format!(
-                "expected a Tensor, not {}. Make one with ad.tensor(…).",
-                class_name(&object)
-            ))),
+            Err(_) => Err(wrong_kind(
+                object.py(),
+                format!("expected a Tensor, not {}. Make one with ad.tensor(…).", class_name(&object)),
+            )),
         }
+    }
+}
+
+/// Tensors in a list or a tuple, or along the first axis of one.
+#[derive(Clone, Debug)]
+pub(crate) struct Tensors(pub(crate) Vec<Tensor>);
+
+impl<'py> FromPyObject<'_, 'py> for Tensors {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(tensor) = object.cast::<TensorObject>() {
+            return call(object.py(), || ops::unstack(&tensor.get().tensor(), 0)).map(Self);
+        }
+        let items = object.try_iter().map_err(|_| {
+            wrong_kind(object.py(), format!("expected a list of tensors, not {}. Write [x, y].", class_name(&object)))
+        })?;
+        items.map(|item| item?.extract().map(|TensorArgument(tensor)| tensor)).collect::<PyResult<_>>().map(Self)
     }
 }
 
@@ -90,9 +108,10 @@ impl<'py> FromPyObject<'_, 'py> for OperandArgument {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        operand(&object)?
-            .map(Self)
-            .ok_or_else(|| PyTypeError::new_err(format!("expected a Tensor or a number, not {}.", class_name(&object))))
+        operand(&object)?.map(Self).ok_or_else(|| {
+            let given = class_name(&object);
+            wrong_kind(object.py(), format!("expected a Tensor or a number, not {given}. Make one with ad.tensor(…)."))
+        })
     }
 }
 
@@ -117,6 +136,11 @@ fn written(object: &Bound<'_, PyAny>) -> String {
     }
 }
 
+/// An object with its class: what a message says of one that a function does not take.
+pub(crate) fn described(object: &Bound<'_, PyAny>) -> String {
+    format!("{}, of class {}", written(object), class_name(object))
+}
+
 /// What is said of an object that is no whole number, or of one beyond 64 bits.
 fn no_integer(object: &Bound<'_, PyAny>, wanted: &str) -> PyErr {
     let text = written(object);
@@ -124,7 +148,8 @@ fn no_integer(object: &Bound<'_, PyAny>, wanted: &str) -> PyErr {
         let message = format!("integer: {text} does not fit 64 bits. Use a smaller number.");
         return exception(object.py(), Error::new(ErrorKind::Index, message));
     }
-    PyTypeError::new_err(format!("integer: {text} is no whole number, but {}. Use {wanted}.", class_name(object)))
+    let class = class_name(object);
+    wrong_kind(object.py(), format!("integer: {text} is no whole number, but {class}. Use {wanted}."))
 }
 
 /// A whole number: an int, or what counts as one.
@@ -138,11 +163,20 @@ where
 /// A number.
 pub(crate) fn real(object: &Bound<'_, PyAny>) -> PyResult<f64> {
     object.extract().map_err(|_| {
-        PyTypeError::new_err(format!(
-            "number: {} is no number, but {}. Use a float.",
-            written(object),
-            class_name(object)
-        ))
+        wrong_kind(
+            object.py(),
+            format!("number: {} is no number, but {}. Use a float.", written(object), class_name(object)),
+        )
+    })
+}
+
+/// A truth.
+pub(crate) fn truth(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    object.extract().map_err(|_| {
+        wrong_kind(
+            object.py(),
+            format!("bool: {} is no truth, but {}. Use True or False.", written(object), class_name(object)),
+        )
     })
 }
 

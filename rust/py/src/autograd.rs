@@ -5,13 +5,12 @@ use adret_core::error::Error;
 use adret_core::graph::{self, GradMode};
 use adret_core::ops;
 use parking_lot::Mutex;
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use crate::arguments::{OperandArgument, TensorArgument};
+use crate::arguments::{OperandArgument, TensorArgument, truth};
 use crate::engine;
-use crate::errors::{call, exception};
+use crate::errors::{call, exception, wrong_kind};
 use crate::functions::add_functions;
 use crate::tensor::TensorObject;
 
@@ -38,7 +37,7 @@ impl TensorObject {
         py: Python<'_>,
         gradient: Option<TensorArgument>,
         retain_graph: Option<bool>,
-        create_graph: bool,
+        #[pyo3(from_py_with = truth)] create_graph: bool,
     ) -> PyResult<()> {
         let root = (self.tensor(), gradient.map(|gradient| gradient.0));
         engine::backward(py, &[root], retain_graph.unwrap_or(create_graph), create_graph)
@@ -46,7 +45,10 @@ impl TensorObject {
 
     /// Makes the tensor require grad, or not, and returns it.
     #[pyo3(signature = (requires_grad = true))]
-    fn requires_grad_<'py>(slf: &Bound<'py, Self>, requires_grad: bool) -> PyResult<Bound<'py, Self>> {
+    fn requires_grad_<'py>(
+        slf: &Bound<'py, Self>,
+        #[pyo3(from_py_with = truth)] requires_grad: bool,
+    ) -> PyResult<Bound<'py, Self>> {
         slf.get().require_grad(slf.py(), requires_grad)?;
         Ok(slf.clone())
     }
@@ -228,11 +230,18 @@ fn _gradients(
     outputs: Vec<TensorArgument>,
     cotangents: Vec<Option<TensorArgument>>,
     inputs: Vec<TensorArgument>,
-    retain_graph: bool,
-    create_graph: bool,
+    #[pyo3(from_py_with = truth)] retain_graph: bool,
+    #[pyo3(from_py_with = truth)] create_graph: bool,
 ) -> PyResult<Vec<Option<TensorObject>>> {
     if outputs.len() != cotangents.len() {
-        return Err(PyTypeError::new_err("vjp: give one cotangent per output."));
+        return Err(wrong_kind(
+            py,
+            format!(
+                "vjp: there are {} outputs and {} cotangents. Give one per output.",
+                outputs.len(),
+                cotangents.len()
+            ),
+        ));
     }
     let roots: Vec<_> =
         outputs.into_iter().zip(cotangents).map(|(output, cotangent)| (output.0, cotangent.map(|c| c.0))).collect();

@@ -9,12 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use adret_core::compile::{self, Outcome, Program, Replay};
 use adret_core::graph::{self, Handle, Variable, WeakHandle};
 use parking_lot::Mutex;
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
 use crate::engine;
-use crate::errors::exception;
+use crate::errors::{exception, wrong_kind};
 use crate::functions::add_functions;
 use crate::random::{self, Drawn};
 use crate::signature::{Arguments, Modes, Signature, Tree};
@@ -292,7 +291,10 @@ impl CompiledFunction {
     #[new]
     fn create(py: Python<'_>, function: Py<PyAny>) -> PyResult<Self> {
         if !function.bind(py).is_callable() {
-            return Err(PyTypeError::new_err("compile: expected a function."));
+            return Err(wrong_kind(
+                py,
+                "compile: expected a function. Write ad.compile(f), or @ad.compile before its definition.",
+            ));
         }
         let changes = py.import("adret._changes")?.into_any().unbind();
         Ok(Self { function, changes, entries: Mutex::default() })

@@ -7,7 +7,6 @@ use adret_core::error::Error;
 use adret_core::graph::{self, Tensor};
 use adret_core::ops;
 use adret_core::shape::Shape;
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyType};
@@ -15,7 +14,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyType};
 use crate::buffers::Window;
 use crate::device::DeviceArgument;
 use crate::dtype::DTypeArgument;
-use crate::errors::{call, exception};
+use crate::errors::{call, exception, wrong_kind};
 use crate::tensor::{TensorObject, check_numpy};
 use crate::{dtype, engine, values};
 
@@ -176,10 +175,10 @@ impl TensorObject {
     fn __index__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let tensor = self.tensor();
         if !tensor.dtype().is_integer() {
-            return Err(PyTypeError::new_err(format!(
-                "a {} tensor cannot be an index; use an integer one",
-                tensor.dtype()
-            )));
+            return Err(wrong_kind(
+                py,
+                format!("index: a {} tensor is no index. Convert with astype, for instance to int64.", tensor.dtype()),
+            ));
         }
         self.item(py)
     }
@@ -191,9 +190,10 @@ impl TensorObject {
         }
         slf.str()?.call_method1("__format__", (format,)).and_then(|text| text.extract()).map_err(|_| {
             let shape = slf.get().tensor().shape().to_string();
-            PyTypeError::new_err(format!(
-                "format: the tensor is {shape}, and {format:?} formats numbers. Format its elements, as tolist() gives them."
-            ))
+            wrong_kind(
+                slf.py(),
+                format!("format: the tensor is {shape}, and {format:?} formats numbers. Format its elements, as tolist() gives them."),
+            )
         })
     }
 
@@ -213,6 +213,11 @@ impl TensorObject {
 
     fn __deepcopy__(slf: &Bound<'_, Self>, memo: &Bound<'_, PyDict>) -> PyResult<Py<PyAny>> {
         let copy = duplicate(slf)?;
+        if let (Some(grad), Ok(leaf)) = (slf.get().grad(), copy.bind(slf.py()).cast::<Self>()) {
+            // What the copy gathers from now on is its own.
+            let grad = engine::tensor(slf.py(), || Ok(graph::identity(&grad.tensor())))?;
+            leaf.setattr("grad", grad)?;
+        }
         memo.set_item(slf.as_ptr() as usize, &copy)?;
         Ok(copy)
     }

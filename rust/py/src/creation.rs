@@ -6,13 +6,12 @@ use adret_core::dtype::{DType, Scalar};
 use adret_core::error::Error;
 use adret_core::graph::Tensor;
 use adret_core::ops;
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-use crate::arguments::{self, Count, Sizes, TensorArgument, real, whole};
+use crate::arguments::{self, Count, Sizes, TensorArgument, real, truth, whole};
 use crate::device::{DeviceArgument, or_default};
 use crate::dtype::{DTypeArgument, default_float, of_scalar};
-use crate::errors::exception;
+use crate::errors::{exception, wrong_kind};
 use crate::functions::add_functions;
 use crate::tensor::TensorObject;
 use crate::{data, dlpack, engine};
@@ -41,7 +40,7 @@ fn tensor(
     data: &Bound<'_, PyAny>,
     dtype: Option<DTypeArgument>,
     device: Option<DeviceArgument>,
-    requires_grad: bool,
+    #[pyo3(from_py_with = truth)] requires_grad: bool,
 ) -> PyResult<TensorObject> {
     let object = TensorObject::new(data::tensor_of(data, dtype, device)?);
     object.require_grad(data.py(), requires_grad)?;
@@ -138,7 +137,7 @@ macro_rules! constants {
                 shape: Sizes,
                 dtype: Option<DTypeArgument>,
                 device: Option<DeviceArgument>,
-                requires_grad: bool,
+                #[pyo3(from_py_with = truth)] requires_grad: bool,
             ) -> PyResult<TensorObject> {
                 let dtype = dtype.map_or_else(default_float, |dtype| dtype.0);
                 filled(py, &shape, Scalar::Int($value), dtype, device, requires_grad)
@@ -190,7 +189,7 @@ fn number(value: &Bound<'_, PyAny>, name: &str) -> PyResult<Scalar> {
             let tensor = tensor.get().tensor();
             Ok(crate::values::one(tensor.dtype(), &engine::read(value.py(), &tensor)?))
         }
-        _ => Err(PyTypeError::new_err(format!("{name} must be a number."))),
+        _ => Err(wrong_kind(value.py(), format!("{name} is {}. Use a number.", arguments::described(value)))),
     }
 }
 
@@ -208,9 +207,9 @@ fn full(
     fill_value: &Bound<'_, PyAny>,
     dtype: Option<DTypeArgument>,
     device: Option<DeviceArgument>,
-    requires_grad: bool,
+    #[pyo3(from_py_with = truth)] requires_grad: bool,
 ) -> PyResult<TensorObject> {
-    let value = number(fill_value, "fill_value")?;
+    let value = number(fill_value, "full: fill_value")?;
     let dtype = dtype.map_or_else(|| of_scalar(value, or_default(device)), |dtype| dtype.0);
     filled(py, &shape, value, dtype, device, requires_grad)
 }
@@ -229,7 +228,7 @@ fn full_like(
     dtype: Option<DTypeArgument>,
     device: Option<DeviceArgument>,
 ) -> PyResult<TensorObject> {
-    like(py, &x.0, number(fill_value, "fill_value")?, dtype, device)
+    like(py, &x.0, number(fill_value, "full: fill_value")?, dtype, device)
 }
 
 /// Numbers from `start` up to, without, `stop` in steps; `arange(stop)` begins at 0.
@@ -247,12 +246,12 @@ fn arange(
     dtype: Option<DTypeArgument>,
     device: Option<DeviceArgument>,
 ) -> PyResult<TensorObject> {
-    let first = number(start, "start")?;
+    let first = number(start, "arange: start")?;
     let (start, stop) = match stop {
         None => (Scalar::Int(0), first),
-        Some(stop) => (first, number(stop, "stop")?),
+        Some(stop) => (first, number(stop, "arange: stop")?),
     };
-    let step = step.map_or(Ok(Scalar::Int(1)), |step| number(step, "step"))?;
+    let step = step.map_or(Ok(Scalar::Int(1)), |step| number(step, "arange: step"))?;
     let float = [start, stop, step].iter().any(|number| matches!(number, Scalar::Float(_)));
     let dtype = dtype.map_or_else(
         || if float { default_float() } else { ops::default_integer(or_default(device)) },
@@ -275,7 +274,7 @@ fn linspace(
     num: Count,
     dtype: Option<DTypeArgument>,
     device: Option<DeviceArgument>,
-    endpoint: bool,
+    #[pyo3(from_py_with = truth)] endpoint: bool,
 ) -> PyResult<TensorObject> {
     let dtype = dtype.map_or_else(default_float, |dtype| dtype.0);
     engine::tensor(py, || ops::linspace(start, stop, num.0, endpoint, dtype, or_default(device)))

@@ -16,7 +16,7 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 /// One row per class: kind, name, builtin that it also is, description.
 const KINDS: [(ErrorKind, &str, &str); 11] = [
     (ErrorKind::Shape, "ShapeError", "Sizes or ranks that do not fit together."),
-    (ErrorKind::DType, "DTypeError", "A dtype that an operation does not take."),
+    (ErrorKind::DType, "DTypeError", "A dtype, or a kind of object, that an operation does not take."),
     (ErrorKind::Device, "DeviceError", "Tensors of different devices, or a device that is not there."),
     (
         ErrorKind::DeviceLost,
@@ -111,6 +111,11 @@ pub(crate) fn exception(py: Python<'_>, error: Error) -> PyErr {
         _ => builtin(py, error.kind),
     };
     PyErr::from_type(class, (error.message,))
+}
+
+/// What is said of an object of a kind that a function does not take.
+pub(crate) fn wrong_kind(py: Python<'_>, message: impl Into<String>) -> PyErr {
+    exception(py, Error::dtype(message))
 }
 
 fn describe(panic: &(dyn Any + Send)) -> &str {

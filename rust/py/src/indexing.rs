@@ -6,14 +6,13 @@ use adret_core::dtype::DType;
 use adret_core::error::{Error, Result};
 use adret_core::graph::Tensor;
 use adret_core::ops::{self, Index, Operand};
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyEllipsis, PyInt, PyList, PySlice, PyString, PyTuple};
 
 use crate::arguments::operand_beside;
 use crate::device::DeviceArgument;
 use crate::dtype::DTypeArgument;
-use crate::errors::{call, exception};
+use crate::errors::{call, exception, wrong_kind};
 use crate::tensor::TensorObject;
 use crate::{data, engine};
 
@@ -108,9 +107,10 @@ fn integer(part: &Bound<'_, PyAny>) -> PyResult<Index> {
 
 fn refused(part: &Bound<'_, PyAny>) -> PyErr {
     let class = part.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string());
-    PyTypeError::new_err(format!(
-        "index: {class} is no index. Use integers, slices, ..., None, or integer or boolean arrays."
-    ))
+    wrong_kind(
+        part.py(),
+        format!("index: {class} is no index. Use integers, slices, ..., None, or integer or boolean arrays."),
+    )
 }
 
 #[pymethods]

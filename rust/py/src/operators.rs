@@ -9,12 +9,11 @@ use adret_core::error::{Error, Result};
 use adret_core::graph::Tensor;
 use adret_core::ops::{self, Operand};
 use pyo3::basic::CompareOp;
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-use crate::arguments::operand_beside;
+use crate::arguments::{operand_beside, whole_or_none};
 use crate::engine;
-use crate::errors::{call, exception};
+use crate::errors::{call, exception, wrong_kind};
 use crate::tensor::TensorObject;
 
 type Reply = PyResult<Py<PyAny>>;
@@ -56,7 +55,7 @@ fn write(
     let py = other.py();
     tensor.write(py, name, |old| {
         let other = operand_beside(other, old)?
-            .ok_or_else(|| PyTypeError::new_err(format!("{name}: expected a Tensor or a number on the right.")))?;
+            .ok_or_else(|| wrong_kind(py, format!("{name}: expected a Tensor or a number on the right.")))?;
         call(py, || function(&Operand::Tensor(old.clone()), &other))
     })
 }
@@ -158,10 +157,17 @@ impl TensorObject {
     }
 
     #[pyo3(signature = (ndigits = None))]
-    fn __round__(&self, py: Python<'_>, ndigits: Option<i32>) -> PyResult<Self> {
+    fn __round__(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = whole_or_none)] ndigits: Option<isize>,
+    ) -> PyResult<Self> {
         match ndigits {
             None | Some(0) => engine::tensor(py, || ops::unary(Code::Round, &self.tensor())),
-            Some(_) => Err(PyTypeError::new_err("round: tensors round to whole numbers only. Scale before and after.")),
+            Some(digits) => Err(wrong_kind(
+                py,
+                format!("round: ndigits is {digits}, and tensors round to whole numbers. Scale before and after."),
+            )),
         }
     }
 

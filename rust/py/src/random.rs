@@ -207,8 +207,8 @@ macro_rules! distributions {
             fn $name(
                 py: Python<'_>,
                 shape: Sizes,
-                $first: f64,
-                $second: f64,
+                #[pyo3(from_py_with = real)] $first: f64,
+                #[pyo3(from_py_with = real)] $second: f64,
                 dtype: Option<DTypeArgument>,
                 device: Option<DeviceArgument>,
                 generator: Option<&Generator>,

@@ -6,14 +6,13 @@ use std::sync::{Arc, Weak};
 use adret_core::error::{Error, Result};
 use adret_core::graph::{self, Cotangent, GradSlot, Handle, Hook, Tensor, Vjp};
 use adret_core::ops;
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyTuple};
 use smallvec::SmallVec;
 
 use crate::arguments::TensorArgument;
 use crate::engine;
-use crate::errors::{call, exception, passing};
+use crate::errors::{call, exception, passing, wrong_kind};
 use crate::foreign::Held;
 use crate::functions::add_functions;
 use crate::tensor::TensorObject;
@@ -133,10 +132,13 @@ fn python_hook(function: Py<PyAny>) -> Hook {
             }
             match found.cast::<TensorObject>() {
                 Ok(tensor) => Ok(Some(tensor.get().tensor())),
-                Err(_) => Err(PyTypeError::new_err(format!(
-                    "register_hook: the hook returned {}. Return a Tensor, or None to leave the gradient as it is.",
-                    found.get_type().name()?
-                ))),
+                Err(_) => Err(wrong_kind(
+                    py,
+                    format!(
+                        "register_hook: the hook returned {}. Return a Tensor, or None to leave the gradient as it is.",
+                        found.get_type().name()?
+                    ),
+                )),
             }
         })
         .map_err(passing)
@@ -170,9 +172,7 @@ impl TensorObject {
     fn register_hook<'py>(&self, hook: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = hook.py();
         if !hook.is_callable() {
-            return Err(PyTypeError::new_err(
-                "register_hook: the hook cannot be called. Pass a function of one tensor.",
-            ));
+            return Err(wrong_kind(py, "register_hook: the hook cannot be called. Pass a function of one tensor."));
         }
         let slot = self.watched(py, "register_hook")?;
         let number = slot.add_hook(python_hook(hook.unbind()));

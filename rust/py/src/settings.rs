@@ -7,13 +7,12 @@ use adret_core::error::Error;
 use adret_core::graph::{self, Tensor};
 use adret_core::kit::threads;
 use adret_core::{cpu, evaluate};
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
 use crate::arguments::Count;
 use crate::dtype::{DTypeArgument, DTypeObject};
-use crate::errors::exception;
+use crate::errors::{exception, wrong_kind};
 use crate::functions::add_functions;
 use crate::tensor::TensorObject;
 use crate::{dtype, engine, foreign};
@@ -26,7 +25,13 @@ fn gather(object: &Bound<'_, PyAny>, found: &mut Vec<Tensor>) -> PyResult<()> {
     } else if object.is_instance_of::<PyList>() || object.is_instance_of::<PyTuple>() {
         object.try_iter()?.try_for_each(|item| gather(&item?, found))?;
     } else {
-        return Err(PyTypeError::new_err("eval: expected tensors, or lists, tuples and dicts of them."));
+        return Err(wrong_kind(
+            object.py(),
+            format!(
+                "eval: expected tensors, or lists, tuples and dicts of them, not {}. Make one with ad.tensor(…).",
+                object.get_type().name()?
+            ),
+        ));
     }
     Ok(())
 }

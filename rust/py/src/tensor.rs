@@ -7,13 +7,12 @@ use adret_core::dtype::DType;
 use adret_core::error::Error;
 use adret_core::graph::{self, GradSlot, Handle, Tensor};
 use adret_core::ops;
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::device::DeviceArgument;
 use crate::dtype::{DTypeArgument, DTypeObject};
-use crate::errors::{call, exception};
+use crate::errors::{call, exception, wrong_kind};
 use crate::foreign::Drain;
 use crate::{data, dtype, engine};
 
@@ -246,7 +245,7 @@ impl TensorObject {
 
     /// The gradient gathered by `backward`; `None` before, and on tensors that are not leaves unless `retain_grad` was called.
     #[getter]
-    fn grad(&self) -> Option<Self> {
+    pub(crate) fn grad(&self) -> Option<Self> {
         self.slot().and_then(|slot| slot.get()).map(Self::of_handle)
     }
 
@@ -256,8 +255,10 @@ impl TensorObject {
         let handle = match grad {
             None => None,
             Some(object) => {
-                let object =
-                    object.cast::<Self>().map_err(|_| PyTypeError::new_err("grad: expected a Tensor or None."))?.get();
+                let object = object
+                    .cast::<Self>()
+                    .map_err(|_| wrong_kind(py, "grad: expected a Tensor or None. Make one with ad.tensor(…)."))?
+                    .get();
                 let grad = object.tensor();
                 if grad.shape() != tensor.shape() || grad.dtype() != tensor.dtype() || grad.device() != tensor.device()
                 {

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from operator import index
 
 from ... import _core
-from ..._core import DomainError, ShapeError, Tensor
+from ..._core import DomainError, DTypeError, ShapeError, Tensor
 
 __all__ = ["pad"]
 
@@ -34,6 +34,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     Raises:
         ShapeError: If there are more pairs than axes, if an axis would have a negative size, or if it has too few
             elements: "reflect" needs more than it mirrors, "circular" as many as it repeats, "replicate" one.
+        DTypeError: If the amounts are no whole numbers.
         DomainError: If the amounts are no pairs, the mode is unknown, or a mode other than "constant" is given a value.
 
     Example:
@@ -43,7 +44,12 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         >>> pad(x, (1, 1), mode="circular").tolist(), pad(x, (-1, 1), mode="replicate").tolist()
         ([3.0, 1.0, 2.0, 3.0, 1.0], [2.0, 3.0, 3.0])
     """
-    amounts = tuple(index(amount) for amount in pad)
+    try:
+        amounts = tuple(index(amount) for amount in pad)
+    except TypeError:
+        raise DTypeError(f"pad: pad is {pad!r}. Use whole numbers, (before, after) per axis.") from None
+    if not isinstance(input, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise DTypeError(f"pad: input is {input!r}, a {type(input).__name__}. Make a tensor with ad.tensor(…).")
     pairs = list(zip(amounts[::2], amounts[1::2], strict=False))
     if len(amounts) % 2:
         raise DomainError(f"pad: pad is {amounts}, which are {len(amounts)} numbers. Give (before, after) per axis.")

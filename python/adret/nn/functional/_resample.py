@@ -115,7 +115,10 @@ def interpolate(
 
 def _factors(scale_factor: float | Sequence[float], axes: int) -> list[float]:
     given = list(scale_factor) if isinstance(scale_factor, Sequence) else [scale_factor] * axes
-    factors = [float(factor) for factor in given]
+    try:
+        factors = [float(factor) for factor in given]
+    except (TypeError, ValueError):
+        raise DTypeError(f"interpolate: scale_factor is {given!r}. Use numbers above 0.") from None
     if len(factors) != axes:
         raise DomainError(
             f"interpolate: scale_factor is {scale_factor}, {len(factors)} numbers. "

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from operator import index
 from typing import SupportsFloat, SupportsIndex, cast
 
-from ..._core import DomainError
+from ..._core import DomainError, DTypeError
 
 Windows = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...], bool]
 """Kernel, stride, padding, dilation, and whether sizes are rounded up: what the core takes."""
@@ -21,7 +21,7 @@ def numbers(name: str, what: str, value: int | Sequence[int], axes: int, least: 
     try:
         found = tuple(index(number) for number in given)
     except TypeError:
-        raise TypeError(f"{name}: {what} is {value!r}. Use an int, or {axes} of them.") from None
+        raise DTypeError(f"{name}: {what} is {value!r}. Use an int, or {axes} of them.") from None
     if len(found) == 1:
         found *= axes
     if len(found) != axes:
@@ -35,7 +35,7 @@ def share(name: str, **values: object) -> list[float]:
     """Named settings as probabilities."""
     for what, value in values.items():
         if not isinstance(value, SupportsFloat):
-            raise TypeError(f"{name}: {what} is {value!r}, a {type(value).__name__}. Use a probability from 0 to 1.")
+            raise DTypeError(f"{name}: {what} is {value!r}, a {type(value).__name__}. Use a probability from 0 to 1.")
         if not 0.0 <= float(value) <= 1.0:
             raise DomainError(f"{name}: {what} is {value}. Use a probability from 0 to 1.")
     return [float(cast("SupportsFloat", value)) for value in values.values()]
@@ -48,7 +48,7 @@ def whole(name: str, least: int | None = None, **values: object) -> list[int]:
         try:
             found.append(index(cast("SupportsIndex", value)))
         except TypeError:
-            raise TypeError(f"{name}: {what} is {value!r}, a {type(value).__name__}. Use an int.") from None
+            raise DTypeError(f"{name}: {what} is {value!r}, a {type(value).__name__}. Use an int.") from None
         if least is not None and found[-1] < least:
             raise DomainError(f"{name}: {what} is {value}. Use {least} or more.")
     return found

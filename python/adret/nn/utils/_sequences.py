@@ -123,6 +123,8 @@ def pack_padded_sequence(
         >>> packed.data.tolist(), packed.batch_sizes.tolist()
         ([1.0, 3.0, 2.0], [2, 1])
     """
+    if not isinstance(input, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise DTypeError(f"pack_padded_sequence: the input is {input!r}. Use a tensor [time, batch, ...].")
     if input.ndim < 2:
         raise ShapeError(f"pack_padded_sequence: the input is {input.shape}. Use [time, batch, ...].")
     x = _core.moveaxis(input, 0, 1) if batch_first else input
@@ -171,6 +173,8 @@ def pad_packed_sequence(
         >>> padded.tolist(), lengths.tolist()
         ([[1.0, 3.0], [2.0, 0.0]], [2, 1])
     """
+    if not isinstance(sequence, PackedSequence):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise DTypeError(f"pad_packed_sequence: the sequence is {sequence!r}. Pass what pack_padded_sequence gave.")
     sizes: list[int] = sequence.batch_sizes.tolist()
     batch = sizes[0]
     if total_length is not None and total_length < len(sizes):
@@ -218,7 +222,10 @@ def pad_sequence(
     """
     if padding_side not in ("left", "right"):
         raise DomainError(f"pad_sequence: padding_side is {padding_side!r}. Use 'left' or 'right'.")
-    given = list(sequences)
+    try:
+        given = list(sequences)
+    except TypeError:
+        raise DTypeError(f"pad_sequence: the sequences are {sequences!r}. Use a list of tensors.") from None
     if not given or any(each.ndim == 0 or each.shape[1:] != given[0].shape[1:] for each in given):
         raise ShapeError(
             f"pad_sequence: the sequences are {[each.shape for each in given]}. Give one or more, alike but for their "

@@ -28,7 +28,7 @@ impl WeakHandle {
     }
 }
 
-/// Pending nodes that handles point at; dead entries are swept when read. Its lock is the standard library's, which a fork can hold.
+/// Pending nodes that handles point at; dead entries are swept when read, and before it grows. Its lock is the standard library's, which a fork can hold.
 static REGISTRY: std::sync::Mutex<Vec<Weak<Node>>> = std::sync::Mutex::new(Vec::new());
 
 /// The registry's lock.
@@ -39,11 +39,24 @@ pub(crate) fn registry() -> RegistryGuard {
     REGISTRY.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
+/// Entries up to which the registry grows unseen.
+const FEW_ENTRIES: usize = 1024;
+
+/// Adds an entry. A program that asks for no value never reads the registry, and every entry keeps the memory of a node
+/// that is gone: where there is no room left, dead entries make way first. Room for twice the living keeps this rare.
+fn add(registry: &mut Vec<Weak<Node>>, node: &Arc<Node>) {
+    if registry.len() == registry.capacity() && registry.len() >= FEW_ENTRIES {
+        registry.retain(|entry| entry.strong_count() > 0);
+        registry.reserve(registry.len().max(1));
+    }
+    registry.push(Arc::downgrade(node));
+}
+
 fn enter(tensor: &Tensor) {
     let output = &tensor.node.outputs[tensor.output];
     output.live.fetch_add(1, Ordering::AcqRel);
     if output.storage.get().is_none() && !tensor.node.registered.swap(true, Ordering::AcqRel) {
-        registry().push(Arc::downgrade(&tensor.node));
+        add(&mut registry(), &tensor.node);
     }
 }
 
@@ -148,4 +161,38 @@ pub fn live_pending() -> Vec<Tensor> {
 /// Number of nodes that exist and may still be pending: the measure of the automatic flush.
 pub fn pending_nodes() -> usize {
     PENDING.load(Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Device;
+    use crate::dtype::{DType, Scalar};
+    use crate::ops;
+
+    fn pending() -> Tensor {
+        ops::full(&[2], Scalar::Int(1), DType::F32, Device::Cpu).expect("a tensor")
+    }
+
+    #[test]
+    fn entries_of_nodes_that_are_gone_do_not_pile_up() {
+        let mut registry = Vec::new();
+        for _ in 0..50_000 {
+            add(&mut registry, &pending().node);
+        }
+        assert!(registry.capacity() <= 2 * FEW_ENTRIES, "{}", registry.capacity());
+    }
+
+    #[test]
+    fn living_entries_stay() {
+        let (mut registry, mut living) = (Vec::new(), Vec::new());
+        for count in 0..5_000 {
+            let tensor = pending();
+            add(&mut registry, &tensor.node);
+            if count % 2 == 0 {
+                living.push(tensor);
+            }
+        }
+        assert_eq!(registry.iter().filter(|entry| entry.strong_count() > 0).count(), living.len());
+    }
 }

@@ -157,7 +157,14 @@ fn flat_product(lhs: &Tensor, rhs: &Tensor) -> Result<Tensor> {
 
 fn batched_product(lhs: &Tensor, rhs: &Tensor) -> Result<Tensor> {
     let lead = |x: &Tensor| Shape::from_sound(x.shape()[..x.rank() - 2].iter().copied());
-    let batch = broadcast_shapes("matmul", &lead(lhs), &lead(rhs))?;
+    let batch = broadcast_shapes("matmul", &lead(lhs), &lead(rhs)).map_err(|_| {
+        let (a, b) = (lhs.shape(), rhs.shape());
+        Error::shape(format!(
+            "matmul: a is {a} and b is {b}: the axes before the last two, {} and {}, do not broadcast. Make their sizes equal, or one of them 1.",
+            lead(lhs),
+            lead(rhs)
+        ))
+    })?;
     let spread = |x: &Tensor| {
         let sizes: SmallVec<[usize; 4]> = batch.iter().chain(&x.shape()[x.rank() - 2..]).copied().collect();
         broadcast_to(x, &sizes)

@@ -18,7 +18,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict};
 
 use super::structs::*;
-use crate::errors::{call, caught, exception};
+use crate::errors::{call, caught, exception, wrong_kind};
 use crate::{engine, foreign};
 
 /// A managed array that is ours to release.
@@ -87,7 +87,9 @@ fn capsule<'py>(object: &Bound<'py, PyAny>, stream: Option<i64>) -> PyResult<Bou
 }
 
 fn as_capsule(object: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyCapsule>> {
-    object.cast_into::<PyCapsule>().map_err(|_| PyTypeError::new_err("__dlpack__ returned no capsule"))
+    object
+        .cast_into::<PyCapsule>()
+        .map_err(|_| PyTypeError::new_err("from_dlpack: __dlpack__ returned no capsule. Ask the other library."))
 }
 
 /// Why an array in other memory than the processor's cannot be taken.
@@ -290,6 +292,12 @@ pub(crate) fn from_dlpack(
     copy: Option<bool>,
 ) -> PyResult<crate::tensor::TensorObject> {
     let py = x.py();
+    if !x.hasattr("__dlpack__")? {
+        return Err(wrong_kind(
+            py,
+            format!("from_dlpack: {} has no __dlpack__. Make a tensor with ad.tensor(…).", x.get_type().name()?),
+        ));
+    }
     let wanted = device.map(|device| device.0);
     let received = if copy == Some(false) { None } else { receive(x, wanted)? };
     let tensor = match received {

@@ -5,7 +5,7 @@ use adret_core::ops;
 use pyo3::prelude::*;
 
 use super::add_functions;
-use crate::arguments::{Count, TensorArgument, whole};
+use crate::arguments::{Count, TensorArgument, truth, whole};
 use crate::dtype::{DTypeArgument, default_float};
 use crate::engine;
 use crate::tensor::TensorObject;
@@ -91,8 +91,8 @@ fn sort(
     py: Python<'_>,
     x: TensorArgument,
     #[pyo3(from_py_with = whole)] axis: isize,
-    descending: bool,
-    stable: bool,
+    #[pyo3(from_py_with = truth)] descending: bool,
+    #[pyo3(from_py_with = truth)] stable: bool,
 ) -> PyResult<TensorObject> {
     // Equal elements always keep their order.
     let _ = stable;
@@ -110,8 +110,8 @@ fn argsort(
     py: Python<'_>,
     x: TensorArgument,
     #[pyo3(from_py_with = whole)] axis: isize,
-    descending: bool,
-    stable: bool,
+    #[pyo3(from_py_with = truth)] descending: bool,
+    #[pyo3(from_py_with = truth)] stable: bool,
 ) -> PyResult<TensorObject> {
     let _ = stable;
     engine::tensor(py, || ops::argsort(&x.0, axis, descending))

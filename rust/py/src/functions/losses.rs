@@ -6,7 +6,7 @@ use adret_core::ops::{self, Reduce};
 use pyo3::prelude::*;
 
 use super::add_functions;
-use crate::arguments::TensorArgument;
+use crate::arguments::{TensorArgument, real};
 use crate::engine;
 use crate::errors::call;
 use crate::tensor::TensorObject;
@@ -82,7 +82,7 @@ fn smooth_l1_loss(
     py: Python<'_>,
     input: TensorArgument,
     target: TensorArgument,
-    beta: f64,
+    #[pyo3(from_py_with = real)] beta: f64,
     reduction: ReductionArgument,
 ) -> PyResult<TensorObject> {
     engine::tensor(py, || ops::smooth_l1_loss(&input.0, &target.0, beta, reduction.0))
@@ -102,7 +102,7 @@ fn huber_loss(
     py: Python<'_>,
     input: TensorArgument,
     target: TensorArgument,
-    delta: f64,
+    #[pyo3(from_py_with = real)] delta: f64,
     reduction: ReductionArgument,
 ) -> PyResult<TensorObject> {
     engine::tensor(py, || ops::huber_loss(&input.0, &target.0, delta, reduction.0))
@@ -226,7 +226,7 @@ fn cross_entropy(
     target: TensorArgument,
     weight: Option<TensorArgument>,
     ignore_index: Option<i64>,
-    label_smoothing: f64,
+    #[pyo3(from_py_with = real)] label_smoothing: f64,
     reduction: ReductionArgument,
 ) -> PyResult<TensorObject> {
     engine::tensor(py, || {

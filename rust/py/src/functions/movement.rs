@@ -2,14 +2,14 @@
 //! Depends on the core's `ops`. Invariant: no element changes its value.
 
 use adret_core::ops;
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
 use super::add_functions;
-use crate::arguments::{Count, Integers, OperandArgument, Sizes, TensorArgument, whole, whole_or_none};
+use crate::arguments::{Count, Integers, OperandArgument, Sizes, TensorArgument, Tensors, whole, whole_or_none};
 use crate::dtype::DTypeArgument;
 use crate::engine;
+use crate::errors::wrong_kind;
 use crate::tensor::TensorObject;
 
 /// The elements in row-major order under another shape; one size may be -1.
@@ -57,7 +57,12 @@ fn matrix_transpose(py: Python<'_>, x: TensorArgument) -> PyResult<TensorObject>
 ///     (4, 3, 2)
 #[pyfunction]
 #[pyo3(signature = (x, axis1, axis2, /))]
-fn transpose(py: Python<'_>, x: TensorArgument, axis1: isize, axis2: isize) -> PyResult<TensorObject> {
+fn transpose(
+    py: Python<'_>,
+    x: TensorArgument,
+    #[pyo3(from_py_with = whole)] axis1: isize,
+    #[pyo3(from_py_with = whole)] axis2: isize,
+) -> PyResult<TensorObject> {
     engine::tensor(py, || ops::transpose(&x.0, axis1, axis2))
 }
 
@@ -141,6 +146,21 @@ fn flip(py: Python<'_>, x: TensorArgument, axis: Option<Integers>) -> PyResult<T
     engine::tensor(py, || ops::flip(&x.0, axis.as_ref().map(|axes| &axes.0[..])))
 }
 
+/// One pair of counts per axis.
+fn pairs(object: &Bound<'_, PyAny>) -> PyResult<Vec<(Count, Count)>> {
+    let text = || object.repr().map_or_else(|_| "an object".to_owned(), |text| text.to_string());
+    let wrong =
+        || wrong_kind(object.py(), format!("pad: pad_width is {}. Give a pair (before, after) per axis.", text()));
+    let axes = object.try_iter().map_err(|_| wrong())?;
+    let pair = |axis: PyResult<Bound<'_, PyAny>>| {
+        let numbers: Integers = axis?.extract()?;
+        let [before, after] = numbers.0[..] else { return Err(wrong()) };
+        let count = |number: isize| number.into_pyobject(object.py())?.extract::<Count>();
+        Ok((count(before)?, count(after)?))
+    };
+    axes.map(pair).collect()
+}
+
 /// `before` and `after` elements of one value around the tensor, per axis.
 ///
 /// Args:
@@ -156,13 +176,13 @@ fn flip(py: Python<'_>, x: TensorArgument, axis: Option<Integers>) -> PyResult<T
 fn pad(
     py: Python<'_>,
     x: TensorArgument,
-    pad_width: Vec<(Count, Count)>,
+    #[pyo3(from_py_with = pairs)] pad_width: Vec<(Count, Count)>,
     value: Option<OperandArgument>,
 ) -> PyResult<TensorObject> {
     let value = match value.map(|value| value.0) {
         None => adret_core::dtype::Scalar::Int(0),
         Some(ops::Operand::Scalar(value)) => value,
-        Some(_) => return Err(PyTypeError::new_err("pad: value must be a number.")),
+        Some(_) => return Err(wrong_kind(py, "pad: value is a tensor. Use a number.")),
     };
     let (before, after): (Vec<_>, Vec<_>) = pad_width.into_iter().map(|(before, after)| (before.0, after.0)).unzip();
     engine::tensor(py, || ops::pad(&x.0, &before, &after, value))
@@ -180,13 +200,13 @@ fn pad(
 #[pyo3(signature = (arrays, /, *, axis = Some(0)))]
 fn concat(
     py: Python<'_>,
-    arrays: Vec<TensorArgument>,
+    arrays: Tensors,
     #[pyo3(from_py_with = whole_or_none)] axis: Option<isize>,
 ) -> PyResult<TensorObject> {
     engine::tensor(py, || {
-        let tensors = arrays.into_iter().map(|array| match axis {
-            Some(_) => Ok(array.0),
-            None => ops::reshape(&array.0, &[-1]),
+        let tensors = arrays.0.into_iter().map(|array| match axis {
+            Some(_) => Ok(array),
+            None => ops::reshape(&array, &[-1]),
         });
         ops::concat(&tensors.collect::<Result<Vec<_>, _>>()?, axis.unwrap_or(0))
     })
@@ -200,12 +220,8 @@ fn concat(
 ///             [3, 4]])
 #[pyfunction]
 #[pyo3(signature = (arrays, /, *, axis = 0))]
-fn stack(
-    py: Python<'_>,
-    arrays: Vec<TensorArgument>,
-    #[pyo3(from_py_with = whole)] axis: isize,
-) -> PyResult<TensorObject> {
-    engine::tensor(py, || ops::stack(&arrays.into_iter().map(|array| array.0).collect::<Vec<_>>(), axis))
+fn stack(py: Python<'_>, arrays: Tensors, #[pyo3(from_py_with = whole)] axis: isize) -> PyResult<TensorObject> {
+    engine::tensor(py, || ops::stack(&arrays.0, axis))
 }
 
 /// The parts along an axis: as many of one size, or of the sizes given.
@@ -281,11 +297,20 @@ fn tile(py: Python<'_>, x: TensorArgument, repetitions: Sizes) -> PyResult<Tenso
 #[pyo3(signature = (x, /, shift, *, axis = None))]
 fn roll(py: Python<'_>, x: TensorArgument, shift: Integers, axis: Option<Integers>) -> PyResult<TensorObject> {
     let Some(axes) = axis else {
-        let [shift] = shift.0[..] else { return Err(PyTypeError::new_err("roll: several shifts need as many axes.")) };
+        let [shift] = shift.0[..] else {
+            return Err(wrong_kind(py, "roll: several shifts without axes. Give one shift, or as many axes."));
+        };
         return engine::tensor(py, || ops::roll(&x.0, shift, None));
     };
     if shift.0.len() != 1 && shift.0.len() != axes.0.len() {
-        return Err(PyTypeError::new_err("roll: give one shift, or one per axis."));
+        return Err(wrong_kind(
+            py,
+            format!(
+                "roll: there are {} shifts and {} axes. Give one shift, or one per axis.",
+                shift.0.len(),
+                axes.0.len()
+            ),
+        ));
     }
     engine::tensor(py, || {
         let shifts = shift.0.iter().cycle();
@@ -362,7 +387,12 @@ impl TensorObject {
 
     /// Two axes exchanged.
     #[pyo3(name = "transpose", signature = (axis1, axis2, /))]
-    fn transposed_axes(&self, py: Python<'_>, axis1: isize, axis2: isize) -> PyResult<Self> {
+    fn transposed_axes(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = whole)] axis1: isize,
+        #[pyo3(from_py_with = whole)] axis2: isize,
+    ) -> PyResult<Self> {
         engine::tensor(py, || ops::transpose(&self.tensor(), axis1, axis2))
     }
 

@@ -6,7 +6,7 @@ use adret_core::ops;
 use pyo3::prelude::*;
 
 use super::add_functions;
-use crate::arguments::{Count, TensorArgument, whole};
+use crate::arguments::{Count, TensorArgument, real, whole};
 use crate::tensor::TensorObject;
 use crate::{engine, random};
 
@@ -132,7 +132,7 @@ fn layer_norm(
     rank: Count,
     weight: Option<TensorArgument>,
     bias: Option<TensorArgument>,
-    eps: f64,
+    #[pyo3(from_py_with = real)] eps: f64,
 ) -> PyResult<TensorObject> {
     engine::tensor(py, || {
         ops::layer_norm(&x.0, rank.0, weight.as_ref().map(|weight| &weight.0), bias.as_ref().map(|bias| &bias.0), eps)
@@ -157,7 +157,7 @@ fn rms_norm(
     x: TensorArgument,
     rank: Count,
     weight: Option<TensorArgument>,
-    eps: f64,
+    #[pyo3(from_py_with = real)] eps: f64,
 ) -> PyResult<TensorObject> {
     engine::tensor(py, || ops::rms_norm(&x.0, rank.0, weight.as_ref().map(|weight| &weight.0), eps))
 }
@@ -230,7 +230,7 @@ fn batch_norm(
     variance: Option<TensorArgument>,
     weight: Option<TensorArgument>,
     bias: Option<TensorArgument>,
-    eps: f64,
+    #[pyo3(from_py_with = real)] eps: f64,
 ) -> PyResult<Vec<TensorObject>> {
     engine::tensors(py, || {
         let given = mean.as_ref().zip(variance.as_ref()).map(|(mean, variance)| (&mean.0, &variance.0));

@@ -8,7 +8,7 @@ use adret_core::ops::{self, Reduction};
 use pyo3::prelude::*;
 
 use super::add_functions;
-use crate::arguments::{Integers, TensorArgument, real, whole_or_none};
+use crate::arguments::{Integers, TensorArgument, real, truth, whole_or_none};
 use crate::dtype::DTypeArgument;
 use crate::engine;
 use crate::tensor::TensorObject;
@@ -40,7 +40,7 @@ macro_rules! reductions {
             )]
             #[pyfunction]
             #[pyo3(name = $method, signature = (x, /, axis = None, *, keepdims = false))]
-            fn $name(py: Python<'_>, x: TensorArgument, axis: Option<Integers>, keepdims: bool) -> PyResult<TensorObject> {
+            fn $name(py: Python<'_>, x: TensorArgument, axis: Option<Integers>, #[pyo3(from_py_with = truth)] keepdims: bool) -> PyResult<TensorObject> {
                 engine::tensor(py, || ops::reduce(Reduction::$kind, &x.0, slice(&axis), keepdims))
             }
         )*
@@ -50,7 +50,7 @@ macro_rules! reductions {
             $(
                 #[doc = concat!($summary, "\n\nThe function `adret.", $method, "` as a method.")]
                 #[pyo3(name = $method, signature = (axis = None, keepdims = false))]
-                fn $name(&self, py: Python<'_>, axis: Option<Integers>, keepdims: bool) -> PyResult<Self> {
+                fn $name(&self, py: Python<'_>, axis: Option<Integers>, #[pyo3(from_py_with = truth)] keepdims: bool) -> PyResult<Self> {
                     engine::tensor(py, || ops::reduce(Reduction::$kind, &self.tensor(), slice(&axis), keepdims))
                 }
             )*
@@ -89,7 +89,7 @@ macro_rules! typed_reductions {
                 x: TensorArgument,
                 axis: Option<Integers>,
                 dtype: Option<DTypeArgument>,
-                keepdims: bool,
+                #[pyo3(from_py_with = truth)] keepdims: bool,
             ) -> PyResult<TensorObject> {
                 engine::tensor(py, || in_dtype(Reduction::$kind, &x.0, &axis, dtype, keepdims))
             }
@@ -105,7 +105,7 @@ macro_rules! typed_reductions {
                     py: Python<'_>,
                     axis: Option<Integers>,
                     dtype: Option<DTypeArgument>,
-                    keepdims: bool,
+                    #[pyo3(from_py_with = truth)] keepdims: bool,
                 ) -> PyResult<Self> {
                     engine::tensor(py, || in_dtype(Reduction::$kind, &self.tensor(), &axis, dtype, keepdims))
                 }
@@ -141,7 +141,7 @@ macro_rules! statistics {
                 x: TensorArgument,
                 axis: Option<Integers>,
                 #[pyo3(from_py_with = real)] correction: f64,
-                keepdims: bool,
+                #[pyo3(from_py_with = truth)] keepdims: bool,
             ) -> PyResult<TensorObject> {
                 engine::tensor(py, || $function(&x.0, slice(&axis), correction, keepdims))
             }
@@ -157,7 +157,7 @@ macro_rules! statistics {
                     py: Python<'_>,
                     axis: Option<Integers>,
                     #[pyo3(from_py_with = real)] correction: f64,
-                    keepdims: bool,
+                    #[pyo3(from_py_with = truth)] keepdims: bool,
                 ) -> PyResult<Self> {
                     engine::tensor(py, || $function(&self.tensor(), slice(&axis), correction, keepdims))
                 }
@@ -186,7 +186,7 @@ macro_rules! positions {
             )]
             #[pyfunction]
             #[pyo3(name = $method, signature = (x, /, axis = None, *, keepdims = false))]
-            fn $name(py: Python<'_>, x: TensorArgument, #[pyo3(from_py_with = whole_or_none)] axis: Option<isize>, keepdims: bool) -> PyResult<TensorObject> {
+            fn $name(py: Python<'_>, x: TensorArgument, #[pyo3(from_py_with = whole_or_none)] axis: Option<isize>, #[pyo3(from_py_with = truth)] keepdims: bool) -> PyResult<TensorObject> {
                 engine::tensor(py, || $function(&x.0, axis, keepdims))
             }
         )*
@@ -196,7 +196,7 @@ macro_rules! positions {
             $(
                 #[doc = concat!($summary, "\n\nThe function `adret.", $method, "` as a method.")]
                 #[pyo3(name = $method, signature = (axis = None, keepdims = false))]
-                fn $name(&self, py: Python<'_>, #[pyo3(from_py_with = whole_or_none)] axis: Option<isize>, keepdims: bool) -> PyResult<Self> {
+                fn $name(&self, py: Python<'_>, #[pyo3(from_py_with = whole_or_none)] axis: Option<isize>, #[pyo3(from_py_with = truth)] keepdims: bool) -> PyResult<Self> {
                     engine::tensor(py, || $function(&self.tensor(), axis, keepdims))
                 }
             )*
@@ -221,7 +221,12 @@ positions! {
 ///     tensor(0.6931)
 #[pyfunction]
 #[pyo3(signature = (x, /, axis = None, *, keepdims = false))]
-fn logsumexp(py: Python<'_>, x: TensorArgument, axis: Option<Integers>, keepdims: bool) -> PyResult<TensorObject> {
+fn logsumexp(
+    py: Python<'_>,
+    x: TensorArgument,
+    axis: Option<Integers>,
+    #[pyo3(from_py_with = truth)] keepdims: bool,
+) -> PyResult<TensorObject> {
     engine::tensor(py, || ops::logsumexp(&x.0, slice(&axis), keepdims))
 }
 
@@ -232,7 +237,12 @@ fn logsumexp(py: Python<'_>, x: TensorArgument, axis: Option<Integers>, keepdims
 ///     tensor(5.)
 #[pyfunction]
 #[pyo3(signature = (x, /, axis = None, *, keepdims = false))]
-fn norm(py: Python<'_>, x: TensorArgument, axis: Option<Integers>, keepdims: bool) -> PyResult<TensorObject> {
+fn norm(
+    py: Python<'_>,
+    x: TensorArgument,
+    axis: Option<Integers>,
+    #[pyo3(from_py_with = truth)] keepdims: bool,
+) -> PyResult<TensorObject> {
     engine::tensor(py, || ops::norm(&x.0, slice(&axis), keepdims))
 }
 
@@ -243,7 +253,12 @@ fn norm(py: Python<'_>, x: TensorArgument, axis: Option<Integers>, keepdims: boo
 ///     tensor(2)
 #[pyfunction]
 #[pyo3(signature = (x, /, axis = None, *, keepdims = false))]
-fn count_nonzero(py: Python<'_>, x: TensorArgument, axis: Option<Integers>, keepdims: bool) -> PyResult<TensorObject> {
+fn count_nonzero(
+    py: Python<'_>,
+    x: TensorArgument,
+    axis: Option<Integers>,
+    #[pyo3(from_py_with = truth)] keepdims: bool,
+) -> PyResult<TensorObject> {
     engine::tensor(py, || ops::reduce(Reduction::Sum, &ops::astype(&x.0, DType::Bool)?, slice(&axis), keepdims))
 }
 

@@ -7,7 +7,7 @@ use adret_core::ops::{self, Running};
 use pyo3::prelude::*;
 
 use super::add_functions;
-use crate::arguments::{TensorArgument, whole_or_none};
+use crate::arguments::{TensorArgument, truth, whole_or_none};
 use crate::dtype::DTypeArgument;
 use crate::engine;
 use crate::tensor::TensorObject;
@@ -85,7 +85,7 @@ macro_rules! scans {
                 x: TensorArgument,
                 #[pyo3(from_py_with = whole_or_none)] axis: Option<isize>,
                 dtype: Option<DTypeArgument>,
-                include_initial: bool,
+                #[pyo3(from_py_with = truth)] include_initial: bool,
             ) -> PyResult<TensorObject> {
                 engine::tensor(py, || standard($long, Running::$running, &x.0, axis, dtype, include_initial))
             }

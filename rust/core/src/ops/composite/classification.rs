@@ -278,6 +278,14 @@ pub fn cross_entropy(
     let log_sum = Expr::from(log_sum(&input, &terms, axis));
 
     if target.dtype().is_float() {
+        if input.shape() != target.shape() && target.rank() < input.rank() {
+            return Err(Error::shape(format!(
+                "{NAME}: input is {} and target is {} of {}: probabilities need the input's shape. If they are labels, convert them with .astype(ad.int64).",
+                input.shape(),
+                target.shape(),
+                target.dtype()
+            )));
+        }
         same_shape(NAME, &input, target)?;
         let mut q = Expr::from(astype(target, input.dtype()));
         if label_smoothing > 0.0 {
