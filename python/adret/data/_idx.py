@@ -87,22 +87,24 @@ def read_whole(name: str, path: Path, head: int, length: Callable[[bytes], int])
         is_compressed = file.read(2) == _GZIP
         file.seek(0)
         stream: Any = gzip.GzipFile(fileobj=file) if is_compressed else file
-        what_ends, body = ("decompressed file", "decompressed content") if is_compressed else ("file", "content")
+        unit = " (decompressed)" if is_compressed else ""
         content = bytearray()
         try:
             _extend(stream, content, head)
             if len(content) < head:
-                raise wrong(name, path, len(content), f"the {what_ends} ends in its header of {head} bytes")
+                raise wrong(name, path, len(content), f"the file ends{unit} in its header of {head} bytes")
             whole = length(bytes(content))
             _extend(stream, content, whole + 1)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             reason = str(error).rstrip(".")
             raise wrong(name, path, file.tell(), f"gzip cannot go on after {len(content)} bytes: {reason}") from None
         if len(content) < whole:
-            what = f"the {body} ends and its header speaks of {whole} bytes"
+            what = f"the content ends{unit} and its header speaks of {whole} bytes"
             raise wrong(name, path, len(content), what)
         if len(content) > whole:
-            raise wrong(name, path, whole, f"the {body} goes on after the {whole} bytes that its header speaks of")
+            raise wrong(
+                name, path, whole, f"the content goes on{unit} after the {whole} bytes that its header speaks of"
+            )
         return content
 
 

@@ -31,7 +31,7 @@ impl<'py> FromPyObject<'_, 'py> for TensorArgument {
             Ok(tensor) => Ok(Self(tensor.get().tensor())),
             Err(_) => Err(wrong_kind(
                 object.py(),
-                format!("expected a Tensor, not {}. Make one with ad.tensor(…).", class_name(&object)),
+                format!("argument: expected a Tensor, not {}. Make one with ad.tensor(…).", class_name(&object)),
             )),
         }
     }
@@ -49,7 +49,10 @@ impl<'py> FromPyObject<'_, 'py> for Tensors {
             return call(object.py(), || ops::unstack(&tensor.get().tensor(), 0)).map(Self);
         }
         let items = object.try_iter().map_err(|_| {
-            wrong_kind(object.py(), format!("expected a list of tensors, not {}. Write [x, y].", class_name(&object)))
+            wrong_kind(
+                object.py(),
+                format!("argument: expected a list of tensors, not {}. Write [x, y].", class_name(&object)),
+            )
         })?;
         items.map(|item| item?.extract().map(|TensorArgument(tensor)| tensor)).collect::<PyResult<_>>().map(Self)
     }
@@ -110,7 +113,10 @@ impl<'py> FromPyObject<'_, 'py> for OperandArgument {
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         operand(&object)?.map(Self).ok_or_else(|| {
             let given = class_name(&object);
-            wrong_kind(object.py(), format!("expected a Tensor or a number, not {given}. Make one with ad.tensor(…)."))
+            wrong_kind(
+                object.py(),
+                format!("argument: expected a Tensor or a number, not {given}. Make one with ad.tensor(…)."),
+            )
         })
     }
 }
