@@ -174,7 +174,14 @@ MISTAKES = [
         ("cross_entropy", "-1"),
     ),
     Mistake("one_hot", lambda: ad.one_hot(ad.tensor([3]), 3), "OutOfRangeError", ("one_hot", "3")),
-    Mistake("Embedding", lambda: nn.Embedding(4, 2)(ad.tensor([4])), "OutOfRangeError", ("4",)),
+    Mistake("Embedding", lambda: nn.Embedding(4, 2)(ad.tensor([4])), "OutOfRangeError", ("embedding", "4")),
+    Mistake("Embedding of -1", lambda: nn.Embedding(4, 2)(ad.tensor([-1])), "OutOfRangeError", ("embedding", "-1")),
+    Mistake(
+        "Embedding of a vector",
+        lambda: nn.functional.embedding(ad.tensor([0]), t(4)),
+        "ShapeError",
+        ("embedding", "(4,)"),
+    ),
     # Dtypes.
     Mistake(
         "matmul of bool",

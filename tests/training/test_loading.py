@@ -14,7 +14,8 @@ import pytest
 PROGRAM = """
 import sys
 import adret
-heavy = [name for name in sys.modules if name.split(".")[0] in ("numpy", "tqdm", "matplotlib", "csv")]
+slow = ("numpy", "tqdm", "matplotlib", "csv", "dataclasses", "inspect")
+heavy = [name for name in sys.modules if name.split(".")[0] in slow]
 later = tuple(f"adret.{room}" for room in ("training", "callbacks", "data", "plot", "tensorboard"))
 late = [name for name in sys.modules if name.startswith(later)]
 assert not heavy and not late, (heavy, late)

@@ -6,7 +6,7 @@ Depends on the core only. Invariant: what the inputs contribute to all steps is 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .. import _core
 from .._core import Tensor
@@ -45,8 +45,7 @@ def gru_step(given: Tensor, recurrent: Tensor, state: State) -> State:
     return (new + _core.sigmoid(given_z + z) * (state[0] - new),)
 
 
-@dataclass(frozen=True)
-class Unit:
+class Unit(NamedTuple):
     """What tells one kind of recurrent unit from another."""
 
     name: str

@@ -329,13 +329,14 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
         result `[*input.shape, columns]`.
 
     Raises:
-        OutOfRangeError: If there is no such row.
+        OutOfRangeError: If there is no such row; the input's numbers do not count from the end.
+        ShapeError: If `weight` is no matrix.
 
     Example:
         >>> embedding(ad.tensor([1, 0]), ad.tensor([[1.0], [2.0]])).tolist()
         [[2.0], [1.0]]
     """
-    rows = _core.take(weight, input, axis=0)
+    rows = _core.embedding(input, weight)
     if padding_idx is None or not weight.requires_grad:
         return rows
     if padding_idx < 0:

@@ -34,7 +34,8 @@ pub use conv::{Moves, Padding, conv, conv_transpose};
 pub use create::{arange, eye, full, full_like, full_variable, linspace, zeros_like};
 pub use custom::{Rule, part, with_joint_vjp, with_vjp};
 pub use gather::{
-    Index, argsort, index_get, index_set, one_hot, put_slice, put_take, scatter_add, sort, take, take_along_axis,
+    Index, argsort, embedding, index_get, index_set, one_hot, put_slice, put_take, scatter_add, sort, take,
+    take_along_axis,
 };
 pub use kernel::UserKernel;
 pub use matmul::{dot, linear, matmul, outer, vecdot};

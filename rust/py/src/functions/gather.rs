@@ -1,5 +1,5 @@
 //! Functions that take indices.
-//! Depends on the core's `ops`. Invariant: negative indices count from the end; others outside the range raise.
+//! Depends on the core's `ops`. Invariant: negative indices count from the end, but for labels; others outside the range raise.
 
 use adret_core::ops;
 use pyo3::prelude::*;
@@ -27,6 +27,21 @@ fn take(
     #[pyo3(from_py_with = whole)] axis: isize,
 ) -> PyResult<TensorObject> {
     engine::tensor(py, || ops::take(&x.0, &indices.0, axis))
+}
+
+/// The rows of a matrix that integers name.
+///
+/// Raises:
+///     OutOfRangeError: If there is no such row; none is counted from the end.
+///
+/// Example:
+///     >>> from adret._core import embedding
+///     >>> embedding(ad.tensor([1, 0]), ad.tensor([[1.0], [2.0]])).tolist()
+///     [[2.0], [1.0]]
+#[pyfunction]
+#[pyo3(signature = (indices, weight, /))]
+fn embedding(py: Python<'_>, indices: TensorArgument, weight: TensorArgument) -> PyResult<TensorObject> {
+    engine::tensor(py, || ops::embedding(&indices.0, &weight.0))
 }
 
 /// The entries that `indices`, of the tensor's rank, name along an axis for each place of the others.
@@ -119,6 +134,6 @@ fn argsort(
 
 /// Puts the functions into the module.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    add_functions!(module, take, take_along_axis, scatter_add, one_hot, sort, argsort);
+    add_functions!(module, take, embedding, take_along_axis, scatter_add, one_hot, sort, argsort);
     Ok(())
 }

@@ -15,7 +15,7 @@ pub use along::{scatter_add, take_along_axis};
 pub use index::{Index, index_get, index_set};
 pub use put::{put_slice, put_take};
 pub use sort::{argsort, sort};
-pub use take::{one_hot, take};
+pub use take::{embedding, one_hot, take};
 
 pub(crate) use along::take_along_checked;
 pub(crate) use check::{checked, label_dtype};

@@ -15,7 +15,7 @@ use super::check::{checked, label_dtype};
 use super::scatter::{IndexError, TakeAxes};
 use crate::backend::HostArguments;
 use crate::dtype::DType;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Cotangent, Key, Lowering, Meta, Op, Tensor, Vjp, apply};
 use crate::plan::{Argument, Candidate, Caps, Cost, Structured};
 use crate::shape::Shape;
@@ -27,6 +27,17 @@ use crate::shape::Shape;
 pub fn take(x: &Tensor, indices: &Tensor, axis: isize) -> Result<Tensor> {
     let axis = normalize_axis("take", axis, x.rank())?;
     take_checked(x, &checked("take", indices, x.shape()[axis], true, None)?, axis)
+}
+
+/// The rows of a matrix that `indices` name, which do not count from the end: a negative label is a mistake.
+///
+/// # Errors
+/// For weights that are no matrix, and for indices that are no integers or name no row.
+pub fn embedding(indices: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    if weight.rank() != 2 {
+        return Err(Error::shape(format!("embedding: weight is {}. Use a matrix (rows, columns).", weight.shape())));
+    }
+    take_checked(weight, &checked("embedding", indices, weight.shape()[0], false, None)?, 0)
 }
 
 /// As `take`, for indices in range.
